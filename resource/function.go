@@ -1,0 +1,95 @@
+package resource
+
+import (
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// KindFunction is what events are delivered to.
+const KindFunction = "Function"
+
+// FunctionSpec says where a function runs and what it listens to. Exactly one
+// of URL and Command is set.
+type FunctionSpec struct {
+	// Version names this version; "" is an unnamed one.
+	Version string `json:"version,omitempty"`
+	// URL is an absolute http or https URL that gets each event by POST.
+	URL string `json:"url,omitempty"`
+	// Command starts a local HTTP server that listens on 127.0.0.1:$PORT; the
+	// first element is the program. It runs in Dir.
+	Command []string `json:"command,omitempty"`
+	// Dir is Command's working directory: by default that of the manifest,
+	// which is also what a relative path starts from.
+	Dir string `json:"dir,omitempty"`
+	// On is short for a link with these types, named after the function.
+	On []string `json:"on,omitempty"`
+	// Emits declares the types of the events the function answers with.
+	Emits []string `json:"emits,omitempty"`
+	// Config is given to the function as environment variable
+	// SIGNALBOX_CONFIG (JSON) when it runs by Command.
+	Config map[string]json.RawMessage `json:"config,omitempty"`
+	// Concurrency bounds the calls of this function in flight per dispatcher,
+	// over all its links; 0 is the default of 64.
+	Concurrency int `json:"concurrency,omitempty"`
+}
+
+// Function is a resource of kind Function.
+type Function struct {
+	Metadata Metadata
+	Spec     FunctionSpec
+}
+
+var versionRE = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,62})$`)
+
+func (s *FunctionSpec) validate(Metadata) Faults {
+	var f Faults
+	s.validateRuntime(&f)
+	if s.Version != "" && !versionRE.MatchString(s.Version) {
+		f.add("spec.version", "%q: want at most 63 letters, digits, '-', '_' and '.'", s.Version)
+	}
+	validateTypes(&f, "spec.on", s.On)
+	for i, t := range s.Emits {
+		if t == "" {
+			f.add(index("spec.emits", i), "empty: want an event type")
+		}
+	}
+	if s.Concurrency < 0 || s.Concurrency > 10000 {
+		f.add("spec.concurrency", "%d: want 1 to 10000, or 0 for the default of 64", s.Concurrency)
+	}
+	return f
+}
+
+func (s *FunctionSpec) validateRuntime(f *Faults) {
+	switch {
+	case s.URL == "" && len(s.Command) == 0:
+		f.add("spec", "want exactly one of url, command")
+	case s.URL != "" && len(s.Command) > 0:
+		f.add("spec", "both url and command: want exactly one of them")
+	case s.URL != "":
+		u, err := url.Parse(s.URL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			f.add("spec.url", "%q: want an absolute http or https URL", s.URL)
+		} else if u.User != nil {
+			f.add("spec.url", "a URL with a user name or password: credentials do not belong in a manifest")
+		}
+	case s.Command[0] == "":
+		f.add("spec.command[0]", "empty: want a program")
+	}
+	if s.Dir != "" && len(s.Command) == 0 {
+		f.add("spec.dir", "only with command")
+	}
+}
+
+// validateTypes checks event types: exact, or a prefix ending in '*'.
+func validateTypes(f *Faults, field string, types []string) {
+	for i, t := range types {
+		switch {
+		case t == "":
+			f.add(index(field, i), "empty: want an event type, or a prefix ending in *")
+		case strings.Contains(strings.TrimSuffix(t, "*"), "*"):
+			f.add(index(field, i), "%q: '*' is allowed at the end only", t)
+		}
+	}
+}

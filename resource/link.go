@@ -1,0 +1,233 @@
+package resource
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// KindLink connects event types to a function.
+const KindLink = "Link"
+
+// LinkSpec says which events go to which function, and how.
+type LinkSpec struct {
+	// Function is the name of a function, or name@version.
+	Function string `json:"function"`
+	// Types are exact event types or prefixes ending in '*'; an event matches
+	// when one of them does. "*" alone matches every event.
+	Types []string `json:"types"`
+	// Filters are of the CloudEvents Subscriptions dialects; all must hold.
+	Filters []Filter `json:"filters,omitempty"`
+	// Order is none (default).
+	Order string `json:"order,omitempty"`
+	// Paused links match but do not deliver.
+	Paused   bool     `json:"paused,omitempty"`
+	Delivery Delivery `json:"delivery,omitzero"`
+}
+
+// Filter is one filter of the CloudEvents Subscriptions API (0.1-wip, section
+// "Filters"): exactly one dialect is set.
+type Filter struct {
+	Exact  map[string]string `json:"exact,omitempty"`
+	Prefix map[string]string `json:"prefix,omitempty"`
+	Suffix map[string]string `json:"suffix,omitempty"`
+	All    []Filter          `json:"all,omitempty"`
+	Any    []Filter          `json:"any,omitempty"`
+	Not    *Filter           `json:"not,omitempty"`
+	SQL    string            `json:"sql,omitempty"`
+}
+
+// Delivery says how a link calls its function. Zero values are the defaults.
+type Delivery struct {
+	// Timeout bounds one call; default 30s, 1ms to 1h.
+	Timeout Duration `json:"timeout,omitzero"`
+	// Attempts is the number of calls before the delivery is dead; default 8, 1 to 100.
+	Attempts int     `json:"attempts,omitempty"`
+	Backoff  Backoff `json:"backoff,omitzero"`
+	// MaxAge ends retrying this long after the event entered the log; default 24h.
+	MaxAge Duration `json:"maxAge,omitzero"`
+	// Concurrency bounds the calls of this link in flight per dispatcher; default 64.
+	Concurrency int `json:"concurrency,omitempty"`
+	// Format is binary (default), structured or batch (a batch of one).
+	Format string `json:"format,omitempty"`
+}
+
+// Backoff is exponential with full jitter: before attempt n+1 a random time
+// between 0 and min(Max, Initial * 2^(n-1)).
+type Backoff struct {
+	// Initial defaults to 200ms, Max to 5m.
+	Initial Duration `json:"initial,omitzero"`
+	Max     Duration `json:"max,omitzero"`
+}
+
+// The formats of a delivery.
+const (
+	FormatBinary     = "binary"
+	FormatStructured = "structured"
+	FormatBatch      = "batch"
+)
+
+// WithDefaults fills in what is zero.
+func (d Delivery) WithDefaults() Delivery {
+	orD := func(v *Duration, def time.Duration) {
+		if *v == 0 {
+			*v = Duration(def)
+		}
+	}
+	orD(&d.Timeout, 30*time.Second)
+	orD(&d.Backoff.Initial, 200*time.Millisecond)
+	orD(&d.Backoff.Max, 5*time.Minute)
+	orD(&d.MaxAge, 24*time.Hour)
+	if d.Attempts == 0 {
+		d.Attempts = 8
+	}
+	if d.Concurrency == 0 {
+		d.Concurrency = 64
+	}
+	if d.Format == "" {
+		d.Format = FormatBinary
+	}
+	return d
+}
+
+// Link is a resource of kind Link.
+type Link struct {
+	Metadata Metadata
+	Spec     LinkSpec
+}
+
+// FunctionName splits the reference name@version.
+func (s *LinkSpec) FunctionName() (name, version string) {
+	name, version, _ = strings.Cut(s.Function, "@")
+	return name, version
+}
+
+func (s *LinkSpec) validate(Metadata) Faults {
+	var f Faults
+	name, version, at := strings.Cut(s.Function, "@")
+	switch {
+	case s.Function == "":
+		f.add("spec.function", "missing: want the name of a function")
+	case !nameRE.MatchString(name) || (at && !versionRE.MatchString(version)):
+		f.add("spec.function", "%q: want the name of a function, or name@version", s.Function)
+	}
+	if len(s.Types) == 0 {
+		f.add("spec.types", "empty: want at least one event type, a prefix ending in *, or \"*\"")
+	}
+	validateTypes(&f, "spec.types", s.Types)
+	for i := range s.Filters {
+		s.Filters[i].validate(&f, index("spec.filters", i))
+	}
+	if s.Order != "" && s.Order != "none" {
+		f.add("spec.order", "%q: want none", s.Order)
+	}
+	s.Delivery.validate(&f, "spec.delivery")
+	return f
+}
+
+func (x *Filter) validate(f *Faults, field string) {
+	var set []string
+	attrs := func(dialect string, m map[string]string) {
+		if m == nil {
+			return
+		}
+		set = append(set, dialect)
+		if len(m) == 0 {
+			f.add(field+"."+dialect, "empty: want at least one attribute")
+		}
+		for k, v := range m {
+			if !validAttributeName(k) {
+				f.add(field+"."+dialect, "attribute %q: want lower-case letters and digits", k)
+			}
+			if v == "" {
+				f.add(field+"."+dialect+"."+k, "empty: want a non-empty string")
+			}
+		}
+	}
+	attrs("exact", x.Exact)
+	attrs("prefix", x.Prefix)
+	attrs("suffix", x.Suffix)
+	list := func(dialect string, l []Filter) {
+		if l == nil {
+			return
+		}
+		set = append(set, dialect)
+		if len(l) == 0 {
+			f.add(field+"."+dialect, "empty: want at least one filter")
+		}
+		for i := range l {
+			l[i].validate(f, index(field+"."+dialect, i))
+		}
+	}
+	list("all", x.All)
+	list("any", x.Any)
+	if x.Not != nil {
+		set = append(set, "not")
+		x.Not.validate(f, field+".not")
+	}
+	if x.SQL != "" {
+		set = append(set, "sql")
+	}
+	if len(set) != 1 {
+		f.add(field, "has %d dialects %v: want exactly one of exact, prefix, suffix, all, any, not, sql", len(set), set)
+	}
+}
+
+func (d *Delivery) validate(f *Faults, field string) {
+	within := func(name string, v Duration, low, high time.Duration) {
+		if v != 0 && (v.D() < low || v.D() > high) {
+			f.add(field+"."+name, "%s: want %s to %s", v, low, high)
+		}
+	}
+	within("timeout", d.Timeout, time.Millisecond, time.Hour)
+	within("backoff.initial", d.Backoff.Initial, time.Millisecond, time.Hour)
+	within("backoff.max", d.Backoff.Max, time.Millisecond, 24*time.Hour)
+	within("maxAge", d.MaxAge, time.Second, 30*24*time.Hour)
+	if d.Attempts < 0 || d.Attempts > 100 {
+		f.add(field+".attempts", "%d: want 1 to 100, or 0 for the default of 8", d.Attempts)
+	}
+	if d.Concurrency < 0 || d.Concurrency > 10000 {
+		f.add(field+".concurrency", "%d: want 1 to 10000, or 0 for the default of 64", d.Concurrency)
+	}
+	switch d.Format {
+	case "", FormatBinary, FormatStructured, FormatBatch:
+	default:
+		f.add(field+".format", "%q: want binary, structured or batch", d.Format)
+	}
+}
+
+func validAttributeName(s string) bool {
+	if s == "" || s == "data" {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if (s[i] < 'a' || s[i] > 'z') && (s[i] < '0' || s[i] > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+// UnmarshalJSON keeps the difference between an absent and an empty sql string.
+func (x *Filter) UnmarshalJSON(b []byte) error {
+	type plain Filter
+	var probe struct {
+		plain
+		SQL *string `json:"sql"`
+	}
+	if err := json.Unmarshal(b, &probe); err != nil {
+		return err
+	}
+	*x = Filter(probe.plain)
+	if probe.SQL != nil {
+		if *probe.SQL == "" {
+			return fmt.Errorf("filter sql: empty: want a CESQL expression")
+		}
+		x.SQL = *probe.SQL
+	}
+	return nil
+}

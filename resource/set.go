@@ -1,0 +1,77 @@
+package resource
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+)
+
+// Set is every resource at one revision, typed; what packages compile.
+type Set struct {
+	// Revision is the number of the last change the set contains.
+	Revision uint64
+	// Functions, Links and Policies are sorted by name. Links holds also those
+	// a function's `on` stands for.
+	Functions []*Function
+	Links     []*Link
+	Policies  []*Policy
+}
+
+// Target is a function chosen by a link.
+type Target struct {
+	Link     *Link
+	Function *Function
+}
+
+// NewSet types the objects. An object that does not decode is a fault, named
+// by kind and name, and is left out; the rest stands.
+func NewSet(revision uint64, objects []Object) (Set, Faults) {
+	s := Set{Revision: revision}
+	var faults Faults
+	for i := range objects {
+		if err := s.addObject(&objects[i]); err != nil {
+			faults.add(objects[i].Kind+"/"+objects[i].Metadata.Name, "%v", err)
+		}
+	}
+	sort.Slice(s.Functions, func(i, j int) bool { return s.Functions[i].Metadata.Name < s.Functions[j].Metadata.Name })
+	s.addImpliedLinks()
+	sort.Slice(s.Links, func(i, j int) bool { return s.Links[i].Metadata.Name < s.Links[j].Metadata.Name })
+	sort.Slice(s.Policies, func(i, j int) bool { return s.Policies[i].Metadata.Name < s.Policies[j].Metadata.Name })
+	return s, faults
+}
+
+func (s *Set) addObject(o *Object) error {
+	switch o.Kind {
+	case KindFunction:
+		v := &Function{Metadata: o.Metadata}
+		s.Functions = append(s.Functions, v)
+		return json.Unmarshal(o.Spec, &v.Spec)
+	case KindLink:
+		v := &Link{Metadata: o.Metadata}
+		s.Links = append(s.Links, v)
+		return json.Unmarshal(o.Spec, &v.Spec)
+	case KindPolicy:
+		v := &Policy{Metadata: o.Metadata}
+		s.Policies = append(s.Policies, v)
+		return json.Unmarshal(o.Spec, &v.Spec)
+	}
+	return fmt.Errorf("unknown kind %q", o.Kind)
+}
+
+// addImpliedLinks makes the links that `on` is short for: one per function,
+// named after it, unless a Link of that name exists, which then wins.
+func (s *Set) addImpliedLinks() {
+	named := make(map[string]bool, len(s.Links))
+	for _, l := range s.Links {
+		named[l.Metadata.Name] = true
+	}
+	for _, fn := range s.Functions {
+		if len(fn.Spec.On) == 0 || named[fn.Metadata.Name] {
+			continue
+		}
+		s.Links = append(s.Links, &Link{
+			Metadata: Metadata{Name: fn.Metadata.Name, Labels: fn.Metadata.Labels, Revision: fn.Metadata.Revision},
+			Spec:     LinkSpec{Function: fn.Metadata.Name, Types: fn.Spec.On},
+		})
+	}
+}
