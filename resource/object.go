@@ -106,6 +106,9 @@ func (o *Object) Validate() Faults {
 	return append(f, s.validate(o.Metadata)...)
 }
 
+// YAML is the object as a manifest, its fields in a fixed order.
+func (o *Object) YAML() ([]byte, error) { return json.MarshalIndent(o, "", "  ") }
+
 func (m *Metadata) validate() Faults {
 	var f Faults
 	switch {

@@ -15,6 +15,19 @@ type Set struct {
 	Functions []*Function
 	Links     []*Link
 	Policies  []*Policy
+	// functions finds by name; NewSet builds it.
+	functions map[string]*Function
+}
+
+// Function finds a function by name and version in constant time; version ""
+// is whatever version the name has. It is nil when there is none. Only a Set
+// made by NewSet finds anything.
+func (s *Set) Function(name, version string) *Function {
+	fn := s.functions[name]
+	if fn == nil || (version != "" && fn.Spec.Version != version) {
+		return nil
+	}
+	return fn
 }
 
 // Target is a function chosen by a link.
@@ -34,6 +47,10 @@ func NewSet(revision uint64, objects []Object) (Set, Faults) {
 		}
 	}
 	sort.Slice(s.Functions, func(i, j int) bool { return s.Functions[i].Metadata.Name < s.Functions[j].Metadata.Name })
+	s.functions = make(map[string]*Function, len(s.Functions))
+	for _, fn := range s.Functions {
+		s.functions[fn.Metadata.Name] = fn
+	}
 	s.addImpliedLinks()
 	sort.Slice(s.Links, func(i, j int) bool { return s.Links[i].Metadata.Name < s.Links[j].Metadata.Name })
 	sort.Slice(s.Policies, func(i, j int) bool { return s.Policies[i].Metadata.Name < s.Policies[j].Metadata.Name })
