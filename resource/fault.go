@@ -11,13 +11,16 @@ type Fault struct {
 	// File and Line (from 1) are set when the resource came from a manifest.
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
+	// Resource is Kind/name of the resource that is wrong, when it is not clear
+	// from File and Line.
+	Resource string `json:"resource,omitempty"`
 	// Field is the path of the field, such as spec.delivery.timeout or spec.types[2].
 	Field string `json:"field,omitempty"`
 	// Problem names the value, what is wrong with it and what is allowed.
 	Problem string `json:"problem"`
 }
 
-// String is the fault as one line: file:line: field: problem.
+// String is the fault as one line: file:line: resource: field: problem.
 func (f Fault) String() string {
 	var b strings.Builder
 	if f.File != "" {
@@ -31,6 +34,9 @@ func (f Fault) String() string {
 	}
 	if b.Len() > 0 {
 		b.WriteByte(' ')
+	}
+	if f.Resource != "" {
+		b.WriteString(f.Resource + ": ")
 	}
 	if f.Field != "" {
 		b.WriteString(f.Field + ": ")

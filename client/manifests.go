@@ -1,0 +1,185 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Manifests are resources with the files they came from.
+type Manifests struct {
+	Objects []resource.Object
+	// origins is keyed by kind/name.
+	origins map[string]origin
+}
+
+// origin is where a resource was read.
+type origin struct {
+	file string
+	src  []byte
+}
+
+// LoadManifests reads a manifest, or every .yaml, .yml and .json file of a
+// directory (not of those below it). Relative directories of commands are made
+// absolute, starting from the manifest's own. Every fault names file, line and
+// field; with one fault nothing is returned.
+func LoadManifests(path string) (*Manifests, error) {
+	files, err := manifestFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	all := &Manifests{origins: map[string]origin{}}
+	var faults resource.Faults
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		if err := all.add(f, src, filepath.Dir(f), &faults); err != nil {
+			return nil, err
+		}
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	if len(all.Objects) == 0 {
+		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s", path, resource.APIVersion)
+	}
+	return all, nil
+}
+
+// ReadManifests reads manifests from r; name is what faults call it.
+func ReadManifests(name string, r io.Reader) (*Manifests, error) {
+	src, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	all := &Manifests{origins: map[string]origin{}}
+	var faults resource.Faults
+	if err := all.add(name, src, ".", &faults); err != nil {
+		return nil, err
+	}
+	return all, faults.Err()
+}
+
+// add reads one file; what is wrong with it joins faults.
+func (m *Manifests) add(file string, src []byte, dir string, faults *resource.Faults) error {
+	objects, err := decode(file, src, dir)
+	if err != nil {
+		var fs resource.Faults
+		if !errors.As(err, &fs) {
+			return err
+		}
+		*faults = append(*faults, fs...)
+		return nil
+	}
+	for _, o := range objects {
+		key := o.Kind + "/" + o.Metadata.Name
+		if other, ok := m.origins[key]; ok {
+			*faults = append(*faults, resource.Fault{
+				File: file, Line: resource.LineOf(src, o.Kind, o.Metadata.Name, "metadata.name"), Field: "metadata.name",
+				Problem: fmt.Sprintf("%s stands twice: in %s too", key, other.file),
+			})
+		}
+		m.origins[key] = origin{file: file, src: src}
+	}
+	m.Objects = append(m.Objects, objects...)
+	return nil
+}
+
+// Locate gives faults that name a resource the file and line they stand in.
+func (m *Manifests) Locate(err error) error {
+	var faults resource.Faults
+	var p *Problem
+	switch {
+	case errors.As(err, &p) && len(p.Faults) > 0:
+		faults = p.Faults
+	case errors.As(err, &faults):
+	default:
+		return err
+	}
+	located := slices.Clone(faults)
+	for i, f := range located {
+		o, ok := m.origins[f.Resource]
+		if !ok {
+			continue
+		}
+		kind, name, _ := strings.Cut(f.Resource, "/")
+		located[i].File = o.file
+		located[i].Line = resource.LineOf(o.src, kind, name, f.Field)
+	}
+	return located
+}
+
+func manifestFiles(path string) ([]string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && IsManifest(e.Name()) {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	sort.Strings(files)
+	return files, nil
+}
+
+// IsManifest reports whether a file's name says that it is one.
+func IsManifest(name string) bool {
+	switch filepath.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return !strings.HasPrefix(filepath.Base(name), ".") && !strings.HasPrefix(filepath.Base(name), "package")
+	}
+	return false
+}
+
+func decode(name string, src []byte, dir string) ([]resource.Object, error) {
+	objects, err := resource.Decode(name, src)
+	if err != nil {
+		return nil, err
+	}
+	for i := range objects {
+		if err := anchorCommand(&objects[i], dir); err != nil {
+			return nil, err
+		}
+	}
+	return objects, nil
+}
+
+// anchorCommand makes a command function's directory absolute.
+func anchorCommand(o *resource.Object, dir string) error {
+	if o.Kind != resource.KindFunction {
+		return nil
+	}
+	var spec resource.FunctionSpec
+	if err := json.Unmarshal(o.Spec, &spec); err != nil {
+		return err
+	}
+	if len(spec.Command) == 0 || filepath.IsAbs(spec.Dir) {
+		return nil
+	}
+	abs, err := filepath.Abs(filepath.Join(dir, spec.Dir))
+	if err != nil {
+		return err
+	}
+	spec.Dir = abs
+	o.Spec, err = json.Marshal(spec)
+	return err
+}

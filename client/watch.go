@@ -1,0 +1,150 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// Query selects from the history; zero fields do not restrict.
+type Query struct {
+	Source, ID, Type, Function, Reason string
+	Since, Until                       time.Time
+	// Limit bounds the number of items; 0 leaves it to the server's pages.
+	Limit int
+}
+
+func (q Query) values() url.Values {
+	v := url.Values{}
+	for key, value := range map[string]string{"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "reason": q.Reason} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	for key, t := range map[string]time.Time{"since": q.Since, "until": q.Until} {
+		if !t.IsZero() {
+			v.Set(key, t.Format(time.RFC3339Nano))
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
+}
+
+// Runs returns run records, oldest first.
+func (c *Client) Runs(ctx context.Context, q Query) ([]event.Run, error) {
+	return list[event.Run](ctx, c, "/api/v1/runs", q.values(), q.Limit)
+}
+
+// DeadLetters returns dead letters, oldest first.
+func (c *Client) DeadLetters(ctx context.Context, q Query) ([]json.RawMessage, error) {
+	return list[json.RawMessage](ctx, c, "/api/v1/deadletters", q.values(), q.Limit)
+}
+
+// DeadLetterByID returns one dead letter.
+func (c *Client) DeadLetterByID(ctx context.Context, id string) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/deadletters/" + url.PathEscape(id)}, &out)
+	return out, err
+}
+
+// Explanation says what became of an event and why.
+type Explanation struct {
+	Event     json.RawMessage `json:"event"`
+	Position  string          `json:"position"`
+	Revision  uint64          `json:"revision"`
+	Dedup     json.RawMessage `json:"dedup"`
+	Admission json.RawMessage `json:"admission"`
+	Links     []LinkVerdict   `json:"links"`
+}
+
+// LinkVerdict is one link's part in an explanation.
+type LinkVerdict struct {
+	Name       string      `json:"name"`
+	Function   string      `json:"function"`
+	Matched    bool        `json:"matched"`
+	Why        string      `json:"why"`
+	Deliveries []event.Run `json:"deliveries"`
+}
+
+// Explain asks for the explanation of an event; source may be "" when the id is the only one.
+func (c *Client) Explain(ctx context.Context, source, id string) (Explanation, error) {
+	var out Explanation
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/explain", query: Query{Source: source, ID: id}.values()}, &out)
+	return out, err
+}
+
+// Subscription selects from the live stream.
+type Subscription struct {
+	// Types are event types or prefixes ending in *; Filter is a CESQL expression.
+	Types  []string
+	Filter string
+	// Runs follows run records instead of events.
+	Runs bool
+	// OnOpen is called once the server has begun to stream.
+	OnOpen func()
+}
+
+// Subscribe calls fn with each message (the event's JSON format, or a run
+// record) and returns when ctx ends, fn fails or the server ends the stream.
+func (c *Client) Subscribe(ctx context.Context, s Subscription, fn func(data []byte) error) error {
+	q := url.Values{}
+	for _, t := range s.Types {
+		q.Add("type", t)
+	}
+	if s.Filter != "" {
+		q.Set("filter", s.Filter)
+	}
+	if s.Runs {
+		q.Set("stream", "runs")
+	}
+	resp, err := c.send(ctx, request{method: http.MethodGet, path: "/subscribe", query: q, header: http.Header{"Accept": {"text/event-stream"}}})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if s.OnOpen != nil {
+		s.OnOpen()
+	}
+	return readStream(ctx, resp, fn)
+}
+
+// errStreamEnded is a stream the server ended.
+var errStreamEnded = errors.New("the server ended the stream")
+
+// readStream reads Server-Sent Events (one data line each, as the server writes them).
+func readStream(ctx context.Context, resp *http.Response, fn func([]byte) error) error {
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 64<<10), 128<<20)
+	lastComment := ""
+	for lines.Scan() {
+		line := lines.Text()
+		if data, ok := strings.CutPrefix(line, "data:"); ok {
+			if err := fn([]byte(strings.TrimPrefix(data, " "))); err != nil {
+				return err
+			}
+		} else if comment, ok := strings.CutPrefix(line, ":"); ok {
+			lastComment = strings.TrimSpace(comment)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errStreamEnded, err)
+	}
+	if lastComment != "" {
+		return fmt.Errorf("%w: %s", errStreamEnded, lastComment)
+	}
+	return errStreamEnded
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// typedLink is a Link with its spec read.
+type typedLink struct {
+	object resource.Object
+	spec   resource.LinkSpec
+}
+
+func linkKind() resource.Kind {
+	k, err := resource.LookupKind(resource.KindLink)
+	if err != nil {
+		panic(err) // the kind is one of the table's
+	}
+	return k
+}
+
+// linksOf lists the Link resources that lead to a function (name or name@version).
+func linksOf(cmd *cobra.Command, c *client.Client, function string) ([]typedLink, error) {
+	objects, err := c.List(cmd.Context(), linkKind(), "")
+	if err != nil {
+		return nil, err
+	}
+	var links []typedLink
+	for _, o := range objects {
+		l := typedLink{object: o}
+		if err := json.Unmarshal(o.Spec, &l.spec); err != nil {
+			return nil, fmt.Errorf("link %s: %w", o.Metadata.Name, err)
+		}
+		if name, _ := l.spec.FunctionName(); l.spec.Function == function || name == function {
+			links = append(links, l)
+		}
+	}
+	return links, nil
+}
+
+func newLink() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:     "link FUNCTION TYPE…",
+		Short:   "Send events of these types to a function from now on",
+		Example: "  signalbox link thumbs com.example.uploaded com.example.image.*",
+		GroupID: "resources",
+		Args:    cobra.MinimumNArgs(2),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "name of the link (default: the function's and the type's)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := dial(cmd)
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			name = linkName(args[0], args[1])
+		}
+		spec, err := json.Marshal(resource.LinkSpec{Function: args[0], Types: args[1:]})
+		if err != nil {
+			return err
+		}
+		o, err := c.Put(cmd.Context(), linkKind(), resource.Object{
+			APIVersion: resource.APIVersion, Kind: resource.KindLink,
+			Metadata: resource.Metadata{Name: name}, Spec: spec,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "link/%s: %s -> %s (revision %d)\n", o.Metadata.Name, strings.Join(args[1:], " "), args[0], o.Metadata.Revision)
+		return err
+	}
+	return remote(cmd)
+}
+
+func newUnlink() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "unlink FUNCTION [TYPE…]",
+		Short:   "Stop sending events of these types (default: all) to a function",
+		GroupID: "resources",
+		Args:    cobra.MinimumNArgs(1),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := dial(cmd)
+		if err != nil {
+			return err
+		}
+		links, err := linksOf(cmd, c, args[0])
+		if err != nil {
+			return err
+		}
+		changed := 0
+		for _, l := range links {
+			did, err := unlink(cmd, c, l, args[1:])
+			if err != nil {
+				return err
+			}
+			changed += did
+		}
+		if changed == 0 {
+			return fmt.Errorf("no Link leads %s to function %s (what its manifest says in `on` is changed there)", typesOrAll(args[1:]), args[0])
+		}
+		return nil
+	}
+	return remote(cmd)
+}
+
+// unlink takes types out of one link (none named: all) and deletes a link that has none left.
+func unlink(cmd *cobra.Command, c *client.Client, l typedLink, types []string) (int, error) {
+	left := slices.DeleteFunc(slices.Clone(l.spec.Types), func(t string) bool { return len(types) == 0 || slices.Contains(types, t) })
+	if len(left) == len(l.spec.Types) {
+		return 0, nil
+	}
+	name := l.object.Metadata.Name
+	if len(left) == 0 {
+		if err := c.Delete(cmd.Context(), linkKind(), name); err != nil {
+			return 0, err
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "link/%s deleted\n", name)
+		return 1, err
+	}
+	l.spec.Types = left
+	spec, err := json.Marshal(l.spec)
+	if err != nil {
+		return 0, err
+	}
+	l.object.Spec = spec
+	if _, err := c.Put(cmd.Context(), linkKind(), l.object); err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "link/%s now: %s\n", name, strings.Join(left, " "))
+	return 1, err
+}
+
+func typesOrAll(types []string) string {
+	if len(types) == 0 {
+		return "any type"
+	}
+	return strings.Join(types, " ")
+}
+
+// linkName makes a resource name of a function and a type.
+func linkName(function, typ string) string {
+	slug := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r == '*':
+			return -1
+		}
+		return '-'
+	}, function+"-"+typ)
+	return strings.Trim(slug, "-")
+}

@@ -1,0 +1,105 @@
+// Command signalbox is the whole program: the server, and the commands that
+// talk to a running one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes.
+const (
+	exitFailed   = 1
+	exitWrongUse = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(errOut, "signalbox: "+oneLine(err))
+	var use *usageError
+	if errors.As(err, &use) || strings.HasPrefix(err.Error(), "unknown command") {
+		return exitWrongUse
+	}
+	return exitFailed
+}
+
+// usageError is a command line that makes no sense: exit code 2.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}
+
+// newRoot builds the command tree.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "signalbox",
+		Short:         "A serverless function gateway: CloudEvents in, functions called, their answers events again",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w (see `%s --help`)", err, cmd.CommandPath())
+	})
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run a server:"},
+		&cobra.Group{ID: "resources", Title: "Manage resources:"},
+		&cobra.Group{ID: "events", Title: "Send and watch events:"},
+	)
+	root.AddCommand(
+		newDev(), newServe(),
+		newApply(), newGet(), newDescribe(), newDelete(), newLink(), newUnlink(),
+		newEmit(), newTail(), newRuns(), newExplain(), newDeadLetters(),
+		newVersion(),
+	)
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes every fault of the arguments wrong use (exit code 2).
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usagef("%w (usage: %s)", err, c.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		wrapArgs(c)
+	}
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+func newApply() *cobra.Command {
+	var file string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:     "apply -f FILE|DIR",
+		Short:   "Write resources from manifests: all of them, or none",
+		GroupID: "resources",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "manifest, directory of manifests, or - for standard input")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check only, write nothing")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if file == "" {
+			return usagef("-f is missing: want a manifest, a directory, or -")
+		}
+		c, err := dial(cmd)
+		if err != nil {
+			return err
+		}
+		manifests, err := readManifests(cmd.InOrStdin(), file)
+		if err != nil {
+			return err
+		}
+		applied, err := c.Apply(cmd.Context(), manifests.Objects, dryRun)
+		if err != nil {
+			return manifests.Locate(err)
+		}
+		return show(cmd, applied, func(w *tabwriter.Writer) {
+			for _, o := range applied {
+				fmt.Fprintf(w, "%s/%s\trevision %d\n", strings.ToLower(o.Kind), o.Metadata.Name, o.Metadata.Revision)
+			}
+		})
+	}
+	return printer(remote(cmd))
+}
+
+// readManifests reads what -f names.
+func readManifests(in io.Reader, file string) (*client.Manifests, error) {
+	if file == "-" {
+		return client.ReadManifests("standard input", in)
+	}
+	return client.LoadManifests(file)
+}
+
+func newGet() *cobra.Command {
+	var selector string
+	cmd := &cobra.Command{
+		Use:     "get KIND [NAME]",
+		Short:   "List the resources of a kind, or show one",
+		GroupID: "resources",
+		Args:    cobra.RangeArgs(1, 2),
+	}
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "labels to select by: key=value,…")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		k, c, err := kindAndClient(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		if len(args) == 2 {
+			o, err := c.Get(cmd.Context(), k, args[1])
+			if err != nil {
+				return err
+			}
+			return show(cmd, o, func(w *tabwriter.Writer) { tableOf(w, k, []resource.Object{o}) })
+		}
+		objects, err := c.List(cmd.Context(), k, selector)
+		if err != nil {
+			return err
+		}
+		if objects == nil {
+			objects = []resource.Object{}
+		}
+		return show(cmd, objects, func(w *tabwriter.Writer) { tableOf(w, k, objects) })
+	}
+	return printer(remote(cmd))
+}
+
+func newDescribe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "describe KIND NAME",
+		Short:   "Show all about one resource",
+		GroupID: "resources",
+		Args:    cobra.ExactArgs(2),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		k, c, err := kindAndClient(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		o, err := c.Get(cmd.Context(), k, args[1])
+		if err != nil {
+			return err
+		}
+		if cmd.Flags().Lookup("output").Value.String() == "json" {
+			return showJSON(cmd.OutOrStdout(), o)
+		}
+		if err := showYAML(cmd.OutOrStdout(), o); err != nil {
+			return err
+		}
+		if k.Name != resource.KindFunction || cmd.Flags().Lookup("output").Value.String() != "table" {
+			return nil
+		}
+		return describeFunction(cmd, c, o.Metadata.Name)
+	}
+	return printer(remote(cmd))
+}
+
+// describeFunction adds the links that lead to a function and its last runs.
+func describeFunction(cmd *cobra.Command, c *client.Client, name string) error {
+	links, err := linksOf(cmd, c, name)
+	if err != nil {
+		return err
+	}
+	runs, err := c.Runs(cmd.Context(), client.Query{Function: name, Since: time.Now().Add(-time.Hour)})
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\nLinks:\n")
+	for _, l := range links {
+		row(w, "  "+l.object.Metadata.Name, strings.Join(l.spec.Types, " "))
+	}
+	fmt.Fprintf(w, "\nRuns of the last hour: %d\n", len(runs))
+	runTable(w, runs[max(0, len(runs)-10):])
+	return w.Flush()
+}
+
+func newDelete() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "delete KIND NAME",
+		Short:   "Remove a resource",
+		GroupID: "resources",
+		Args:    cobra.ExactArgs(2),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		k, c, err := kindAndClient(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		if err := c.Delete(cmd.Context(), k, args[1]); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s deleted\n", strings.ToLower(k.Name), args[1])
+		return err
+	}
+	return remote(cmd)
+}
+
+func kindAndClient(cmd *cobra.Command, kind string) (resource.Kind, *client.Client, error) {
+	k, err := resource.LookupKind(kind)
+	if err != nil {
+		return k, nil, &usageError{err}
+	}
+	c, err := dial(cmd)
+	return k, c, err
+}
+
+// tableOf draws resources of one kind with the columns that matter for it.
+func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object) {
+	switch k.Name {
+	case resource.KindFunction:
+		row(w, "NAME", "VERSION", "RUNS AT", "ON", "EMITS", "REVISION")
+	case resource.KindLink:
+		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
+	default:
+		row(w, "NAME", "LABELS", "REVISION")
+	}
+	for _, o := range objects {
+		row(w, cellsOf(o)...)
+	}
+}
+
+func cellsOf(o resource.Object) []any {
+	m := o.Metadata
+	switch o.Kind {
+	case resource.KindFunction:
+		var s resource.FunctionSpec
+		if json.Unmarshal(o.Spec, &s) == nil {
+			at := s.URL
+			if at == "" {
+				at = strings.Join(s.Command, " ")
+			}
+			return []any{m.Name, s.Version, at, strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
+		}
+	case resource.KindLink:
+		var s resource.LinkSpec
+		if json.Unmarshal(o.Spec, &s) == nil {
+			return []any{m.Name, s.Function, strings.Join(s.Types, " "), len(s.Filters), s.Paused, m.Revision}
+		}
+	}
+	return []any{m.Name, labels(m.Labels), m.Revision}
+}
+
+func labels(m map[string]string) string {
+	b, err := json.Marshal(m)
+	if err != nil || len(m) == 0 {
+		return ""
+	}
+	return string(b)
+}
