@@ -1,0 +1,109 @@
+package metrics
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// functionVecs are the families that have a function label.
+type functionVecs struct {
+	delivered *prometheus.CounterVec
+	retried   *prometheus.CounterVec
+	dead      *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	depth     *prometheus.GaugeVec
+}
+
+// Function are the instruments of one function, bound to its name. Whoever
+// calls the function keeps them. After Forget they still work and count into
+// nothing, so that a late answer brings no removed series back.
+type Function struct {
+	// Delivered counts deliveries that ended with success.
+	Delivered prometheus.Counter
+	// Duration is the time of one call, in seconds.
+	Duration prometheus.Observer
+	// Depth is the number of deliveries waiting in the lane.
+	Depth prometheus.Gauge
+
+	name string
+	vecs *functionVecs
+
+	mu        sync.Mutex
+	forgotten bool
+}
+
+// Function returns the instruments of the function name, always the same ones
+// until Forget. Only functions that exist may be asked for: that bounds the
+// number of series.
+func (m *Metrics) Function(name string) *Function {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f, ok := m.functions[name]; ok {
+		return f
+	}
+	f := &Function{
+		Delivered: m.vecs.delivered.WithLabelValues(name),
+		Duration:  m.vecs.duration.WithLabelValues(name),
+		Depth:     m.vecs.depth.WithLabelValues(name),
+		name:      name,
+		vecs:      &m.vecs,
+	}
+	m.functions[name] = f
+	return f
+}
+
+// Retried counts a failed attempt that will be followed by another; class is
+// one of the dispatcher's few classes of failure.
+func (f *Function) Retried(class string) { f.count(f.vecs.retried, class) }
+
+// Dead counts a delivery that became a dead letter; class is one of the
+// dispatcher's few classes of failure.
+func (f *Function) Dead(class string) { f.count(f.vecs.dead, class) }
+
+// count looks the class up, which is cheap enough for failures. The lock keeps
+// a series from being made again while Forget deletes it.
+func (f *Function) count(v *prometheus.CounterVec, class string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.forgotten {
+		v.WithLabelValues(f.name, class).Inc()
+	}
+}
+
+// Forget takes away every series of a function that was deleted. A function
+// made again under that name begins at zero, with new instruments.
+func (m *Metrics) Forget(function string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(function)
+}
+
+// Retain forgets every function that is not among existing.
+func (m *Metrics) Retain(existing []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.functions {
+		if !slices.Contains(existing, name) {
+			m.forget(name)
+		}
+	}
+}
+
+func (m *Metrics) forget(name string) {
+	f, ok := m.functions[name]
+	if !ok {
+		return
+	}
+	delete(m.functions, name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgotten = true
+	of := prometheus.Labels{"function": name}
+	m.vecs.delivered.DeletePartialMatch(of)
+	m.vecs.retried.DeletePartialMatch(of)
+	m.vecs.dead.DeletePartialMatch(of)
+	m.vecs.duration.DeletePartialMatch(of)
+	m.vecs.depth.DeletePartialMatch(of)
+}
