@@ -1,0 +1,87 @@
+# Everything a developer does, one command each. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+REPORTS := $(CURDIR)/bin/reports
+GO_FILES := $(shell git ls-files '*.go')
+TESTSUM = $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary=output
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: build
+build: ## build bin/signalbox
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/signalbox ./cmd/signalbox
+
+.PHONY: test
+test: check unit e2e bench-smoke ## everything the gate runs: format, vet, lint, unit, end to end, benchmarks
+	@echo "all green"
+
+.PHONY: check
+check: format-check vet lint ## format, vet and lint
+
+.PHONY: format
+format: ## format the code
+	gofmt -w $(GO_FILES)
+
+.PHONY: format-check
+format-check:
+	@files=$$(gofmt -l $(GO_FILES)); if [ -n "$$files" ]; then echo "not formatted (make format): $$files" >&2; exit 1; fi
+
+.PHONY: vet
+vet:
+	go vet -tags e2e ./...
+
+.PHONY: lint
+lint: tools
+	$(BIN)/staticcheck -tags e2e ./...
+
+.PHONY: unit
+unit: tools ## tests without anything but Go, with the race detector
+	mkdir -p $(REPORTS)
+	$(TESTSUM) --jsonfile $(REPORTS)/unit.json -- -race -timeout 10m ./...
+	@e2e/no-skips $(REPORTS)/unit.json
+
+.PHONY: e2e
+e2e: tools build ## conformance and end-to-end tests with the real parts
+	mkdir -p $(REPORTS)
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -p 1 -timeout 20m ./eventlog/... ./ledger/... ./e2e/...
+	@e2e/no-skips $(REPORTS)/e2e.json
+
+.PHONY: crash
+crash: tools build ## the long crash test: 20 kills under load
+	SIGNALBOX_BIN=$(BIN)/signalbox SIGNALBOX_CRASH_RUNS=20 $(TESTSUM) -- -tags e2e -count 1 -timeout 30m -run TestCrash ./e2e/...
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser for 30 s each
+	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$pkg/*_test.go | sed 's/func //'); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$pkg; done; done
+
+.PHONY: bench
+bench: build ## the full benchmark: writes docs/benchmarks.md
+	go run ./bench -signalbox $(BIN)/signalbox -out docs/benchmarks.md
+
+.PHONY: bench-smoke
+bench-smoke: build ## a short benchmark: it must run, its figures are not asserted
+	mkdir -p $(REPORTS)
+	go run ./bench -smoke -signalbox $(BIN)/signalbox -out $(REPORTS)/benchmarks.md
+
+.PHONY: parts-up
+parts-up: ## start the real parts (Kafka, Redis, Jaeger)
+	e2e/parts/up
+
+.PHONY: parts-down
+parts-down: ## stop the real parts
+	e2e/parts/down
+
+.PHONY: tools
+tools: $(BIN)/.tools
+
+$(BIN)/.tools: tools/go.mod tools/go.sum
+	mkdir -p $(BIN)
+	cd tools && GOBIN=$(BIN) go install tool
+	touch $@

@@ -1,0 +1,77 @@
+// Command bench measures Signalbox beside a bare pipeline of the same
+// libraries, in one run, on real Kafka and Redis, and writes the report that
+// docs/benchmarks.md keeps. What counts are the ratios, and CPU time per
+// delivery (user and system time of the process under test).
+//
+// The same program plays the other parts as subcommands, each in a process of
+// its own: `bench sink` (the functions) and `bench bare` (the bare pipeline).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "sink":
+			return runSink(ctx, args[1:])
+		case "bare":
+			return runBare(ctx, args[1:])
+		}
+	}
+	cfg := defaultConfig()
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.StringVar(&cfg.binary, "signalbox", "bin/signalbox", "the binary to measure")
+	fs.StringVar(&cfg.out, "out", "docs/benchmarks.md", "the report to write")
+	fs.StringVar(&cfg.parts, "parts", "e2e/parts/up", "the script that starts Kafka, Redis and Jaeger")
+	fs.StringVar(&cfg.only, "only", "", "only the sections whose name contains this")
+	fs.IntVar(&cfg.rounds, "rounds", cfg.rounds, "rounds of each row")
+	fs.DurationVar(&cfg.length, "length", cfg.length, "length of one measurement")
+	smoke := fs.Bool("smoke", false, "one short round of everything: shows that it runs")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *smoke {
+		cfg = cfg.short()
+	}
+	return cfg.measure(ctx)
+}
+
+// config says what to measure and how long.
+type config struct {
+	binary, out, parts, only string
+	// rounds is how often each row is taken; the report gives minimum and median.
+	rounds int
+	// length is how long load is put on for one measurement.
+	length time.Duration
+	// links are the numbers of loaded links of the row on choosing.
+	links []int
+	// fanouts are the numbers of functions that get each event.
+	fanouts []int
+}
+
+func defaultConfig() config {
+	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}}
+}
+
+func (c config) short() config {
+	c.rounds, c.length = 1, time.Second
+	c.links, c.fanouts = []int{5, 1000}, []int{1, 5}
+	return c
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// row is one line of the report: a setup and what its rounds gave.
+type row struct {
+	setup   setup
+	samples []sample
+}
+
+// each takes every setup once a round, in turn, so that a drift of the
+// machine's speed meets all of them.
+func (cfg config) each(ctx context.Context, p parts, setups []setup, take func(context.Context, setup, parts) (sample, error)) ([]row, error) {
+	rows := make([]row, len(setups))
+	for round := range cfg.rounds {
+		for i, s := range setups {
+			x, err := take(ctx, s, p)
+			if err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", s.name, round+1, err)
+			}
+			rows[i].setup = s
+			rows[i].samples = append(rows[i].samples, x)
+			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss>>20)
+		}
+	}
+	return rows, nil
+}
+
+// of returns minimum and median of one figure.
+func (r row) of(f func(sample) float64) (low, median float64) {
+	v := make([]float64, len(r.samples))
+	for i, s := range r.samples {
+		v[i] = f(s)
+	}
+	slices.Sort(v)
+	return v[0], v[len(v)/2]
+}
+
+func cpuOf(s sample) float64  { return s.cpuUS }
+func rateOf(s sample) float64 { return s.rate }
+
+// measure takes every section and writes the report.
+func (cfg config) measure(ctx context.Context) error {
+	p, err := startParts(ctx, cfg.parts)
+	if err != nil {
+		return err
+	}
+	defer stopParts(cfg.parts)
+	var b strings.Builder
+	cfg.header(ctx, &b)
+	sections := []struct {
+		name  string
+		write func(context.Context, parts, *strings.Builder) error
+	}{
+		{"throughput", cfg.writeThroughput},
+		{"latency", cfg.writeLatency},
+		{"links", cfg.writeLinks},
+		{"neighbours", cfg.writeNeighbours},
+		{"start", cfg.writeStart},
+	}
+	for _, s := range sections {
+		if !cfg.wanted(s.name) {
+			continue
+		}
+		if err := s.write(ctx, p, &b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return os.WriteFile(cfg.out, []byte(b.String()), 0o644)
+}
+
+func (cfg config) header(ctx context.Context, b *strings.Builder) {
+	revision, _ := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output() // a tree without git has none
+	fmt.Fprintf(b, "# Benchmarks\n\nWritten by `make bench`. Machine: %d cores, %s/%s, %s, Apache Kafka and Redis on the same machine. Revision %s.\n",
+		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), strings.TrimSpace(string(revision)))
+	fmt.Fprintf(b, "Workload: 1 KiB JSON events by binary-mode POST on keep-alive connections; functions answer 200 with an empty body at once. Each figure is the\nmedian (minimum) of %d round(s) of %s; the rows of a table are taken in turn, so ratios hold when the machine's speed drifts.\nCPU is user and system time of the one process, without Kafka, Redis, load and functions.\n",
+		cfg.rounds, cfg.length)
+}
+
+func (cfg config) writeThroughput(ctx context.Context, p parts, b *strings.Builder) error {
+	var setups []setup
+	for _, n := range cfg.fanouts {
+		setups = append(setups,
+			setup{name: fmt.Sprintf("bare pipeline, fan-out %d", n), bare: true, fanout: n},
+			setup{name: fmt.Sprintf("Signalbox, fan-out %d", n), fanout: n, sample: 0.01},
+		)
+	}
+	last := cfg.fanouts[len(cfg.fanouts)-1]
+	setups = append(setups,
+		setup{name: fmt.Sprintf("Signalbox, tracing at 100 %%, fan-out %d", last), fanout: last, sample: 1},
+		setup{name: fmt.Sprintf("Signalbox, embedded Kafka and Redis, fan-out %d", last), fanout: last, sample: 0.01, embedded: true},
+	)
+	rows, err := cfg.each(ctx, p, setups, cfg.throughput)
+	if err != nil {
+		return err
+	}
+	b.WriteString("\n## Throughput and CPU\n\nClosed loop, 64 connections. Signalbox with everything on: dedup on Redis, run records, metrics, tracing sampled at 1 %.\n\n")
+	b.WriteString("| system | CPU us per delivery | x bare | deliveries/s | x bare | RSS idle / loaded MB |\n| --- | --- | --- | --- | --- | --- |\n")
+	bare := map[int]row{}
+	for _, r := range rows {
+		if r.setup.bare {
+			bare[r.setup.fanout] = r
+		}
+	}
+	for _, r := range rows {
+		base := bare[r.setup.fanout]
+		lowC, medC := r.of(cpuOf)
+		_, medR := r.of(rateOf)
+		_, baseC := base.of(cpuOf)
+		_, baseR := base.of(rateOf)
+		_, rss := r.of(func(s sample) float64 { return float64(s.rss) })
+		_, idle := r.of(func(s sample) float64 { return float64(s.idle) })
+		fmt.Fprintf(b, "| %s | %.1f (%.1f) | %.2f | %.0f | %.2f | %.0f / %.0f |\n", r.setup.name, medC, lowC, medC/baseC, medR, medR/baseR, idle/1e6, rss/1e6)
+	}
+	return nil
+}
+
+func (cfg config) writeLatency(ctx context.Context, p parts, b *strings.Builder) error {
+	rows, err := cfg.each(ctx, p, []setup{
+		{name: "bare pipeline", bare: true, fanout: 5},
+		{name: "Signalbox", fanout: 5, sample: 0.01},
+	}, cfg.latencies(200))
+	if err != nil {
+		return err
+	}
+	b.WriteString("\n## Latency\n\nOpen loop, 200 events/s to 5 functions each; from the intended send time to the function, in milliseconds.\n\n| system | p50 | p99 | p99.9 |\n| --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		l50, m50 := r.of(func(s sample) float64 { return s.p50 })
+		l99, m99 := r.of(func(s sample) float64 { return s.p99 })
+		l999, m999 := r.of(func(s sample) float64 { return s.p999 })
+		fmt.Fprintf(b, "| %s | %.2f (%.2f) | %.2f (%.2f) | %.2f (%.2f) |\n", r.setup.name, m50, l50, m99, l99, m999, l999)
+	}
+	return nil
+}
+
+func (cfg config) writeLinks(ctx context.Context, p parts, b *strings.Builder) error {
+	var setups []setup
+	for _, n := range cfg.links {
+		setups = append(setups, setup{name: fmt.Sprintf("%d links loaded, 5 match", n), fanout: 5, links: n - 5, sample: 0.01})
+	}
+	rows, err := cfg.each(ctx, p, setups, cfg.throughput)
+	if err != nil {
+		return err
+	}
+	b.WriteString("\n## Links that do not match\n\nClosed loop, fan-out 5.\n\n| system | CPU us per delivery | x first row | deliveries/s | RSS loaded MB |\n| --- | --- | --- | --- | --- |\n")
+	return ratioTable(b, rows)
+}
+
+func (cfg config) writeNeighbours(ctx context.Context, p parts, b *strings.Builder) error {
+	rows, err := cfg.each(ctx, p, []setup{
+		{name: "20 healthy functions", fanout: 20, sample: 0.01},
+		{name: "20 healthy functions and one that takes 1 s", fanout: 20, sample: 0.01, slow: true},
+		{name: "20 healthy functions and one that refuses connections", fanout: 20, sample: 0.01, dead: true},
+	}, cfg.latencies(100))
+	if err != nil {
+		return err
+	}
+	b.WriteString("\n## Neighbours\n\nOpen loop at 100 events/s; latency of the healthy functions from the intended send time, in milliseconds.\n\n| functions | p50 | p99 | p99.9 |\n| --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		_, p50 := r.of(func(s sample) float64 { return s.p50 })
+		_, p99 := r.of(func(s sample) float64 { return s.p99 })
+		_, p999 := r.of(func(s sample) float64 { return s.p999 })
+		fmt.Fprintf(b, "| %s | %.2f | %.2f | %.2f |\n", r.setup.name, p50, p99, p999)
+	}
+	return nil
+}
+
+func (cfg config) writeStart(ctx context.Context, p parts, b *strings.Builder) error {
+	var r row
+	for range cfg.rounds {
+		ms, idle, err := cfg.coldStart(ctx, p)
+		if err != nil {
+			return err
+		}
+		r.samples = append(r.samples, sample{p50: ms, idle: idle})
+	}
+	low, median := r.of(func(s sample) float64 { return s.p50 })
+	_, idle := r.of(func(s sample) float64 { return float64(s.idle) })
+	fmt.Fprintf(b, "\n## Start\n\n`signalbox dev` on an empty directory to its first delivery: %.0f ms (%.0f); resident memory then: %.0f MB.\n", median, low, idle/1e6)
+	return nil
+}
+
+// ratioTable writes rows with CPU relative to the first.
+func ratioTable(b *strings.Builder, rows []row) error {
+	_, first := rows[0].of(cpuOf)
+	for _, r := range rows {
+		low, med := r.of(cpuOf)
+		_, rate := r.of(rateOf)
+		_, rss := r.of(func(s sample) float64 { return float64(s.rss) })
+		if _, err := fmt.Fprintf(b, "| %s | %.1f (%.1f) | %.2f | %.0f | %.0f |\n", r.setup.name, med, low, med/first, rate, rss/1e6); err != nil {
+			return err
+		}
+	}
+	return nil
+}

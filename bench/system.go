@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parts are the addresses of the real parts, as e2e/parts/up prints them.
+type parts map[string]string
+
+func startParts(ctx context.Context, script string) (parts, error) {
+	cmd := exec.CommandContext(ctx, script, "kafka", "redis", "jaeger")
+	cmd.Env = append(os.Environ(), "SIGNALBOX_PARTS_BENCH=1", "SIGNALBOX_PARTS_DIR="+filepath.Join(os.TempDir(), "signalbox-bench-parts"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", script, err)
+	}
+	p := parts{}
+	lines := bufio.NewScanner(strings.NewReader(string(out)))
+	for lines.Scan() {
+		if k, v, ok := strings.Cut(lines.Text(), "="); ok {
+			p[k] = v
+		}
+	}
+	for _, k := range []string{"KAFKA_BROKERS", "REDIS_URL", "JAEGER_OTLP_HTTP"} {
+		if p[k] == "" {
+			return nil, fmt.Errorf("%s: did not print %s", script, k)
+		}
+	}
+	return p, nil
+}
+
+func stopParts(script string) {
+	cmd := exec.Command(filepath.Join(filepath.Dir(script), "down"))
+	cmd.Env = append(os.Environ(), "SIGNALBOX_PARTS_DIR="+filepath.Join(os.TempDir(), "signalbox-bench-parts"))
+	cmd.Stderr = os.Stderr
+	_ = cmd.Run() // nothing is left to do if it fails
+}
+
+// setup is what a system under test is started with.
+type setup struct {
+	// name stands in the report.
+	name string
+	// bare runs the bare pipeline instead of Signalbox.
+	bare bool
+	// fanout functions get each event; links more are loaded that match nothing.
+	fanout, links int
+	// embedded runs on the embedded Kafka and Redis.
+	embedded bool
+	// sample is the share of traces that is recorded.
+	sample float64
+	// slow and dead add a function that takes a second and one that refuses connections.
+	slow, dead bool
+}
+
+// system is one running system under test with its functions.
+type system struct {
+	*process
+	sink *process
+	dir  string
+}
+
+const benchType = "com.example.bench"
+
+// start starts the sink and the system, and waits until it takes events.
+func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	sink, err := startProcess(ctx, true, self, "sink")
+	if err != nil {
+		return nil, err
+	}
+	sys := &system{sink: sink}
+	sys.dir, err = os.MkdirTemp("", "bench-")
+	if err != nil {
+		return nil, err
+	}
+	name := "bench" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	if s.bare {
+		urls := make([]string, s.fanout)
+		for i := range urls {
+			urls[i] = fmt.Sprintf("http://%s/%d", sink.addr, i)
+		}
+		sys.process, err = startProcess(ctx, true, self, "bare", "-kafka", p["KAFKA_BROKERS"], "-topic", name, "-sinks", strings.Join(urls, ","))
+		return sys, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	sys.process, err = startProcess(ctx, false, cfg.binary, s.args(name, addr, sys.dir, p)...)
+	if err != nil {
+		return nil, err
+	}
+	sys.addr = addr
+	if err := awaitHTTP(ctx, "http://"+addr+"/readyz", 60*time.Second); err != nil {
+		return nil, fmt.Errorf("%w (log: %s)", err, sys.log.Name())
+	}
+	return sys, s.apply(ctx, sys)
+}
+
+// args are the command line of the binary.
+func (s setup) args(name, addr, dir string, p parts) []string {
+	args := []string{"serve", "--http", addr, "--data", dir, "--log-level", "warn", "--trace-sample", fmt.Sprint(s.sample), "--otlp", p["JAEGER_OTLP_HTTP"]}
+	if s.embedded {
+		return append(args, "--kafka-listen", "127.0.0.1:0", "--redis-listen", "127.0.0.1:0")
+	}
+	return append(args, "--kafka", p["KAFKA_BROKERS"], "--redis", p["REDIS_URL"], "--topic-prefix", name+".", "--redis-prefix", name+":")
+}
+
+// apply writes the functions and links.
+func (s setup) apply(ctx context.Context, sys *system) error {
+	var docs []string
+	fn := func(name, url, typ string) {
+		docs = append(docs, fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":%q},"spec":{"url":%q,"on":[%q]}}`, name, url, typ))
+	}
+	for i := range s.fanout {
+		fn("f"+strconv.Itoa(i), fmt.Sprintf("http://%s/%d", sys.sink.addr, i), benchType)
+	}
+	if s.slow {
+		fn("slow", fmt.Sprintf("http://%s/slow", sys.sink.addr), benchType)
+	}
+	if s.dead {
+		fn("dead", "http://127.0.0.1:1/", benchType)
+	}
+	for i := range s.links {
+		docs = append(docs, fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":"l%d"},"spec":{"function":"f0","types":["com.example.other%d"]}}`, i, i))
+	}
+	const chunk = 500
+	for len(docs) > 0 {
+		n := min(chunk, len(docs))
+		if err := postManifests(ctx, sys.addr, strings.Join(docs[:n], "\n---\n")); err != nil {
+			return err
+		}
+		docs = docs[n:]
+	}
+	return nil
+}
+
+func postManifests(ctx context.Context, addr, manifests string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/api/v1/apply", strings.NewReader(manifests))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/yaml")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("apply: %s", resp.Status)
+	}
+	return nil
+}
+
+func (s *system) stop() {
+	if s.process != nil {
+		s.process.stop()
+	}
+	s.sink.stop()
+	_ = os.RemoveAll(s.dir)
+}
+
+// report asks the sink; reset makes it forget first.
+func (s *system) report(ctx context.Context, latency bool) (sinkReport, error) {
+	var r sinkReport
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/report?latency=%t", s.sink.addr, latency), nil)
+	if err != nil {
+		return r, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return r, err
+	}
+	defer resp.Body.Close()
+	return r, json.NewDecoder(resp.Body).Decode(&r)
+}
+
+func (s *system) reset(ctx context.Context, latency bool) error {
+	return awaitHTTP(ctx, fmt.Sprintf("http://%s/reset?latency=%t", s.sink.addr, latency), 5*time.Second)
+}
+
+// settled waits until the sink has counted want deliveries.
+func (s *system) settled(ctx context.Context, want int64, bound time.Duration) (sinkReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r, err := s.report(ctx, false)
+		if err == nil && r.Deliveries >= want {
+			return r, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return r, fmt.Errorf("%d of %d deliveries within %s (log: %s)", r.Deliveries, want, bound, s.log.Name())
+		}
+	}
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}

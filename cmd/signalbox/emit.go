@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// emitFlags are the options of emit.
+type emitFlags struct {
+	source, subject, id, data, contentType string
+	extensions                             []string
+	wait                                   bool
+	timeout                                time.Duration
+}
+
+func newEmit() *cobra.Command {
+	var f emitFlags
+	cmd := &cobra.Command{
+		Use:     "emit TYPE",
+		Short:   "Send an event",
+		Example: `  signalbox emit com.example.hello --data '{"name":"Ada"}' --wait`,
+		GroupID: "events",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return emit(cmd, args[0], &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.source, "source", "/signalbox/cli", "source of the event")
+	flags.StringVar(&f.subject, "subject", "", "subject of the event")
+	flags.StringVar(&f.id, "id", "", "id of the event (default: a new one)")
+	flags.StringVar(&f.data, "data", "", "data: JSON or text, @FILE for a file's content, @- for standard input")
+	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, else text/plain)")
+	flags.StringArrayVar(&f.extensions, "ext", nil, "extension attribute as name=value; may be repeated")
+	flags.BoolVar(&f.wait, "wait", false, "follow the chain of functions to its end; exit 1 when a delivery in it fails for good")
+	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits")
+	return remote(cmd)
+}
+
+func emit(cmd *cobra.Command, typ string, f *emitFlags) error {
+	e, err := f.event(cmd, typ)
+	if err != nil {
+		return err
+	}
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	if err := c.Emit(cmd.Context(), e); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "accepted %s id %s\n", e.Type, e.ID)
+	if !f.wait {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
+	defer cancel()
+	return follow(ctx, cmd, c, e)
+}
+
+// follow prints the chain as it happens.
+func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.Event) error {
+	dead, deliveries := 0, 0
+	err := c.FollowChain(ctx, e.Source, e.ID, func(s client.Step) {
+		if s.Run.Outcome == event.Dead {
+			dead++
+		}
+		if s.Run.Outcome != event.Retrying {
+			deliveries++
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), strings.Repeat("  ", s.Depth)+runLine(s.Run))
+	})
+	switch {
+	case ctx.Err() != nil && cmd.Context().Err() == nil:
+		return fmt.Errorf("the chain of %s is not over yet: see `signalbox explain %s`", e.ID, e.ID)
+	case err != nil:
+		return err
+	case dead > 0:
+		return fmt.Errorf("%d of %d deliveries failed for good: see `signalbox deadletters list`", dead, deliveries)
+	case deliveries == 0:
+		fmt.Fprintf(cmd.OutOrStdout(), "no function was chosen: see `signalbox explain %s`\n", e.ID)
+	}
+	return nil
+}
+
+// runLine is a run as one line, as emit --wait and dev print it.
+func runLine(r event.Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s -> %s", r.EventType, r.Function)
+	if r.Version != "" {
+		b.WriteString("@" + r.Version)
+	}
+	fmt.Fprintf(&b, " %s", r.Outcome)
+	if r.Status > 0 {
+		fmt.Fprintf(&b, " %d", r.Status)
+	}
+	fmt.Fprintf(&b, " in %.1f ms", r.DurationMS)
+	if r.Attempt > 1 {
+		fmt.Fprintf(&b, " (attempt %d)", r.Attempt)
+	}
+	if r.Reason != "" {
+		b.WriteString(": " + r.Reason)
+	}
+	for _, reply := range r.Replies {
+		b.WriteString(" => " + reply.Type)
+	}
+	return b.String()
+}
+
+// event builds and checks the event.
+func (f *emitFlags) event(cmd *cobra.Command, typ string) (*event.Event, error) {
+	e := &event.Event{ID: f.id, Source: f.source, Type: typ, Subject: f.subject, Time: time.Now().UTC().Format(time.RFC3339Nano)}
+	if e.ID == "" {
+		e.ID = rand.Text()
+	}
+	for _, x := range f.extensions {
+		name, value, ok := strings.Cut(x, "=")
+		if !ok || value == "" {
+			return nil, usagef("--ext %q: want name=value", x)
+		}
+		e.SetExtension(name, value)
+	}
+	data, err := f.readData(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if data != nil {
+		e.Data, e.DataContentType = data, f.contentType
+		if e.DataContentType == "" {
+			e.DataContentType = guessContentType(data)
+		}
+	}
+	if err := e.Validate(); err != nil {
+		return nil, &usageError{err}
+	}
+	return e, nil
+}
+
+func (f *emitFlags) readData(cmd *cobra.Command) ([]byte, error) {
+	switch {
+	case !cmd.Flags().Changed("data"):
+		return nil, nil
+	case f.data == "@-":
+		var b bytes.Buffer
+		_, err := b.ReadFrom(cmd.InOrStdin())
+		return b.Bytes(), err
+	case strings.HasPrefix(f.data, "@"):
+		return os.ReadFile(f.data[1:])
+	}
+	return []byte(f.data), nil
+}
+
+func guessContentType(data []byte) string {
+	if json.Valid(data) {
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
+}

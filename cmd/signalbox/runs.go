@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// history adds the flags that select from the history.
+func history(cmd *cobra.Command, q *client.Query, since *time.Duration, back time.Duration) *cobra.Command {
+	cmd.Flags().StringVar(&q.Function, "function", "", "only of this function")
+	cmd.Flags().StringVar(&q.Source, "source", "", "only of events with this source")
+	cmd.Flags().StringVar(&q.ID, "id", "", "only of events with this id")
+	cmd.Flags().DurationVar(since, "since", back, "how far back")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many at most")
+	return cmd
+}
+
+func newRuns() *cobra.Command {
+	var q client.Query
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:     "runs",
+		Short:   "List what functions did with which events",
+		GroupID: "events",
+		Args:    cobra.NoArgs,
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := dial(cmd)
+		if err != nil {
+			return err
+		}
+		q.Since = time.Now().Add(-since)
+		runs, err := c.Runs(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		if runs == nil {
+			runs = []event.Run{}
+		}
+		return show(cmd, runs, func(w *tabwriter.Writer) { runTable(w, runs) })
+	}
+	return history(printer(remote(cmd)), &q, &since, time.Hour)
+}
+
+func runTable(w io.Writer, runs []event.Run) {
+	row(w, "TIME", "EVENT", "ID", "FUNCTION", "LINK", "ATTEMPT", "OUTCOME", "STATUS", "MS", "REASON")
+	for _, r := range runs {
+		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, r.Function, r.Link, r.Attempt, r.Outcome, r.Status, fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
+	}
+}
