@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -39,7 +40,7 @@ func newApply() *cobra.Command {
 		}
 		applied, err := c.Apply(cmd.Context(), manifests.Objects, dryRun)
 		if err != nil {
-			return manifests.Locate(err)
+			return located(manifests, err)
 		}
 		return show(cmd, applied, func(w *tabwriter.Writer) {
 			for _, o := range applied {
@@ -50,12 +51,21 @@ func newApply() *cobra.Command {
 	return printer(remote(cmd))
 }
 
-// readManifests reads what -f names.
-func readManifests(in io.Reader, file string) (*client.Manifests, error) {
-	if file == "-" {
-		return client.ReadManifests("standard input", in)
+// located gives the server's faults the files and lines they stand in.
+func located(m *resource.Manifests, err error) error {
+	var p *client.Problem
+	if errors.As(err, &p) && len(p.Faults) > 0 {
+		return m.Locate(p.Faults)
 	}
-	return client.LoadManifests(file)
+	return err
+}
+
+// readManifests reads what -f names.
+func readManifests(in io.Reader, file string) (*resource.Manifests, error) {
+	if file == "-" {
+		return resource.ReadManifests("standard input", in)
+	}
+	return resource.LoadManifests(file)
 }
 
 func newGet() *cobra.Command {

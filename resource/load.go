@@ -1,4 +1,4 @@
-package client
+package resource
 
 import (
 	"encoding/json"
@@ -10,13 +10,11 @@ import (
 	"slices"
 	"sort"
 	"strings"
-
-	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // Manifests are resources with the files they came from.
 type Manifests struct {
-	Objects []resource.Object
+	Objects []Object
 	// origins is keyed by kind/name.
 	origins map[string]origin
 }
@@ -37,7 +35,7 @@ func LoadManifests(path string) (*Manifests, error) {
 		return nil, err
 	}
 	all := &Manifests{origins: map[string]origin{}}
-	var faults resource.Faults
+	var faults Faults
 	for _, f := range files {
 		src, err := os.ReadFile(f)
 		if err != nil {
@@ -51,7 +49,7 @@ func LoadManifests(path string) (*Manifests, error) {
 		return nil, err
 	}
 	if len(all.Objects) == 0 {
-		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s", path, resource.APIVersion)
+		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s", path, APIVersion)
 	}
 	return all, nil
 }
@@ -63,7 +61,7 @@ func ReadManifests(name string, r io.Reader) (*Manifests, error) {
 		return nil, err
 	}
 	all := &Manifests{origins: map[string]origin{}}
-	var faults resource.Faults
+	var faults Faults
 	if err := all.add(name, src, ".", &faults); err != nil {
 		return nil, err
 	}
@@ -71,10 +69,10 @@ func ReadManifests(name string, r io.Reader) (*Manifests, error) {
 }
 
 // add reads one file; what is wrong with it joins faults.
-func (m *Manifests) add(file string, src []byte, dir string, faults *resource.Faults) error {
-	objects, err := decode(file, src, dir)
+func (m *Manifests) add(file string, src []byte, dir string, faults *Faults) error {
+	objects, err := decodeAnchored(file, src, dir)
 	if err != nil {
-		var fs resource.Faults
+		var fs Faults
 		if !errors.As(err, &fs) {
 			return err
 		}
@@ -84,8 +82,8 @@ func (m *Manifests) add(file string, src []byte, dir string, faults *resource.Fa
 	for _, o := range objects {
 		key := o.Kind + "/" + o.Metadata.Name
 		if other, ok := m.origins[key]; ok {
-			*faults = append(*faults, resource.Fault{
-				File: file, Line: resource.LineOf(src, o.Kind, o.Metadata.Name, "metadata.name"), Field: "metadata.name",
+			*faults = append(*faults, Fault{
+				File: file, Line: LineOf(src, o.Kind, o.Metadata.Name, "metadata.name"), Field: "metadata.name",
 				Problem: fmt.Sprintf("%s stands twice: in %s too", key, other.file),
 			})
 		}
@@ -95,26 +93,18 @@ func (m *Manifests) add(file string, src []byte, dir string, faults *resource.Fa
 	return nil
 }
 
-// Locate gives faults that name a resource the file and line they stand in.
-func (m *Manifests) Locate(err error) error {
-	var faults resource.Faults
-	var p *Problem
-	switch {
-	case errors.As(err, &p) && len(p.Faults) > 0:
-		faults = p.Faults
-	case errors.As(err, &faults):
-	default:
-		return err
-	}
+// Locate returns the faults with file and line filled in where they name a
+// resource that came from these manifests.
+func (m *Manifests) Locate(faults Faults) Faults {
 	located := slices.Clone(faults)
 	for i, f := range located {
 		o, ok := m.origins[f.Resource]
-		if !ok {
+		if !ok || f.File != "" {
 			continue
 		}
 		kind, name, _ := strings.Cut(f.Resource, "/")
 		located[i].File = o.file
-		located[i].Line = resource.LineOf(o.src, kind, name, f.Field)
+		located[i].Line = LineOf(o.src, kind, name, f.Field)
 	}
 	return located
 }
@@ -150,8 +140,8 @@ func IsManifest(name string) bool {
 	return false
 }
 
-func decode(name string, src []byte, dir string) ([]resource.Object, error) {
-	objects, err := resource.Decode(name, src)
+func decodeAnchored(name string, src []byte, dir string) ([]Object, error) {
+	objects, err := Decode(name, src)
 	if err != nil {
 		return nil, err
 	}
@@ -164,11 +154,11 @@ func decode(name string, src []byte, dir string) ([]resource.Object, error) {
 }
 
 // anchorCommand makes a command function's directory absolute.
-func anchorCommand(o *resource.Object, dir string) error {
-	if o.Kind != resource.KindFunction {
+func anchorCommand(o *Object, dir string) error {
+	if o.Kind != KindFunction {
 		return nil
 	}
-	var spec resource.FunctionSpec
+	var spec FunctionSpec
 	if err := json.Unmarshal(o.Spec, &spec); err != nil {
 		return err
 	}
