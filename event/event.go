@@ -7,7 +7,6 @@ package event
 import (
 	"slices"
 	"strings"
-	"time"
 )
 
 // SpecVersion is the only CloudEvents version Signalbox speaks.
@@ -99,22 +98,14 @@ func (e *Event) Clone() *Event {
 }
 
 // Key is the event's Kafka key: the partitionkey extension, else the subject,
-// else nil, which leaves the partition to the producer.
+// else nil, which leaves the partition to the producer. It is a view of the
+// event: not to be changed.
 func (e *Event) Key() []byte {
-	if k, ok := e.Extension("partitionkey"); ok {
-		return []byte(k)
+	if k, _ := e.Extension("partitionkey"); k != "" {
+		return view(k)
 	}
 	if e.Subject != "" {
-		return []byte(e.Subject)
+		return view(e.Subject)
 	}
 	return nil
-}
-
-// Timestamp parses the time attribute; the zero time when it is absent or wrong.
-func (e *Event) Timestamp() time.Time {
-	t, err := time.Parse(time.RFC3339Nano, e.Time)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -1,21 +1,95 @@
 package event
 
-import "time"
-
-// The extensions by which chains are followed.
-const (
-	ExtCausationID   = "causationid"
-	ExtCorrelationID = "correlationid"
-	ExtHops          = "signalboxhops"
-	ExtTraceParent   = "traceparent"
-	ExtTraceState    = "tracestate"
-	ExtReplyID       = "replyid"
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"math"
+	"strconv"
+	"time"
 )
 
-// Derive makes the event that enters the log for a reply to cause.
+// The extensions by which chains are followed. The first four are written by
+// Derive only: what a function sends under these names is dropped.
+const (
+	// ExtCausationID is the id of the event whose function answered with this one.
+	ExtCausationID = "causationid"
+	// ExtCorrelationID is the id of the first event of the chain, or what its
+	// sender put there.
+	ExtCorrelationID = "correlationid"
+	// ExtHops counts the functions between the event and the first of its chain.
+	ExtHops = "signalboxhops"
+	// ExtReplyID is the id the function gave the event, when it gave one.
+	ExtReplyID = "replyid"
+	// ExtTraceParent and ExtTraceState are the distributed tracing extension:
+	// the trace that started the event, never rewritten on the way.
+	ExtTraceParent = "traceparent"
+	ExtTraceState  = "tracestate"
+)
+
+// Derive makes the event that enters the log when the function of link (at
+// version) answers cause with reply, the answer's event number index. The
+// result is a copy of reply with lineage of our own and an id derived from the
+// cause, the link, the version, the index and the reply's type, so that a
+// repeated delivery gives the same source and id and deduplication drops it. An
+// id that the function gave is kept in the extension replyid. A reply without
+// time gets now; its source is kept, and the caller sets one where it is missing.
 func Derive(cause *Event, reply *Event, link, version string, index int, now time.Time) *Event {
-	return reply.Clone()
+	const lineage = 4
+	e := newEvent(len(reply.Extensions) + lineage)
+	room := e.Extensions
+	*e = *reply
+	e.Extensions = append(room, reply.Extensions...)
+	e.ID = derivedID(cause, link, version, index, reply.Type)
+	replyID := reply.ID
+	if replyID == e.ID {
+		replyID = ""
+	}
+	correlation, _ := cause.Extension(ExtCorrelationID)
+	if correlation == "" {
+		correlation = cause.ID
+	}
+	e.SetExtension(ExtCausationID, cause.ID)
+	e.SetExtension(ExtCorrelationID, correlation)
+	e.SetExtension(ExtHops, strconv.Itoa(min(Hops(cause), math.MaxInt32-1)+1))
+	e.SetExtension(ExtReplyID, replyID)
+	if e.Time == "" {
+		e.Time = now.UTC().Format(time.RFC3339Nano)
+	}
+	return e
 }
 
-// Hops is how many functions stand between the event and the first of its chain.
-func Hops(e *Event) int { return 0 }
+// derivedID is 160 bits of SHA-256 over the parts, each with its length before
+// it so that no two lists of parts read alike; 32 lower-case letters and digits.
+func derivedID(cause *Event, link, version string, index int, replyType string) string {
+	var room [512]byte
+	b := append(room[:0], "signalbox reply 1"...)
+	for _, part := range [...]string{cause.Source, cause.ID, link, version, replyType} {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	b = binary.AppendVarint(b, int64(index))
+	sum := sha256.Sum256(b)
+	return encodeID(sum[:20])
+}
+
+// encodeID writes b in lower-case base32, which a URL, a shell and a log line
+// take as it is.
+func encodeID(b []byte) string {
+	const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+	return base32.NewEncoding(alphabet).WithPadding(base32.NoPadding).EncodeToString(b)
+}
+
+// Hops is the event's hop count: 0 when the extension is absent or no whole
+// number, at most 2147483647 (the largest Integer of CloudEvents).
+func Hops(e *Event) int {
+	s, _ := e.Extension(ExtHops)
+	n := 0
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return 0
+		}
+		n = min(n*10+int(s[i]-'0'), math.MaxInt32)
+	}
+	return n
+}
