@@ -1,0 +1,221 @@
+package dispatcher
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// attempt makes the next call of dl and sees to what follows from it: dl is
+// over, or waits in the lane again, when it returns.
+func (l *lane) attempt(w *worker, dl *delivery) {
+	defer w.forget()
+	d := l.d
+	start := d.parts.Now()
+	rawURL, err := d.parts.Endpoints.URL(dl.target.Function)
+	var e *endpoint
+	if err == nil {
+		e, err = l.endpoint(rawURL, dl.spec.Timeout.D())
+	}
+	if err != nil {
+		l.notReady(w, dl, start, err)
+		return
+	}
+	dl.attempt++
+	rec := &dl.p.rec
+	if dl.attempt == 1 && dl.notReady == 0 {
+		l.startSpan(dl)
+	}
+	traceparent, tracestate := rec.TraceParent, rec.TraceState
+	var span AttemptSpan
+	if dl.span != nil {
+		if span = dl.span.Attempt(dl.attempt, rawURL); span != nil {
+			traceparent, tracestate = span.Context()
+		}
+	}
+	w.prepare(dl, e, traceparent, tracestate)
+	callErr := e.call(w)
+	took := d.parts.Now().Sub(start)
+	fail := d.failure(&w.resp, callErr)
+	if fail == nil && callErr == nil && judge(w.resp.StatusCode()) == verdictReply {
+		fail = l.takeReplies(w, dl, traceparent, tracestate)
+	}
+	if fail != nil {
+		fail.Function, fail.Attempt = l.name, dl.attempt
+	}
+	if span != nil {
+		span.End(statusOf(w, callErr, fail), fail)
+	}
+	l.record(w, dl, start, took, traceID(traceparent))
+	if fail == nil {
+		w.run.Status = w.resp.StatusCode()
+		l.delivered(w, dl)
+		return
+	}
+	l.failed(w, dl, fail, bodyStart(w, fail))
+}
+
+func (l *lane) startSpan(dl *delivery) {
+	if t := l.d.parts.Tracer; t != nil {
+		dl.span = t.Delivery(&dl.p.rec, dl.target)
+	}
+}
+
+func statusOf(w *worker, err error, fail *DeliveryError) int {
+	if fail != nil {
+		return fail.Status
+	}
+	return w.resp.StatusCode()
+}
+
+// record fills in what the run record of every outcome has.
+func (l *lane) record(w *worker, dl *delivery, start time.Time, took time.Duration, trace string) {
+	rec, link := &dl.p.rec, dl.target.Link.Metadata.Name
+	replies := w.run.Replies
+	w.run = event.Run{
+		ID:          event.RunID(rec.Position, link, dl.attempt),
+		Link:        link,
+		Function:    l.key.name,
+		Version:     l.key.version,
+		EventSource: rec.Event.Source,
+		EventID:     rec.Event.ID,
+		EventType:   rec.Event.Type,
+		Position:    dl.p.position,
+		Attempt:     dl.attempt,
+		Time:        start,
+		DurationMS:  milliseconds(took),
+		TraceID:     trace,
+		Revision:    dl.p.revision,
+		Replies:     replies,
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// bodyLimit is how much of an answer's body is kept of a failed attempt.
+const bodyLimit = 1024
+
+// bodyStart is the start of the answer's body, when there was an answer.
+func bodyStart(w *worker, fail *DeliveryError) string {
+	if fail.Status == 0 {
+		return ""
+	}
+	b := w.resp.Body()
+	return strings.ToValidUTF8(string(b[:min(len(b), bodyLimit)]), "\uFFFD")
+}
+
+// delivered ends a delivery that succeeded.
+func (l *lane) delivered(w *worker, dl *delivery) {
+	w.run.Outcome = event.Delivered
+	l.finish(w, dl, "")
+}
+
+// finish reports the outcome that w.run has, which is durable, and settles
+// unless the session's time is over.
+func (l *lane) finish(w *worker, dl *delivery, class Class) {
+	if dl.span != nil {
+		dl.span.End(w.run.Outcome, w.run.Reason)
+	}
+	l.d.report(&dl.p.rec, &w.run, class)
+	p := dl.p
+	l.d.freeDelivery(dl)
+	if p.session.grace.Err() == nil {
+		p.done()
+	}
+}
+
+// notReady puts a delivery off whose function has no endpoint. That spends
+// attempts only once it has lasted NotReadyGrace.
+func (l *lane) notReady(w *worker, dl *delivery, now time.Time, cause error) {
+	if dl.attempt == 0 && dl.notReady == 0 {
+		l.startSpan(dl)
+	}
+	if dl.notReady == 0 {
+		dl.notReadySince = now
+	}
+	dl.notReady++
+	if now.Sub(dl.notReadySince) < l.d.cfg.NotReadyGrace {
+		limit := min(dl.spec.Backoff.Max.D(), l.d.cfg.RetryMax)
+		wait := backoff(min(dl.spec.Backoff.Initial.D(), limit), limit, dl.notReady, l.d.parts.Rand())
+		l.retry(dl, now.Add(max(wait, time.Millisecond)))
+		return
+	}
+	dl.attempt++
+	fail := &DeliveryError{Function: l.name, Attempt: dl.attempt, Class: ClassNotReady, Cause: cause}
+	l.record(w, dl, now, 0, traceID(dl.p.rec.TraceParent))
+	l.failed(w, dl, fail, "")
+}
+
+// failed repeats a delivery later, or makes it a dead letter.
+func (l *lane) failed(w *worker, dl *delivery, fail *DeliveryError, body string) {
+	a := event.Attempt{
+		Number:     dl.attempt,
+		Time:       w.run.Time,
+		DurationMS: w.run.DurationMS,
+		Status:     fail.Status,
+		Class:      string(fail.Class),
+		Body:       body,
+	}
+	if fail.Cause != nil {
+		a.Error = fail.Cause.Error()
+	}
+	dl.attempts = append(dl.attempts, a)
+	w.run.Status = fail.Status
+	due, spent := l.nextAttempt(dl, fail)
+	if spent == "" {
+		w.run.Outcome, w.run.Reason = event.Retrying, fail.reason()
+		l.d.report(&dl.p.rec, &w.run, fail.Class)
+		l.retry(dl, due)
+		return
+	}
+	w.run.Outcome, w.run.Reason = event.Dead, spent
+	l.bury(w, dl, fail.Class)
+}
+
+// nextAttempt is when a failed delivery is tried again, or why it is not.
+func (l *lane) nextAttempt(dl *delivery, fail *DeliveryError) (due time.Time, spent string) {
+	now := l.d.parts.Now()
+	end := dl.p.rec.Timestamp.Add(dl.spec.MaxAge.D())
+	aged := !dl.p.rec.Timestamp.IsZero()
+	switch {
+	case fail.Permanent:
+		return now, fail.reason()
+	case dl.attempt >= dl.spec.Attempts:
+		return now, strconv.Itoa(dl.attempt) + " attempts spent, the last: " + fail.reason()
+	case aged && !now.Before(end):
+		return now, fmt.Sprintf("older than maxAge %s after %d attempts, the last: %s", dl.spec.MaxAge, dl.attempt, fail.reason())
+	}
+	wait := backoff(dl.spec.Backoff.Initial.D(), dl.spec.Backoff.Max.D(), dl.attempt, l.d.parts.Rand())
+	due = now.Add(max(wait, fail.RetryAfter))
+	if aged && due.After(end) {
+		due = end
+	}
+	return due, ""
+}
+
+// bury writes the dead letter and settles. Without a durable dead letter
+// the delivery has no outcome and stays unsettled.
+func (l *lane) bury(w *worker, dl *delivery, class Class) {
+	rec := &dl.p.rec
+	letter := &event.DeadLetter{
+		ID:       event.DeadLetterID(rec.Position, w.run.Link),
+		Event:    rec.Event,
+		Link:     w.run.Link,
+		Function: w.run.Function,
+		Version:  w.run.Version,
+		Reason:   w.run.Reason,
+		Attempts: dl.attempts,
+		Revision: dl.p.revision,
+		Position: dl.p.position,
+		Time:     l.d.parts.Now(),
+		TraceID:  w.run.TraceID,
+	}
+	if !l.d.writeDeadLetter(dl.p.session, l, letter) {
+		l.d.abandon(dl)
+		return
+	}
+	l.finish(w, dl, class)
+}

@@ -1,0 +1,149 @@
+package dispatcher
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Class says in one word why a call failed. It is a metric label and stands in
+// run records and dead letters.
+type Class string
+
+// The classes of failure. Besides these there are status_4xx, status_5xx and
+// so on, where it was the status that failed the call.
+const (
+	ClassTimeout     Class = "timeout"
+	ClassRefused     Class = "refused"
+	ClassReset       Class = "reset"
+	ClassUnreachable Class = "unreachable"
+	ClassDNS         Class = "dns"
+	ClassTLS         Class = "tls"
+	// ClassBadAnswer is an answer that is not HTTP, or not as it says.
+	ClassBadAnswer Class = "bad_answer"
+	// ClassBadReply is an event in the answer that breaks the rules of CloudEvents.
+	ClassBadReply Class = "bad_reply"
+	// ClassTooLarge is an answer beyond MaxReplyBytes or MaxReplies.
+	ClassTooLarge Class = "too_large"
+	// ClassAppend is a reply that could not be appended to the log.
+	ClassAppend Class = "append"
+	// ClassNotReady is a function without an endpoint.
+	ClassNotReady Class = "not_ready"
+	// ClassInternal is everything else.
+	ClassInternal Class = "internal"
+)
+
+// DeliveryError is a call that failed.
+type DeliveryError struct {
+	// Function is name or name@version.
+	Function string
+	// Attempt counts from 1.
+	Attempt int
+	// Status is the HTTP status; 0 when there was no answer.
+	Status int
+	Class  Class
+	// RetryAfter is what the function asked for, bounded; 0 when it did not.
+	RetryAfter time.Duration
+	// Permanent failures are not repeated.
+	Permanent bool
+	// Cause is nil when the status says it all.
+	Cause error
+}
+
+// Error implements error.
+func (e *DeliveryError) Error() string {
+	s := "function " + e.Function + ": attempt " + strconv.Itoa(e.Attempt) + ": " + string(e.Class)
+	if e.Status != 0 {
+		s += " (status " + strconv.Itoa(e.Status) + ")"
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *DeliveryError) Unwrap() error { return e.Cause }
+
+// reason is the failure without the function and the attempt, which stand elsewhere in a record.
+func (e *DeliveryError) reason() string {
+	switch {
+	case e.Cause == nil:
+		return "status " + strconv.Itoa(e.Status)
+	case e.Status == 0:
+		return string(e.Class) + ": " + e.Cause.Error()
+	}
+	return string(e.Class) + " (status " + strconv.Itoa(e.Status) + "): " + e.Cause.Error()
+}
+
+// statusClass is status_4xx and so on.
+func statusClass(status int) Class {
+	switch status / 100 {
+	case 1:
+		return "status_1xx"
+	case 2:
+		return "status_2xx"
+	case 3:
+		return "status_3xx"
+	case 4:
+		return "status_4xx"
+	case 5:
+		return "status_5xx"
+	}
+	return "status_other"
+}
+
+// errReset stands for ECONNRESET while reading, which fasthttp takes for the
+// end of the body. It does not wrap it, or fasthttp would find it.
+var errReset = errors.New("connection reset by peer")
+
+// classOf tells the class of a call without an answer.
+func classOf(err error) Class {
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	var record tls.RecordHeaderError
+	var cert *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var chunk fasthttp.ErrBrokenChunk
+	switch {
+	case errors.As(err, &dns):
+		return ClassDNS
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return ClassTimeout
+	case errors.Is(err, fasthttp.ErrTLSHandshakeTimeout), errors.Is(err, fasthttp.ErrDialTimeout):
+		return ClassTimeout
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ClassRefused
+	case errors.As(err, &record), errors.As(err, &cert), errors.As(err, &alert):
+		return ClassTLS
+	case errors.Is(err, errReset), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, fasthttp.ErrConnectionClosed),
+		errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return ClassReset
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return ClassTooLarge
+	case errors.As(err, &chunk):
+		return ClassBadAnswer
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		if op.Op == "remote error" || op.Op == "local error" {
+			return ClassTLS // an alert
+		}
+		return ClassUnreachable
+	}
+	return ClassBadAnswer
+}
+
+// errLooped is the reason of an event beyond the hop limit.
+func errLooped(hops, limit int) error {
+	return fmt.Errorf("hop limit: %d functions stand in this chain and the limit is %d: the chain loops, or is too long", hops, limit)
+}

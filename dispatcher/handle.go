@@ -1,0 +1,272 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// scratch is what Handle needs for one batch; it is pooled.
+type scratch struct {
+	recs     []event.Record // the events of a batch that holds other records too
+	verdicts []event.Verdict
+	targets  []resource.Target
+	run      event.Run
+}
+
+// Handle takes the records of one partition in the order of their offsets, on
+// that partition's goroutine. It blocks while a lane is full. settle is called
+// once for each record, from any goroutine, when every delivery of it has a
+// durable outcome. When ctx ends Handle returns soon; what then has no outcome
+// within DrainTimeout is never settled. ctx must be the same for all batches of
+// one time of owning the partition. The slice may be used again after Handle
+// returned, what its records point at may not.
+func (d *Dispatcher) Handle(ctx context.Context, recs []event.Record, settle func(offset int64)) {
+	if len(recs) == 0 {
+		return
+	}
+	s := d.session(ctx, recs[0].Partition)
+	if s == nil || !s.acquire() {
+		return
+	}
+	defer s.release()
+	sc := d.scratches.Get().(*scratch)
+	defer d.freeScratch(sc)
+	if !d.claim(s, recs, sc) {
+		return
+	}
+	events := 0
+	for i := range recs {
+		if s.ctx.Err() != nil {
+			return
+		}
+		v := event.FirstSight
+		if recs[i].Event != nil {
+			v = sc.verdicts[events]
+			events++
+		}
+		if !d.handle(s, sc, &recs[i], v, settle) {
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) freeScratch(sc *scratch) {
+	clear(sc.recs)
+	clear(sc.targets[:cap(sc.targets)])
+	sc.run = event.Run{}
+	d.scratches.Put(sc)
+}
+
+// claim fills sc.verdicts, one for each event of recs. It is false when the
+// session ended before that was possible.
+func (d *Dispatcher) claim(s *session, recs []event.Record, sc *scratch) bool {
+	events := sc.events(recs)
+	sc.verdicts = append(sc.verdicts[:0], make([]event.Verdict, len(events))...)
+	if len(events) == 0 {
+		return true
+	}
+	for n := 1; ; n++ {
+		start := d.parts.Now()
+		err := d.parts.Deduper.Claim(s.ctx, events, sc.verdicts)
+		if f := d.parts.Observer.Claimed; f != nil {
+			f(len(events), d.parts.Now().Sub(start), err)
+		}
+		if s.ctx.Err() != nil {
+			return false
+		}
+		d.noteClaim(err)
+		if err == nil {
+			return true
+		}
+		if d.cfg.Dedup == DedupDeliver {
+			clear(sc.verdicts)
+			return true
+		}
+		if !d.pause(s.ctx, n) {
+			return false
+		}
+	}
+}
+
+// noteClaim logs when claims begin to fail, and when they work again.
+func (d *Dispatcher) noteClaim(err error) {
+	failing := err != nil
+	if d.unclaimed.Load() == failing || d.unclaimed.Swap(failing) == failing {
+		return
+	}
+	if failing {
+		d.log.Warn("events cannot be claimed: duplicates are not recognised", "mode", d.cfg.Dedup, "error", err)
+		return
+	}
+	d.log.Info("events can be claimed again", "mode", d.cfg.Dedup)
+}
+
+// events returns the records that are events: recs itself when all are.
+func (sc *scratch) events(recs []event.Record) []event.Record {
+	sc.recs = sc.recs[:0]
+	for i := range recs {
+		if recs[i].Event == nil {
+			sc.recs = append(sc.recs, recs[:i]...)
+			for _, r := range recs[i:] {
+				if r.Event != nil {
+					sc.recs = append(sc.recs, r)
+				}
+			}
+			return sc.recs
+		}
+	}
+	return recs
+}
+
+// handle takes one record as far as its lanes. It is false when the session ended.
+func (d *Dispatcher) handle(s *session, sc *scratch, rec *event.Record, v event.Verdict, settle func(int64)) bool {
+	if rec.Event == nil {
+		return d.refuse(s, rec, 0, noEvent(rec), settle)
+	}
+	if v == event.Duplicate {
+		if f := d.parts.Observer.Duplicate; f != nil {
+			f(rec)
+		}
+		settle(rec.Offset)
+		return true
+	}
+	if hops := event.Hops(rec.Event); hops > d.cfg.MaxHops {
+		return d.refuse(s, rec, 0, errLooped(hops, d.cfg.MaxHops), settle)
+	}
+	choice, err := d.choose(s, rec, sc.targets[:0])
+	if s.ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
+		return d.refuse(s, rec, choice.Revision, fmt.Errorf("choosing functions: %w", err), settle)
+	}
+	if n := len(choice.Targets); n > cap(sc.targets) {
+		sc.targets = make([]resource.Target, 0, 2*n) // for the next event; choice's may belong to the Chooser
+	}
+	return d.fanOut(s, sc, rec, choice, settle)
+}
+
+func noEvent(rec *event.Record) error {
+	if rec.Fault == nil {
+		return event.ErrNotEvent
+	}
+	return rec.Fault
+}
+
+// choose asks the Chooser, several times if need be.
+func (d *Dispatcher) choose(s *session, rec *event.Record, buf []resource.Target) (Choice, error) {
+	start := d.parts.Now()
+	for n := 1; ; n++ {
+		choice, err := d.parts.Chooser.Choose(s.ctx, rec.Event, buf)
+		if err != nil {
+			if n < d.cfg.ChooseAttempts && d.pause(s.ctx, n) {
+				continue
+			}
+			return choice, err
+		}
+		if f := d.parts.Observer.Chosen; f != nil {
+			f(rec, len(choice.Targets), len(choice.Denied), d.parts.Now().Sub(start))
+		}
+		return choice, nil
+	}
+}
+
+// refuse makes the record itself a dead letter. It is false when the session
+// ended before that was written.
+func (d *Dispatcher) refuse(s *session, rec *event.Record, revision uint64, why error, settle func(int64)) bool {
+	dl := &event.DeadLetter{
+		ID:       event.DeadLetterID(rec.Position, ""),
+		Event:    rec.Event,
+		Reason:   why.Error(),
+		Attempts: []event.Attempt{},
+		Revision: revision,
+		Position: rec.Position.String(),
+		Time:     d.parts.Now(),
+		TraceID:  traceID(rec.TraceParent),
+	}
+	if rec.Event == nil {
+		dl.Raw = rec.Message
+	}
+	if !d.writeDeadLetter(s, nil, dl) {
+		return false
+	}
+	settle(rec.Offset)
+	return true
+}
+
+// fanOut hands one delivery for each target to its lane.
+func (d *Dispatcher) fanOut(s *session, sc *scratch, rec *event.Record, choice Choice, settle func(int64)) bool {
+	for _, den := range choice.Denied {
+		d.drop(sc, rec, choice.Revision, den.Link, den.Function, "", "denied: "+den.Reason)
+	}
+	if len(choice.Targets) == 0 {
+		settle(rec.Offset)
+		return true
+	}
+	p := d.newPending(s, rec, settle, len(choice.Targets), choice.Revision)
+	for _, t := range choice.Targets {
+		if t.Link.Spec.Paused {
+			d.drop(sc, rec, choice.Revision, t.Link.Metadata.Name, t.Function.Metadata.Name, t.Function.Spec.Version, "the link is paused")
+			p.done()
+			continue
+		}
+		if !d.enqueue(s, d.newDelivery(p, t)) {
+			return false
+		}
+	}
+	return true
+}
+
+// enqueue is the one place that decides what becomes of a delivery whose lane
+// is full: now it waits, and the partition with it; later it will be parked.
+// It is false, and the delivery abandoned, when the session ended.
+func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
+	k := laneKey{dl.target.Function.Metadata.Name, dl.target.Function.Spec.Version}
+	for {
+		space, ok := d.lane(k).push(dl)
+		if ok {
+			return true
+		}
+		if space != nil {
+			select {
+			case <-space:
+			case <-s.ctx.Done():
+			}
+		}
+		if s.ctx.Err() != nil {
+			d.abandon(dl)
+			return false
+		}
+	}
+}
+
+// drop records that a delivery was not made, on purpose.
+func (d *Dispatcher) drop(sc *scratch, rec *event.Record, revision uint64, link, function, version, why string) {
+	sc.run = event.Run{
+		ID:          event.RunID(rec.Position, link, 0),
+		Link:        link,
+		Function:    function,
+		Version:     version,
+		EventSource: rec.Event.Source,
+		EventID:     rec.Event.ID,
+		EventType:   rec.Event.Type,
+		Position:    rec.Position.String(),
+		Outcome:     event.Dropped,
+		Reason:      why,
+		Time:        d.parts.Now(),
+		TraceID:     traceID(rec.TraceParent),
+		Revision:    revision,
+	}
+	d.report(rec, &sc.run, "")
+}
+
+// report passes a run record on to whoever wants it.
+func (d *Dispatcher) report(rec *event.Record, run *event.Run, class Class) {
+	d.parts.Log.Run(run)
+	if f := d.parts.Observer.Delivered; f != nil {
+		f(rec, run, string(class))
+	}
+}

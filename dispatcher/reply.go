@@ -1,0 +1,107 @@
+package dispatcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// claimsEvent reports whether an answer says that it is an event: by its
+// content type or by a ce- header.
+func claimsEvent(h *fasthttp.ResponseHeader) bool {
+	if hasPrefixFold(h.ContentType(), "application/cloudevents") {
+		return true
+	}
+	found := false
+	h.VisitAll(func(name, _ []byte) {
+		found = found || hasPrefixFold(name, "ce-")
+	})
+	return found
+}
+
+func hasPrefixFold(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
+}
+
+// replies reads the events of a 200. An answer that does not claim to be an
+// event is none; one that does, and is not well formed, is an error.
+func (d *Dispatcher) replies(resp *fasthttp.Response) ([]*event.Event, error) {
+	if !claimsEvent(&resp.Header) {
+		return nil, nil
+	}
+	contentType := string(resp.Header.ContentType())
+	mode, err := event.ModeOf(contentType)
+	if err != nil {
+		return nil, err
+	}
+	body := bytes.Clone(resp.Body()) // events own their bytes
+	switch mode {
+	case event.Batched:
+		return event.ParseJSONBatch(body, d.cfg.MaxReplies)
+	case event.Structured:
+		return one(event.ParseJSON(body))
+	}
+	ev, err := one(event.ParseHTTP(contentType, resp.Header.VisitAll, body))
+	if errors.Is(err, event.ErrNotEvent) {
+		return nil, nil
+	}
+	return ev, err
+}
+
+func one(ev *event.Event, err error) ([]*event.Event, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []*event.Event{ev}, nil
+}
+
+// takeReplies appends the events of a 200 to the log and names them in
+// w.run.Replies. Their ids are derived, so that a delivery made twice appends
+// the same events.
+func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate string) *DeliveryError {
+	events, err := l.d.replies(&w.resp)
+	if err != nil {
+		class := ClassBadReply
+		if errors.Is(err, event.ErrBatchTooLong) {
+			class = ClassTooLarge
+		}
+		return &DeliveryError{Class: class, Status: w.resp.StatusCode(), Cause: err}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	out := make([]Outgoing, len(events))
+	now := l.d.parts.Now()
+	for i, ev := range events {
+		derived := event.Derive(dl.p.rec.Event, ev, dl.target.Link.Metadata.Name, dl.target.Function.Spec.Version, i, now)
+		out[i] = Outgoing{Event: derived, TraceParent: traceparent, TraceState: tracestate}
+	}
+	if err := l.d.appendReplies(dl.p.session, out); err != nil {
+		return &DeliveryError{Class: ClassAppend, Status: w.resp.StatusCode(), Cause: err}
+	}
+	for i := range out {
+		ev := out[i].Event
+		w.run.Replies = append(w.run.Replies, event.ReplyRef{Source: ev.Source, ID: ev.ID, Type: ev.Type})
+	}
+	return nil
+}
+
+func (d *Dispatcher) appendReplies(s *session, out []Outgoing) error {
+	ctx, cancel := context.WithTimeout(s.grace, d.cfg.AppendTimeout)
+	defer cancel()
+	err := d.parts.Log.AppendEvents(ctx, out)
+	if err != nil {
+		d.writeFailed("reply", err)
+	}
+	return err
+}
+
+func (d *Dispatcher) writeFailed(what string, err error) {
+	if f := d.parts.Observer.WriteFailed; f != nil {
+		f(what, err)
+	}
+}

@@ -1,0 +1,82 @@
+package dispatcher
+
+import (
+	"strconv"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// The headers that Signalbox adds to an event.
+const (
+	headerLink        = "Signalbox-Link"
+	headerAttempt     = "Signalbox-Attempt"
+	headerMaxAttempts = "Signalbox-Max-Attempts"
+	headerIdempotency = "Idempotency-Key"
+)
+
+// The content types of the formats other than binary.
+const (
+	contentStructured = event.ContentTypeJSON + "; charset=utf-8"
+	contentBatch      = event.ContentTypeBatch + "; charset=utf-8"
+)
+
+// prepare makes w.req the next call of dl.
+func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate string) {
+	r := &w.req
+	r.Reset()
+	r.SetURI(&e.uri)
+	h := &r.Header
+	h.DisableNormalizing()
+	h.SetNoDefaultContentType(true)
+	h.SetMethod("POST")
+	w.format(dl)
+	if traceparent != "" {
+		h.Add("traceparent", traceparent)
+		if tracestate != "" {
+			h.Add("tracestate", tracestate)
+		}
+	}
+	h.Add("Prefer", "reply")
+	h.Add(headerLink, dl.target.Link.Metadata.Name)
+	w.value = strconv.AppendInt(w.value[:0], int64(dl.attempt), 10)
+	h.AddBytesV(headerAttempt, w.value)
+	w.value = strconv.AppendInt(w.value[:0], int64(dl.spec.Attempts), 10)
+	h.AddBytesV(headerMaxAttempts, w.value)
+	w.value = append(w.value[:0], dl.p.position...)
+	w.value = append(w.value, '/')
+	w.value = append(w.value, dl.target.Link.Metadata.Name...)
+	h.AddBytesV(headerIdempotency, w.value)
+}
+
+// format writes the event in the link's format.
+func (w *worker) format(dl *delivery) {
+	ev := dl.p.rec.Event
+	h := &w.req.Header
+	switch dl.spec.Format {
+	case resource.FormatStructured:
+		w.body = ev.AppendJSON(w.body[:0])
+		h.SetContentType(contentStructured)
+		w.req.SetBodyRaw(w.body)
+	case resource.FormatBatch:
+		w.body = event.AppendJSONBatch(w.body[:0], []*event.Event{ev})
+		h.SetContentType(contentBatch)
+		w.req.SetBodyRaw(w.body)
+	default:
+		ev.VisitHTTPHeaders(w.add)
+		w.req.SetBodyRaw(ev.Data)
+	}
+}
+
+// keepAtMost is the size of buffers that a worker keeps from one call to the next.
+const keepAtMost = 64 << 10
+
+// forget lets go of the event and the answer.
+func (w *worker) forget() {
+	w.req.SetBodyRaw(nil)
+	w.resp.ReleaseBody(keepAtMost)
+	if cap(w.body) > keepAtMost {
+		w.body = nil
+	}
+	w.run = event.Run{}
+}
