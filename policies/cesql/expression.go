@@ -1,0 +1,73 @@
+package cesql
+
+import "github.com/signalbox-dev/signalbox/event"
+
+// Expression is a parsed expression. It is immutable and safe for concurrent use.
+type Expression struct {
+	root    node
+	unknown []string
+}
+
+// Unknown lists the calls of functions that do not exist, as NAME/arguments.
+// They are errors of evaluation by the text of CESQL, so Parse lets them pass.
+func (x *Expression) Unknown() []string { return x.unknown }
+
+// Match reports whether ev passes the expression as a filter: only when the
+// result is Boolean true and no error occurred (Subscriptions 0.1-wip, "sql").
+func (x *Expression) Match(ev *event.Event) bool {
+	v, err := x.result(ev)
+	return err == nil && v.kind == booleanKind && v.b
+}
+
+// result takes the value of an expression that is nothing but an attribute for
+// a Boolean where it reads like one: it may have been one on the wire.
+func (x *Expression) result(ev *event.Event) (value, error) {
+	v, err := x.root.eval(ev)
+	if _, bare := x.root.(*attribute); bare && (v.s == "true" || v.s == "false") {
+		v = booleanValue(v.s == "true")
+	}
+	return v, err
+}
+
+// Why is the error that keeps ev from passing; nil when it passes, or when the
+// result is a clean false.
+func (x *Expression) Why(ev *event.Event) error {
+	v, err := x.result(ev)
+	if err == nil && v.kind != booleanKind {
+		return errNoBoolean
+	}
+	return err
+}
+
+// Equality is an attribute that must have exactly this value.
+type Equality struct{ Attribute, Value string }
+
+// Equalities lists what every event that matches has: the comparisons of an
+// attribute with a string literal that stand at the top, joined by AND.
+func (x *Expression) Equalities() []Equality { return equalities(x.root, nil) }
+
+func equalities(n node, found []Equality) []Equality {
+	switch n := n.(type) {
+	case *logic:
+		if n.op == opAnd {
+			return equalities(n.right, equalities(n.left, found))
+		}
+	case *equal:
+		a, isAttr := n.left.(*attribute)
+		l, isLit := n.right.(literal)
+		if !isAttr || !isLit {
+			a, isAttr = n.right.(*attribute)
+			l, isLit = n.left.(literal)
+		}
+		if isAttr && isLit && l.v.kind == stringKind && !n.negate {
+			return append(found, Equality{a.name, l.v.s})
+		}
+	}
+	return found
+}
+
+// node is one part of an expression. An error means that the whole expression
+// has none of its values to offer a filter: evaluation stops at the first one.
+type node interface {
+	eval(ev *event.Event) (value, error)
+}
