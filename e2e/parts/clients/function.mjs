@@ -13,10 +13,14 @@ const { CloudEvent, HTTP } = createRequire(import.meta.url)("cloudevents");
 
 const { PORT, RECORD, CE_REPLY_TYPE, CE_REPLY_MODE } = process.env;
 
+// The SDK's JSON parser wants a text; other data it leaves as it is given.
+function bodyOf(request, bytes) {
+  if (bytes.length === 0) return undefined;
+  return /json|^text\//.test(request.headers["content-type"]) ? bytes.toString() : bytes;
+}
+
 function answer(request, bytes) {
-  // The SDK's JSON parser wants a text; other data it leaves as it is given.
-  const body = /json|^text\//.test(request.headers["content-type"]) ? bytes.toString() : bytes;
-  const event = HTTP.toEvent({ headers: request.headers, body });
+  const event = HTTP.toEvent({ headers: request.headers, body: bodyOf(request, bytes) });
   if (RECORD) appendFileSync(RECORD, JSON.stringify(event) + "\n");
   if (!CE_REPLY_TYPE) return { status: 202, headers: {}, body: "" };
   const reply = new CloudEvent({
