@@ -1,0 +1,56 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/ledger/embedded"
+	"github.com/signalbox-dev/signalbox/ledger/ledgertest"
+)
+
+func configOf(url string) ledger.Config {
+	cfg := ledger.DefaultConfig()
+	cfg.URL = url
+	return cfg
+}
+
+func TestConformanceEmbedded(t *testing.T) {
+	s := startEmbedded(t, "127.0.0.1:0")
+	defer s.Close()
+	ledgertest.Run(t, func(testing.TB) ledger.Config { return configOf(s.URL()) })
+}
+
+func TestOutageEmbedded(t *testing.T) {
+	s := &restartable{server: startEmbedded(t, "127.0.0.1:0")}
+	defer func() { s.server.Close() }()
+	s.addr = s.server.Addr()
+	ledgertest.RunOutage(t, s)
+}
+
+func TestMemoryDedup(t *testing.T) {
+	ledgertest.RunDedup(t, func(testing.TB) ledgertest.Deduper { return ledger.NewMemoryDedup(time.Hour, 10000) })
+}
+
+func startEmbedded(t testing.TB, listen string) *embedded.Server {
+	t.Helper()
+	s, err := embedded.Start(embedded.Config{Listen: listen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// restartable is an embedded Redis that comes back empty at its address.
+type restartable struct {
+	server *embedded.Server
+	addr   string
+}
+
+func (r *restartable) Config() ledger.Config {
+	cfg := configOf("redis://" + r.addr)
+	cfg.Timeout = 300 * time.Millisecond
+	return cfg
+}
+func (r *restartable) Stop(testing.TB)    { r.server.Close() }
+func (r *restartable) Start(t testing.TB) { r.server = startEmbedded(t, r.addr) }
