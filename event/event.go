@@ -1,7 +1,7 @@
 // Package event holds a CloudEvent as it moves inside Signalbox, its lineage,
 // its encodings (HTTP binary, structured and batched; Kafka binary and
 // structured) and the records kept about it (runs, dead letters). It is a
-// leaf: it imports only the standard library and the CloudEvents SDK.
+// leaf: it imports only the standard library. DESIGN.md has its rules.
 package event
 
 import (

@@ -103,7 +103,9 @@ func validateName(name string) error {
 	return nil
 }
 
-func shortName(name string) string { return strings.ToValidUTF8(name[:min(len(name), maxNameLength)], "") }
+func shortName(name string) string {
+	return strings.ToValidUTF8(name[:min(len(name), maxNameLength)], "")
+}
 
 func nameSyntax(name string) bool {
 	if name == "" || len(name) > maxNameLength {
