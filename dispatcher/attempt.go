@@ -49,6 +49,10 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 	if span != nil {
 		span.End(statusOf(w, callErr, fail), fail)
 	}
+	if fail != nil && dl.p.session.grace.Err() != nil {
+		d.cutOff(dl) // maybe the call failed because of that: no outcome
+		return
+	}
 	l.record(w, dl, start, took, traceID(traceparent))
 	if fail == nil {
 		w.run.Status = w.resp.StatusCode()
@@ -214,7 +218,7 @@ func (l *lane) bury(w *worker, dl *delivery, class Class) {
 		TraceID:  w.run.TraceID,
 	}
 	if !l.d.writeDeadLetter(dl.p.session, l, letter) {
-		l.d.abandon(dl)
+		l.d.cutOff(dl)
 		return
 	}
 	l.finish(w, dl, class)

@@ -124,16 +124,13 @@ func (d *Dispatcher) Drain(ctx context.Context) error {
 	for _, s := range open {
 		select {
 		case <-s.idle:
-			continue
-		default:
-		}
-		select {
-		case <-s.idle:
 		case <-ctx.Done():
-			err = ErrCutOff
 			d.cut()
 			d.conns.closeAll()
 			<-s.idle
+		}
+		if s.cutOff.Load() {
+			err = ErrCutOff
 		}
 	}
 	return err

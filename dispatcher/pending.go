@@ -77,6 +77,12 @@ func (d *Dispatcher) abandon(dl *delivery) {
 	d.freeDelivery(dl)
 }
 
+// cutOff abandons a delivery that was in flight.
+func (d *Dispatcher) cutOff(dl *delivery) {
+	dl.p.session.cutOff.Store(true)
+	d.abandon(dl)
+}
+
 // traceID is the trace id of a W3C traceparent, "" when it has none.
 func traceID(traceparent string) string {
 	if len(traceparent) < 55 {

@@ -20,6 +20,7 @@ type session struct {
 	grace  context.Context
 	cut    context.CancelFunc
 	ended  atomic.Bool
+	cutOff atomic.Bool  // a delivery in flight was abandoned
 	holds  atomic.Int64 // deliveries and batches in flight, and 1 until ended
 	once   sync.Once
 	idle   chan struct{}

@@ -3,12 +3,14 @@ package dispatcher_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +111,23 @@ func (b *bed) waitSettled(n int) {
 	}
 }
 
+// waitRuns waits until n run records are written.
+func (b *bed) waitRuns(n int) {
+	b.t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		changed := b.log.Changed()
+		if len(b.log.Runs()) >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			b.t.Fatalf("%d runs, want %d", len(b.log.Runs()), n)
+		}
+	}
+}
+
 func (b *bed) settledCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,4 +219,22 @@ func servePipe(c net.Conn, h http.HandlerFunc) {
 			return
 		}
 	}
+}
+
+// wordLog collects words from several goroutines.
+type wordLog struct {
+	mu    sync.Mutex
+	words []string
+}
+
+func (l *wordLog) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.words = append(l.words, fmt.Sprintf(format, args...))
+}
+
+func (l *wordLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.words, " ")
 }

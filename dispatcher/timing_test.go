@@ -47,9 +47,7 @@ func virtual(t *testing.T, delivery resource.Delivery, h http.HandlerFunc, chang
 			}
 		})
 		f(t, b)
-		if err := b.stop(); err != nil {
-			t.Error(err)
-		}
+		b.stop()
 		time.Sleep(2 * b.cfg.IdleConnTimeout) // until fasthttp's cleaner has ended
 	})
 }
