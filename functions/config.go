@@ -1,0 +1,88 @@
+package functions
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Config says how local programs are run.
+type Config struct {
+	// ReadyTimeout bounds the time from a program's start until it accepts
+	// connections; then it is stopped and started again. Default 30s, at least 1ms.
+	ReadyTimeout time.Duration
+	// StopGrace is the time between SIGTERM and SIGKILL; default 5s, at least 1ms.
+	StopGrace time.Duration
+	// A program that ends is started again after RestartInitial (default
+	// 200ms), then twice as long each time, up to RestartMax (default 30s). One
+	// that ran for StableAfter (default 10s) begins at RestartInitial again.
+	RestartInitial time.Duration
+	RestartMax     time.Duration
+	StableAfter    time.Duration
+	// Environ is what programs inherit, as "name=value"; default os.Environ().
+	// Variables that begin with SIGNALBOX_ are left out: they configure
+	// Signalbox, and may hold its passwords.
+	Environ []string
+	// Output, when set, gets every line a program writes; stream is stdout or
+	// stderr. It is called from several goroutines, and a program that writes
+	// waits for it.
+	Output func(function, stream, line string)
+	// Log says when programs become ready, end and are started again.
+	Log *slog.Logger
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// DefaultConfig is the configuration with every default.
+func DefaultConfig() Config {
+	return Config{
+		ReadyTimeout:   30 * time.Second,
+		StopGrace:      5 * time.Second,
+		RestartInitial: 200 * time.Millisecond,
+		RestartMax:     30 * time.Second,
+		StableAfter:    10 * time.Second,
+		Environ:        os.Environ(),
+		Log:            slog.Default(),
+		Now:            time.Now,
+	}
+}
+
+// validate returns every fault.
+func (c *Config) validate() error {
+	var faults []error
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"ReadyTimeout", c.ReadyTimeout}, {"StopGrace", c.StopGrace}, {"RestartInitial", c.RestartInitial},
+		{"RestartMax", c.RestartMax}, {"StableAfter", c.StableAfter},
+	} {
+		if d.value < time.Millisecond {
+			faults = append(faults, fmt.Errorf("%s %s: want at least 1ms", d.field, d.value))
+		}
+	}
+	if c.RestartMax < c.RestartInitial {
+		faults = append(faults, fmt.Errorf("RestartMax %s: want at least RestartInitial, %s", c.RestartMax, c.RestartInitial))
+	}
+	if c.Log == nil {
+		faults = append(faults, errors.New("Log: nil: want a logger"))
+	}
+	if c.Now == nil {
+		faults = append(faults, errors.New("Now: nil: want a clock"))
+	}
+	return errors.Join(faults...)
+}
+
+// restartDelay is the wait before a program that failed so many times in a row
+// (from 1) is started again.
+func (c *Config) restartDelay(failures int) time.Duration {
+	d := c.RestartInitial
+	for range failures - 1 {
+		if d *= 2; d >= c.RestartMax {
+			return c.RestartMax
+		}
+	}
+	return min(d, c.RestartMax)
+}

@@ -1,0 +1,91 @@
+package functions
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"sync"
+)
+
+// guardScript keeps the process groups it is told of and kills them when its
+// input ends without having taken them back: that is, when Signalbox was
+// killed. A parent death signal reaches the programs only, not what they
+// started, such as the server below `go run`.
+const guardScript = `groups=
+while read -r op group; do
+  case $op in
+  +) groups="$groups $group" ;;
+  -) left=
+     for g in $groups; do [ "$g" = "$group" ] || left="$left $g"; done
+     groups=$left ;;
+  esac
+done
+for g in $groups; do kill -s KILL -- "-$g"; done`
+
+// guard is the shell that runs guardScript, started with the first program.
+// Where there is no shell, nothing is guarded, which is logged once.
+type guard struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	tried bool
+	cmd   *exec.Cmd
+	input io.WriteCloser
+}
+
+func (g *guard) add(group int)    { g.tell('+', group) }
+func (g *guard) remove(group int) { g.tell('-', group) }
+
+func (g *guard) tell(op rune, group int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.start(); err != nil {
+		g.log.Warn("programs may outlive a killed Signalbox: their guard does not run", "cause", err)
+		return
+	}
+	if g.input == nil {
+		return
+	}
+	if _, err := fmt.Fprintf(g.input, "%c %d\n", op, group); err != nil {
+		g.log.Warn("programs may outlive a killed Signalbox: their guard is gone", "cause", err)
+		g.end()
+	}
+}
+
+// start runs the shell, once, in a session of its own, so that no signal from
+// the terminal ends it before us.
+func (g *guard) start() error {
+	if g.tried {
+		return nil
+	}
+	g.tried = true
+	cmd := exec.Command("sh", "-c", guardScript)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = sessionAttr()
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	g.cmd, g.input = cmd, input
+	return nil
+}
+
+// close lets the shell end and waits for it.
+func (g *guard) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+}
+
+func (g *guard) end() {
+	if g.input == nil {
+		return
+	}
+	_ = g.input.Close()
+	_ = g.cmd.Wait()
+	g.input = nil
+}

@@ -1,0 +1,222 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// program is what a function with a command says shall run.
+type program struct {
+	name    string
+	command []string
+	dir     string
+	// config is JSON.
+	config string
+}
+
+func newProgram(fn *resource.Function) program {
+	config := []byte("{}")
+	if len(fn.Spec.Config) > 0 {
+		// Raw messages that were read from JSON can be written again.
+		config, _ = json.Marshal(fn.Spec.Config)
+	}
+	return program{name: fn.Metadata.Name, command: fn.Spec.Command, dir: fn.Spec.Dir, config: string(config)}
+}
+
+func (p program) same(o program) bool {
+	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.config == o.config
+}
+
+// process is one running program with all it started: a process group.
+type process struct {
+	cmd  *exec.Cmd
+	port int
+	url  string
+	// ready is closed when the program accepts connections.
+	ready chan struct{}
+	// done is closed when the group is gone and err says why.
+	done chan struct{}
+	err  error
+	// readyAt belongs to the supervisor.
+	readyAt time.Time
+}
+
+// accepting is closed once p accepts connections; never for nil.
+func (p *process) accepting() <-chan struct{} {
+	if p == nil {
+		return nil
+	}
+	return p.ready
+}
+
+// ended is closed once p is gone; never for nil.
+func (p *process) ended() <-chan struct{} {
+	if p == nil {
+		return nil
+	}
+	return p.done
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// launch starts a program on a free port. What follows its end is done by a
+// goroutine that closes done.
+func (r *Registry) launch(pr program) (*process, error) {
+	port, err := r.takePort()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(pr.command[0], pr.command[1:]...)
+	cmd.Dir = pr.dir
+	cmd.Env = environment(r.c.Environ, pr, port)
+	cmd.SysProcAttr = groupAttr()
+	cmd.WaitDelay = r.c.StopGrace
+	out, errs := r.lines(pr.name, "stdout"), r.lines(pr.name, "stderr")
+	cmd.Stdout, cmd.Stderr = out, errs
+	if err := r.spawner.start(cmd); err != nil {
+		r.freePort(port)
+		return nil, err
+	}
+	r.guard.add(cmd.Process.Pid)
+	p := &process{
+		cmd: cmd, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/",
+		ready: make(chan struct{}), done: make(chan struct{}),
+	}
+	go p.attend(r, out, errs)
+	return p, nil
+}
+
+// environment is what the program finds.
+func environment(inherited []string, pr program, port int) []string {
+	env := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
+		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PORT=")
+	})
+	return append(env,
+		"PORT="+strconv.Itoa(port),
+		"SIGNALBOX_FUNCTION="+pr.name,
+		"SIGNALBOX_CONFIG="+pr.config,
+	)
+}
+
+// attend waits for the program's end, with a probe beside it until it is
+// ready. The group is killed when its leader has ended and the others have let
+// go of the output, or StopGrace later: `go run` ends before what it ran.
+func (p *process) attend(r *Registry, outputs ...*lines) {
+	defer close(p.done)
+	probing, cancel := context.WithTimeout(context.Background(), r.c.ReadyTimeout)
+	defer cancel()
+	var probe sync.WaitGroup
+	var slow error
+	probe.Go(func() {
+		if slow = p.probe(probing); slow != nil {
+			p.signal(sigKill)
+		}
+	})
+	err := p.cmd.Wait()
+	cancel()
+	probe.Wait()
+	p.signal(sigKill)
+	r.guard.remove(p.pid())
+	r.freePort(p.port)
+	for _, l := range outputs {
+		l.flush()
+	}
+	p.err = endOf(err, slow)
+}
+
+// endOf says why a program ended.
+func endOf(err, slow error) error {
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(slow, context.DeadlineExceeded):
+		return fmt.Errorf("the program %w", errSlowStart)
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return errors.New("the program ended by itself")
+	case errors.As(err, &exit):
+		return fmt.Errorf("the program ended: %w", err)
+	}
+	return err
+}
+
+// The pause between two probes grows between these.
+const (
+	probeFirst = 5 * time.Millisecond
+	probeLast  = 100 * time.Millisecond
+)
+
+// probe closes ready once a connection is accepted; it fails when ctx ends.
+func (p *process) probe(ctx context.Context) error {
+	var d net.Dialer
+	pause := time.NewTimer(probeFirst)
+	defer pause.Stop()
+	for wait := probeFirst; ; wait = min(2*wait, probeLast) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+		c, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
+		if err == nil {
+			_ = c.Close()
+			close(p.ready)
+			return nil
+		}
+		pause.Reset(wait)
+	}
+}
+
+// stop asks the group to end, kills it after grace, and returns when it is gone.
+func (p *process) stop(grace time.Duration) {
+	select {
+	case <-p.done:
+		return // its number may be another's by now
+	default:
+	}
+	p.signal(sigTerm)
+	after := time.NewTimer(grace)
+	defer after.Stop()
+	select {
+	case <-p.done:
+	case <-after.C:
+		p.signal(sigKill)
+		<-p.done
+	}
+}
+
+// takePort finds a free port of loopback that no other program was given; a
+// program has not bound its own yet while it starts.
+func (r *Registry) takePort() (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, fmt.Errorf("finding a free port: %w", err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, fmt.Errorf("finding a free port: %w", err)
+		}
+		if !r.ports[port] {
+			r.ports[port] = true
+			return port, nil
+		}
+	}
+}
+
+func (r *Registry) freePort(port int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.ports, port)
+}

@@ -1,0 +1,125 @@
+//go:build unix
+
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// role is the first argument that makes the test binary one of the programs
+// below instead of running tests.
+const role = "functions-test-program"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) < 3 || os.Args[1] != role {
+		os.Exit(m.Run())
+	}
+	programs := map[string]func(args []string){
+		"serve": serve, "crash": crash, "deaf": deaf, "stubborn": stubborn, "family": family, "child": child, "owner": owner,
+	}
+	programs[os.Args[2]](os.Args[3:])
+}
+
+// as is the command of a role.
+func as(args ...string) []string {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return append([]string{exe, role}, args...)
+}
+
+// serve answers what it was started with, and ends when it is told to.
+func serve([]string) {
+	fmt.Printf("pid %d\n", os.Getpid())
+	fmt.Fprint(os.Stderr, "a line without an end")
+	http.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) {
+		dir, _ := os.Getwd()
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"function": os.Getenv("SIGNALBOX_FUNCTION"), "config": os.Getenv("SIGNALBOX_CONFIG"),
+			"secret": os.Getenv("SIGNALBOX_REDIS"), "own": os.Getenv("OWN"), "dir": dir,
+		})
+	})
+	http.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	http.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
+	die(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
+
+func crash([]string) {
+	fmt.Println("crashing")
+	os.Exit(3)
+}
+
+// deaf never listens.
+func deaf([]string) { select {} }
+
+// stubborn does not end when it is asked to.
+func stubborn(args []string) {
+	signal.Ignore(syscall.SIGTERM)
+	serve(args)
+}
+
+// family starts a child of its own, as `go run` does, which holds a connection
+// to args[0]; so does family itself.
+func family(args []string) {
+	cmd := exec.Command(os.Args[0], role, "child", args[0])
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	die(cmd.Start())
+	c, err := net.Dial("tcp", args[0])
+	die(err)
+	defer c.Close()
+	serve(nil)
+}
+
+func child(args []string) {
+	c, err := net.Dial("tcp", args[0])
+	die(err)
+	_, _ = io.Copy(io.Discard, c)
+	select {}
+}
+
+// owner is a Signalbox that runs a family, to be killed.
+func owner(args []string) {
+	c := DefaultConfig()
+	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	r, err := New(c)
+	die(err)
+	set := resource.Set{Functions: []*resource.Function{command("family", as("family", args[0])...)}}
+	go func() { die(r.Reconcile(context.Background(), set)) }()
+	die(r.Run(context.Background()))
+}
+
+func die(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// command is a function with a command.
+func command(name string, args ...string) *resource.Function {
+	return &resource.Function{Metadata: resource.Metadata{Name: name}, Spec: resource.FunctionSpec{Command: args}}
+}
+
+// alive tells whether the process exists and is no zombie.
+func alive(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return false
+	}
+	return syscall.Kill(n, 0) == nil
+}

@@ -1,0 +1,146 @@
+package functions
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// supervisor keeps one function's program running. Its fields belong to the
+// goroutine of run.
+type supervisor struct {
+	r      *Registry
+	name   string
+	cancel context.CancelFunc
+	// changes takes over what shall run; it holds the latest only, and is
+	// written by the Registry's Run alone.
+	changes chan program
+
+	program program
+	// serving accepts connections; starting does not yet. Both are there while
+	// a changed program starts beside the old one.
+	serving  *process
+	starting *process
+	// failures are those in a row, of which last is the last one.
+	failures int
+	last     error
+	// retry fires when the program is due to be started again.
+	retry <-chan time.Time
+	stops sync.WaitGroup
+}
+
+func newSupervisor(r *Registry, p program) *supervisor {
+	return &supervisor{r: r, name: p.name, program: p, changes: make(chan program, 1)}
+}
+
+// offer hands over a program, in place of one that was not taken yet. It does
+// not block, since nobody else writes.
+func (s *supervisor) offer(p program) {
+	select {
+	case <-s.changes:
+	default:
+	}
+	s.changes <- p
+}
+
+// run starts the program and starts it again when it ends, until ctx ends;
+// then it stops what runs and waits for that.
+func (s *supervisor) run(ctx context.Context) {
+	defer s.stops.Wait()
+	defer func() { s.stop(s.serving); s.stop(s.starting) }()
+	s.start()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-s.changes:
+			s.change(p)
+		case <-s.starting.accepting():
+			s.promote()
+		case <-s.starting.ended():
+			err := s.starting.err
+			s.starting = nil
+			s.failed(err)
+		case <-s.serving.ended():
+			s.lost()
+		case <-s.retry:
+			s.start()
+		}
+	}
+}
+
+// start begins another process; the one that serves goes on.
+func (s *supervisor) start() {
+	s.retry = nil
+	p, err := s.r.launch(s.program)
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	s.starting = p
+	if s.failures > 0 {
+		s.notServing("starting again; before: " + s.last.Error())
+		return
+	}
+	s.notServing("starting")
+}
+
+// change starts a program that differs.
+func (s *supervisor) change(p program) {
+	if p.same(s.program) {
+		return
+	}
+	s.stop(s.starting)
+	s.starting = nil
+	s.program, s.failures = p, 0
+	s.start()
+}
+
+// promote lets the new process serve, and only then stops the old one.
+func (s *supervisor) promote() {
+	old := s.serving
+	s.serving, s.starting = s.starting, nil
+	s.serving.readyAt = s.r.c.Now()
+	s.r.publish(s, endpoint{url: s.serving.url})
+	s.r.c.Log.Info("function is ready", "function", s.name, "url", s.serving.url, "pid", s.serving.pid())
+	s.stop(old)
+}
+
+// lost deals with the end of the process that served.
+func (s *supervisor) lost() {
+	if s.r.c.Now().Sub(s.serving.readyAt) >= s.r.c.StableAfter {
+		s.failures = 0
+	}
+	err := s.serving.err
+	s.serving = nil
+	if s.starting != nil {
+		s.notServing(err.Error())
+		return
+	}
+	s.failed(err)
+}
+
+// failed plans the next start.
+func (s *supervisor) failed(err error) {
+	s.failures++
+	s.last = err
+	delay := s.r.c.restartDelay(s.failures)
+	s.retry = time.After(delay)
+	s.r.c.Log.Warn("function does not run", "function", s.name, "cause", err, "restart_in", delay)
+	s.notServing(err.Error())
+}
+
+// notServing says why there is no URL, when there is none.
+func (s *supervisor) notServing(why string) {
+	if s.serving == nil {
+		s.r.publish(s, endpoint{err: fmt.Errorf("function %s: %w: %s", s.name, ErrNotReady, why)})
+	}
+}
+
+// stop ends a process without waiting for it here; run waits for all of them.
+func (s *supervisor) stop(p *process) {
+	if p != nil {
+		s.stops.Go(func() { p.stop(s.r.c.StopGrace) })
+	}
+}
