@@ -1,0 +1,209 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// bound is how long a test waits for anything before it fails.
+const bound = 30 * time.Second
+
+// binary is the built program under test.
+func binary(t testing.TB) string {
+	t.Helper()
+	b := os.Getenv("SIGNALBOX_BIN")
+	if b == "" {
+		t.Fatal("SIGNALBOX_BIN is not set: run `make e2e`")
+	}
+	return b
+}
+
+// server is a running signalbox.
+type server struct {
+	t    testing.TB
+	args []string
+	addr string
+	cmd  *exec.Cmd
+	out  *output
+	done chan error
+	*client.Client
+}
+
+// output collects what a process prints; it is safe for concurrent use.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start runs the binary with the arguments and --http on a free port, and
+// waits until it is ready. It is stopped when the test ends.
+func start(t testing.TB, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, addr: freeAddr(t)}
+	s.args = append(args, "--http", s.addr)
+	var err error
+	if s.Client, err = client.New("http://" + s.addr); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.awaitReady()
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			s.stop()
+		}
+	})
+	return s
+}
+
+// launch starts the process without waiting for it to be ready.
+func (s *server) launch() {
+	s.t.Helper()
+	s.out = &output{}
+	s.cmd = exec.Command(binary(s.t), s.args...)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done, cmd := make(chan error, 1), s.cmd
+	go func() { done <- cmd.Wait() }()
+	s.done = done
+}
+
+func (s *server) awaitReady() {
+	s.t.Helper()
+	await(s.t, "the server to be ready", func() error { return s.Ready(s.t.Context()) })
+}
+
+// stop ends the process in an orderly way and fails the test unless it exits 0.
+func (s *server) stop() {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // already gone: the exit code says so
+	select {
+	case err := <-s.done:
+		if err != nil {
+			s.t.Errorf("signalbox ended with %v:\n%s", err, s.out)
+		}
+	case <-time.After(bound):
+		_ = s.cmd.Process.Kill()
+		s.t.Errorf("signalbox did not stop within %s:\n%s", bound, s.out)
+	}
+}
+
+// kill ends the process at once.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// apply writes manifests and fails the test when they are refused.
+func (s *server) apply(manifests string) {
+	s.t.Helper()
+	objects, err := resource.Decode("test", []byte(manifests))
+	if err == nil {
+		_, err = s.Apply(s.t.Context(), objects, false)
+	}
+	if err != nil {
+		s.t.Fatalf("apply: %v\n%s", err, manifests)
+	}
+}
+
+// post sends a request to the server and returns the status and the body.
+func (s *server) post(path string, header map[string]string, body string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.addr+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(resp.Body); err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, b.String()
+}
+
+// await polls until what succeeds, and fails the test after the bound.
+func await(t testing.TB, for_ string, what func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := what()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s: %v", bound, for_, err)
+		}
+	}
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// unique makes a name that no other test run uses.
+func unique(t testing.TB) string {
+	return "t" + strconv.FormatInt(time.Now().UnixNano(), 36)
+}
+
+// repoRoot is the directory of go.mod.
+func repoRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// function is the manifest of a function by URL.
+func functionManifest(name, url string, types ...string) string {
+	return fmt.Sprintf("---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: %s}\nspec: {url: %q, on: [%s]}\n", name, url, strings.Join(types, ", "))
+}
