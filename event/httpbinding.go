@@ -46,6 +46,15 @@ func ModeOf(contentType string) (Mode, error) {
 	return mode, nil
 }
 
+// FitsBinary reports whether the event can travel in binary mode. It cannot when
+// its own data are a CloudEvent or a batch by their content type: the receiver
+// would take the message for structured or batched, and the data for the event.
+// Such an event is sent in structured mode.
+func (e *Event) FitsBinary() bool {
+	mode, _ := ModeOf(e.DataContentType)
+	return mode == Binary
+}
+
 // mediaTypeOf is the content type without parameters and blanks.
 func mediaTypeOf(contentType string) string {
 	if i := strings.IndexByte(contentType, ';'); i >= 0 {
@@ -148,7 +157,8 @@ func (p *collector) event(contentType string, body []byte) (*Event, error) {
 // VisitHTTPHeaders calls fn with every header of the event in binary mode: the
 // Content-Type when there is one, and a ce- header for each other attribute,
 // its value percent-encoded. It allocates only for values that need escapes
-// and for extensions whose names are not among the usual ones.
+// and for extensions whose names are not among the usual ones. FitsBinary must
+// hold for the event.
 func (e *Event) VisitHTTPHeaders(fn func(name, value string)) {
 	if e.DataContentType != "" {
 		fn("Content-Type", e.DataContentType)

@@ -9,8 +9,12 @@ import (
 // Message is the event as a Kafka record in binary mode (CloudEvents Kafka
 // binding 1.0.2): attributes in headers ce_<name> as they are, datacontenttype
 // in content-type, the data as value, and Key as key. Everything in it is a view
-// of the event and must not be changed; the caller may append headers.
+// of the event and must not be changed; the caller may append headers. An event
+// that FitsBinary does not hold for is in structured mode instead.
 func (e *Event) Message() Message {
+	if !e.FitsBinary() {
+		return Message{Key: e.Key(), Headers: []Header{{"content-type", view(ContentTypeJSON)}}, Value: e.AppendJSON(nil)}
+	}
 	headers := make([]Header, 0, 10+len(e.Extensions))
 	add := func(name, value string) {
 		if value != "" {

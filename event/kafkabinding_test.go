@@ -36,6 +36,27 @@ func TestMessage(t *testing.T) {
 	}
 }
 
+func TestAnEventThatHoldsAnEventIsNotTakenForIt(t *testing.T) {
+	for _, contentType := range []string{ContentTypeJSON, "Application/CloudEvents-batch+json", "application/cloudevents+avro"} {
+		e := full()
+		e.DataContentType, e.Data = contentType, []byte(`{"specversion":"1.0","id":"inner","source":"/x","type":"x"}`)
+		if e.FitsBinary() {
+			t.Errorf("%s: fits binary mode", contentType)
+		}
+		if got, err := FromMessage(e.Message()); err != nil || !reflect.DeepEqual(got, e) || string(e.Message().Key) != "k" {
+			t.Errorf("%s: got %+v, %v, want %+v", contentType, got, err, e)
+		}
+		d := letter()
+		d.Event = e
+		if got, err := ParseDeadLetter(d.Message()); err != nil || !reflect.DeepEqual(&got, d) {
+			t.Errorf("%s: dead letter: got %+v, %v", contentType, got, err)
+		}
+	}
+	if !full().FitsBinary() || !(&Event{}).FitsBinary() {
+		t.Error("usual events do not fit binary mode")
+	}
+}
+
 func TestKeyIsPartitionKeyElseSubject(t *testing.T) {
 	e := full()
 	if got := string(e.Key()); got != "k" {
