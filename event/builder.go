@@ -84,7 +84,7 @@ func (b *builder) core(name string) (*string, uint16) {
 	return nil, 0
 }
 
-// finish sorts the extensions, refuses duplicates and validates.
+// finish sorts the extensions and validates, which refuses duplicates.
 func (b *builder) finish() (*Event, error) {
 	if b.seen&seenSpecVersion == 0 {
 		return nil, &InvalidError{"specversion", "missing: want " + SpecVersion}
@@ -94,11 +94,6 @@ func (b *builder) finish() (*Event, error) {
 		b.e.Extensions = nil
 	} else if !slices.IsSortedFunc(ext, byName) {
 		slices.SortFunc(ext, byName)
-	}
-	for i := 1; i < len(ext); i++ {
-		if ext[i-1].Name == ext[i].Name {
-			return nil, &InvalidError{shortName(ext[i].Name), "stands twice: want it once"}
-		}
 	}
 	if err := b.e.Validate(); err != nil {
 		return nil, err

@@ -142,7 +142,11 @@ func TestDeadLetterWithoutAnAnswerHasNoErrorHeaders(t *testing.T) {
 func TestDeadLetterOfARecordThatIsNoEvent(t *testing.T) {
 	raw := Message{Key: []byte("k"), Headers: headers("ce_id", "broken", DeadLetterHeader, "forged", "x", "y"), Value: []byte("v")}
 	d := &DeadLetter{ID: "d", Raw: raw, Reason: "no event", Attempts: []Attempt{}, Position: "0:1", Time: now}
+	d.Raw.Headers = slices.Grow(raw.Headers, 1)
 	m := d.Message()
+	if spare := d.Raw.Headers[:4][3]; spare.Key != "" {
+		t.Errorf("the record's own headers are written to: %v", spare)
+	}
 	if len(raw.Headers) != 3 || len(m.Headers) != 4 || string(m.Value) != "v" || string(m.Key) != "k" {
 		t.Errorf("the record is %q", m)
 	}

@@ -26,7 +26,7 @@ func (e *Event) Validate() error {
 			return err
 		}
 		if i > 0 && e.Extensions[i-1].Name >= x.Name {
-			return &InvalidError{x.Name, "stands twice, or extensions are not sorted by name: want each once"}
+			return unsorted(e.Extensions[i-1].Name, x.Name)
 		}
 		if !validString(x.Value) {
 			return invalidString(x.Name, x.Value)
@@ -65,6 +65,13 @@ func (e *Event) validateOptional() error {
 		return invalid("dataschema", e.DataSchema, "want an absolute URI (RFC 3986)")
 	}
 	return nil
+}
+
+func unsorted(before, name string) error {
+	if before == name {
+		return &InvalidError{name, "stands twice: want it once"}
+	}
+	return &InvalidError{name, "stands after " + quoted(before) + ": want extensions sorted by name"}
 }
 
 func missing(attribute string) error {
