@@ -147,17 +147,22 @@ all_alive() {
   done
 }
 
-# stop_processes [SIGNAL]: ends every process of the part, with KILL after ten seconds, and forgets its pid.
+# stop_processes [SIGNAL [SECONDS]]: ends every process of the part, with KILL after SECONDS (10), and forgets its pid.
 stop_processes() {
-  local f pid start signal=${1:-TERM} files=("$dir"/*.pid)
+  local f pid start signal=${1:-TERM} limit=${2:-10} files=("$dir"/*.pid)
   for f in "${files[@]}"; do
     [[ -e $f ]] || continue
-    # A stopped process (SIGSTOP) sees TERM only after CONT.
+    # A process under SIGSTOP sees TERM only after CONT.
     if alive "$f"; then read -r pid start <"$f"; kill -s "$signal" "$pid" && kill -s CONT "$pid"; fi 2>/dev/null || true
   done
   for f in "${files[@]}"; do
     [[ -e $f ]] || continue
-    within 10 gone "$f" || { read -r pid start <"$f"; say "$(basename "$f" .pid) did not stop, killing it"; kill -KILL "$pid"; within 10 gone "$f"; } || true
+    if ! within "$limit" gone "$f"; then
+      read -r pid start <"$f"
+      say "$(basename "$f" .pid) did not stop, killing it"
+      kill -s KILL "$pid" 2>/dev/null || true
+      within 10 gone "$f" || die "process $pid cannot be killed"
+    fi
     rm -f "$f"
   done
 }
