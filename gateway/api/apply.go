@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Apply writes every resource of a manifest of several documents, or none. The
+// parameter file is what faults call the manifest; dryRun=true only checks.
+func (a *API) Apply(c *fiber.Ctx) error {
+	if err := checkManifestType(c); err != nil {
+		return err
+	}
+	dry, err := flag(c, "dryRun")
+	if err != nil {
+		return err
+	}
+	file, src := strings.Clone(c.Query("file")), c.Context().Request.Body()
+	objects, err := decodeAll(file, src)
+	if err != nil {
+		return err
+	}
+	return a.within(func(ctx context.Context) error {
+		stored, err := a.deps.Resources.Apply(ctx, objects, dry)
+		if err != nil {
+			return locate(err, file, src)
+		}
+		return page(c, history.Page[resource.Object]{Items: stored}, func(o *resource.Object) ([]byte, error) { return json.Marshal(o) })
+	})
+}
+
+// decodeAll reads a manifest; it must hold something, and nothing twice.
+func decodeAll(file string, src []byte) ([]resource.Object, error) {
+	objects, err := resource.Decode(file, src)
+	if err != nil {
+		return nil, err
+	}
+	if len(objects) == 0 {
+		return nil, resource.Faults{{File: file, Problem: "holds no resources"}}
+	}
+	var faults resource.Faults
+	seen := make(map[string]bool, len(objects))
+	for i := range objects {
+		key := objects[i].Kind + "/" + objects[i].Metadata.Name
+		if seen[key] {
+			faults = append(faults, resource.Fault{File: file, Field: "metadata.name", Problem: fmt.Sprintf("%s stands twice", key)})
+		}
+		seen[key] = true
+	}
+	return objects, faults.Err()
+}
+
+// locate gives faults that name a resource the file and line it stands in.
+func locate(err error, file string, src []byte) error {
+	var faults resource.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	faults = slices.Clone(faults)
+	for i := range faults {
+		f := &faults[i]
+		kind, name, ok := strings.Cut(f.Resource, "/")
+		if !ok || f.Line > 0 {
+			continue
+		}
+		f.File, f.Line = file, resource.LineOf(src, kind, name, f.Field)
+	}
+	return faults
+}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"context"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Condition is what must hold for a write; the zero value is "whatever is there".
+type Condition struct {
+	// Absent: there must be no such resource (else problem.ErrExists).
+	Absent bool
+	// Revision, unless 0, is the revision the resource must be at (else, or
+	// when it is gone, problem.ErrConflict).
+	Revision uint64
+}
+
+// Resources keeps what is configured. Writes are durable and validated when
+// they return: what does not compile (filters, Rego, a broken reference) is
+// resource.Faults, and nothing is changed. The ledger being away is an error
+// wrapping problem.ErrUnavailable. Safe for concurrent use.
+type Resources interface {
+	// List returns all resources of a kind (by resource.Kind.Name), sorted by name.
+	List(ctx context.Context, kind string) ([]resource.Object, error)
+	// Get returns one, or problem.ErrNotFound.
+	Get(ctx context.Context, kind, name string) (resource.Object, error)
+	// Put writes one, adding or replacing, and returns it as it now stands.
+	// The object's own metadata.revision is not looked at.
+	Put(ctx context.Context, o resource.Object, c Condition) (stored resource.Object, created bool, err error)
+	// Apply writes all objects or none, each under the condition of its own
+	// metadata.revision, and returns them as they now stand; dryRun only checks.
+	Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error)
+	// Delete removes one, or returns problem.ErrNotFound; revision as in Condition.
+	Delete(ctx context.Context, kind, name string, revision uint64) error
+}
+
+// Reader reads back what the log holds. A cursor that makes no sense is an
+// error wrapping problem.ErrQuery, the log being away one wrapping
+// problem.ErrUnavailable. It returns when ctx ends. Safe for concurrent use.
+type Reader interface {
+	// Events returns the records for which Query.MatchEvent holds.
+	Events(ctx context.Context, q history.Query) (history.Page[event.Record], error)
+	// Runs returns the runs for which Query.MatchRun holds.
+	Runs(ctx context.Context, q history.Query) (history.Page[event.Run], error)
+	// DeadLetters returns those for which Query.MatchDeadLetter holds.
+	DeadLetters(ctx context.Context, q history.Query) (history.Page[event.DeadLetter], error)
+	// DeadLetter returns one, or problem.ErrNotFound.
+	DeadLetter(ctx context.Context, id string) (event.DeadLetter, error)
+}
+
+// Explainer says what became of an event.
+type Explainer interface {
+	// Explain finds the event by source and id. With source "" the id alone
+	// must do: several sources are a *history.AmbiguousError. An event the log
+	// does not hold is problem.ErrNotFound.
+	Explain(ctx context.Context, source, id string) (history.Explanation, error)
+}

@@ -1,0 +1,206 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Prefix is what every route of the API begins with.
+const Prefix = "/api/v1"
+
+// patchAttempts bounds how often a patch is computed again when somebody else
+// changed the resource in between.
+const patchAttempts = 5
+
+// Location is the path of a resource.
+func Location(k resource.Kind, name string) string {
+	return Prefix + "/" + k.Plural + "/" + name
+}
+
+// List answers the resources of a kind, sorted by name, a page at a time.
+func (a *API) List(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		q, sel, err := a.listQuery(c)
+		if err != nil {
+			return err
+		}
+		return a.within(func(ctx context.Context) error {
+			all, err := a.deps.Resources.List(ctx, k.Name)
+			if err != nil {
+				return err
+			}
+			return page(c, sel.page(all, q.Cursor, q.Limit), objectJSON)
+		})
+	}
+}
+
+func (a *API) listQuery(c *fiber.Ctx) (history.Query, selector, error) {
+	sel, err := parseSelector(strings.Clone(c.Query("selector")))
+	if err != nil {
+		return history.Query{}, nil, err
+	}
+	q := history.Query{Limit: a.config.DefaultLimit}
+	if s := c.Query("limit"); s != "" {
+		if q.Limit, err = a.limit(s); err != nil {
+			return q, nil, err
+		}
+	}
+	q.Cursor, err = decodeCursor(c.Query("cursor"))
+	return q, sel, err
+}
+
+// Get answers one resource; 304 when the client has that revision.
+func (a *API) Get(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		name := strings.Clone(c.Params("name"))
+		return a.within(func(ctx context.Context) error {
+			o, err := a.deps.Resources.Get(ctx, k.Name, name)
+			if err != nil {
+				return named(k, name, err)
+			}
+			if tag := etag(&o); tagIn(c.Get(fiber.HeaderIfNoneMatch), tag) {
+				c.Set(fiber.HeaderETag, tag)
+				return c.SendStatus(fiber.StatusNotModified)
+			}
+			return answerObject(c, fiber.StatusOK, &o)
+		})
+	}
+}
+
+// Add answers 201 with the resource, 409 where it exists.
+func (a *API) Add(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		o, err := decode(c, k)
+		if err != nil {
+			return err
+		}
+		return a.put(c, k, o, Condition{Absent: true})
+	}
+}
+
+// Update adds or replaces. With a revision (metadata.revision or If-Match) it
+// replaces only that one.
+func (a *API) Update(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		o, err := decode(c, k)
+		if err != nil {
+			return err
+		}
+		if err := sameName(c, &o); err != nil {
+			return err
+		}
+		cond, err := condition(c, o.Metadata.Revision)
+		if err != nil {
+			return err
+		}
+		return a.put(c, k, o, cond)
+	}
+}
+
+func (a *API) put(c *fiber.Ctx, k resource.Kind, o resource.Object, cond Condition) error {
+	return a.within(func(ctx context.Context) error {
+		stored, created, err := a.deps.Resources.Put(ctx, o, cond)
+		if err != nil {
+			return precondition(c, named(k, o.Metadata.Name, err))
+		}
+		status := fiber.StatusOK
+		if created {
+			status = fiber.StatusCreated
+			c.Set(fiber.HeaderLocation, Location(k, stored.Metadata.Name))
+		}
+		return answerObject(c, status, &stored)
+	})
+}
+
+// Patch changes a resource by a JSON merge patch (RFC 7396).
+func (a *API) Patch(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if mediaType(c.Get(fiber.HeaderContentType)) != mergePatchType {
+			c.Set("Accept-Patch", mergePatchType)
+			return problem.New(problem.UnsupportedMediaType, "Content-Type: want %s", mergePatchType)
+		}
+		patch, err := parsePatch(c.Context().Request.Body())
+		if err != nil {
+			return err
+		}
+		cond, err := condition(c, patch.revision())
+		if err != nil {
+			return err
+		}
+		return a.within(func(ctx context.Context) error { return a.patch(ctx, c, k, patch, cond) })
+	}
+}
+
+// patch computes the patch on what is there and writes it if that is still
+// there; when the client named no revision, a change in between means again.
+func (a *API) patch(ctx context.Context, c *fiber.Ctx, k resource.Kind, patch mergePatch, cond Condition) error {
+	name := strings.Clone(c.Params("name"))
+	for attempt := 1; ; attempt++ {
+		old, err := a.deps.Resources.Get(ctx, k.Name, name)
+		if err != nil {
+			return named(k, name, err)
+		}
+		o, err := patch.apply(&old)
+		if err != nil {
+			return err
+		}
+		based := cond
+		if based.Revision == 0 {
+			based.Revision = old.Metadata.Revision
+		}
+		stored, _, err := a.deps.Resources.Put(ctx, o, based)
+		switch {
+		case err == nil:
+			return answerObject(c, fiber.StatusOK, &stored)
+		case !errors.Is(err, problem.ErrConflict) || cond.Revision != 0 || attempt == patchAttempts:
+			return precondition(c, named(k, name, err))
+		}
+	}
+}
+
+// Delete answers 204.
+func (a *API) Delete(k resource.Kind) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		name := strings.Clone(c.Params("name"))
+		rev, err := revision(c)
+		if err != nil {
+			return err
+		}
+		cond, err := condition(c, rev)
+		if err != nil {
+			return err
+		}
+		return a.within(func(ctx context.Context) error {
+			if err := a.deps.Resources.Delete(ctx, k.Name, name, cond.Revision); err != nil {
+				return precondition(c, named(k, name, err))
+			}
+			return c.SendStatus(fiber.StatusNoContent)
+		})
+	}
+}
+
+// sameName refuses a body that names another resource than the path.
+func sameName(c *fiber.Ctx, o *resource.Object) error {
+	if name := c.Params("name"); o.Metadata.Name != name {
+		return resource.Faults{{Field: "metadata.name", Problem: fmt.Sprintf("%q: the path says %q", o.Metadata.Name, clip(name))}}
+	}
+	return nil
+}
+
+// named says which resource an error is about.
+func named(k resource.Kind, name string, err error) error {
+	for _, s := range []error{problem.ErrNotFound, problem.ErrExists, problem.ErrConflict} {
+		if errors.Is(err, s) {
+			return fmt.Errorf("%s %s: %w", k.Name, clip(name), err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+)
+
+// Deps are what the handler calls; only Appender and Logger are required.
+type Deps struct {
+	Appender Appender
+	// Admitter nil admits everything, Tracer and Metrics nil are none.
+	Admitter Admitter
+	Tracer   Tracer
+	Metrics  Metrics
+	Logger   *slog.Logger
+}
+
+// Handler serves the route. It is safe for concurrent use.
+type Handler struct {
+	config    Config
+	deps      Deps
+	deadlines deadlines
+	readers   sync.Pool
+}
+
+// New makes a handler; the configuration has been validated.
+func New(c Config, d Deps) *Handler {
+	h := &Handler{config: c, deps: d, deadlines: deadlines{timeout: c.AcceptTimeout}}
+	h.readers.New = func() any { return newReader() }
+	return h
+}
+
+// accepted1 is the answer nearly every request gets.
+var accepted1 = []byte(`{"accepted":1}`)
+
+// Post accepts the events of one request.
+func (h *Handler) Post(c *fiber.Ctx) error {
+	start := time.Now()
+	req := c.Context()
+	trace := h.startTrace(&req.Request.Header)
+	n, err := h.accept(req, &trace, start)
+	took := time.Since(start)
+	if err != nil {
+		return h.refuse(err, &trace, took)
+	}
+	if h.deps.Metrics != nil {
+		h.deps.Metrics.Accepted(n, took)
+	}
+	if trace.Span != nil {
+		trace.Span.End(fasthttp.StatusAccepted, nil)
+	}
+	req.SetStatusCode(fasthttp.StatusAccepted)
+	req.Response.Header.SetContentType("application/json")
+	if n == 1 {
+		req.Response.SetBodyRaw(accepted1)
+		return nil
+	}
+	req.Response.SetBodyString(`{"accepted":` + strconv.Itoa(n) + `}`)
+	return nil
+}
+
+// accept parses, admits and appends; nil means that all n events are durable.
+func (h *Handler) accept(req *fasthttp.RequestCtx, trace *Trace, start time.Time) (n int, err error) {
+	r := h.readers.Get().(*reader)
+	events, err := r.read(&req.Request, h.config.MaxBatch)
+	defer h.readers.Put(r)
+	if err != nil {
+		return 0, err
+	}
+	ctx := h.deadlines.at(start)
+	if err := h.admit(ctx, events, r.mode == event.Batched); err != nil {
+		return 0, err
+	}
+	if len(events) == 0 {
+		return 0, nil
+	}
+	trace.mark(events)
+	if err := h.deps.Appender.AppendEvents(ctx, events, trace.Parent, trace.State); err != nil {
+		return 0, appendProblem(err)
+	}
+	return len(events), nil
+}
+
+// admit asks the policy about every event; one that is denied refuses all.
+func (h *Handler) admit(ctx context.Context, events []*event.Event, batch bool) error {
+	if h.deps.Admitter == nil {
+		return nil
+	}
+	for i, e := range events {
+		v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: Route})
+		if err == nil && !v.Denied {
+			continue
+		}
+		if err != nil {
+			h.deps.Logger.Error("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
+			v.Reason = "the admission policy could not be computed"
+		}
+		return denied(v.Reason, i, batch)
+	}
+	return nil
+}
+
+func denied(reason string, index int, batch bool) error {
+	if reason == "" {
+		reason = "no reason given"
+	}
+	p := problem.New(problem.Denied, "%s", reason)
+	if batch {
+		p.Index = &index
+		p.Errors = []problem.Item{{Index: index, Detail: reason}}
+	}
+	return p
+}
+
+// appendProblem keeps what the sender can act on; the rest is the log being away.
+func appendProblem(err error) error {
+	if errors.Is(err, problem.ErrBacklog) || errors.Is(err, problem.ErrTooLarge) {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.New(problem.Unavailable, "the log did not acknowledge in time; send again")
+	}
+	p := problem.Wrap(problem.Unavailable, err)
+	p.Detail = "the log is away; send again"
+	return p
+}
+
+// refuse counts and traces an error, and passes it on to be answered.
+func (h *Handler) refuse(err error, trace *Trace, took time.Duration) error {
+	p := problem.Of(err)
+	if h.deps.Metrics != nil {
+		h.deps.Metrics.Refused(p.Kind.Slug(), took)
+	}
+	if trace.Span != nil {
+		trace.Span.End(p.Status, err)
+	}
+	return p
+}

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a refused sender may still send before the connection is closed.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 64 << 20
+)
+
+// listener hands out connections that can linger, and knows those that are
+// open: fasthttp's shutdown waits for them but does not close them.
+type listener struct {
+	net.Listener
+	once sync.Once
+	err  error
+	mu   sync.Mutex
+	open map[*conn]struct{}
+}
+
+func newListener(ln net.Listener) *listener {
+	return &listener{Listener: ln, open: map[*conn]struct{}{}}
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	wrapped := &conn{Conn: c, owner: l}
+	l.mu.Lock()
+	l.open[wrapped] = struct{}{}
+	l.mu.Unlock()
+	return wrapped, nil
+}
+
+// Close implements net.Listener; closing again is no error.
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// closeAll ends what is still open.
+func (l *listener) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		c.Conn.Close()
+	}
+}
+
+// conn is an accepted connection.
+type conn struct {
+	net.Conn
+	owner  *listener
+	linger atomic.Bool
+}
+
+// Close implements net.Conn. A connection that is closed while its client is
+// still sending is reset, and the client may lose the answer (a 413, say)
+// before it reads it; so such a one is half-closed and drained first, within bounds.
+func (c *conn) Close() error {
+	if c.linger.Load() {
+		if tcp, ok := c.Conn.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+			_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
+			_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
+		}
+	}
+	c.owner.mu.Lock()
+	delete(c.owner.open, c)
+	c.owner.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// openapi answers the document, which is made anew: nobody asks for it often.
+func (s *Server) openapi(c *fiber.Ctx) error {
+	b, err := json.Marshal(s.document())
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(b)
+}
+
+// document is the OpenAPI 3.1 description of the route table.
+func (s *Server) document() schema {
+	paths := schema{}
+	for _, r := range s.routes {
+		path := openAPIPath(r.path)
+		if paths[path] == nil {
+			paths[path] = schema{}
+		}
+		paths[path].(schema)[strings.ToLower(r.method)] = r.op.document(r.path)
+	}
+	return schema{
+		"openapi": "3.1.0",
+		"info": schema{
+			"title": "Signalbox", "version": "v1",
+			"description": "A serverless function gateway for CloudEvents. Every refusal is a problem document (RFC 9457).",
+		},
+		"servers":    []any{schema{"url": "/"}},
+		"paths":      paths,
+		"components": schema{"schemas": components()},
+	}
+}
+
+var pathParam = regexp.MustCompile(`:([a-z]+)`)
+
+// openAPIPath writes /a/:name as /a/{name}.
+func openAPIPath(path string) string { return pathParam.ReplaceAllString(path, "{$1}") }
+
+func (o operation) document(path string) schema {
+	out := schema{"operationId": o.id, "summary": o.summary, "tags": []any{o.tag}, "responses": o.responses()}
+	var all []any
+	for _, m := range pathParam.FindAllStringSubmatch(path, -1) {
+		all = append(all, schema{"name": m[1], "in": "path", "required": true, "schema": text()})
+	}
+	for _, p := range o.params {
+		all = append(all, p.document())
+	}
+	if len(all) > 0 {
+		out["parameters"] = all
+	}
+	if len(o.body) > 0 {
+		out["requestBody"] = schema{"required": true, "content": content(o.body)}
+	}
+	return out
+}
+
+func (p param) document() schema {
+	if p.schema == nil {
+		p.schema = text()
+	}
+	out := schema{"name": p.name, "in": p.in, "description": p.what, "schema": p.schema}
+	if p.required {
+		out["required"] = true
+	}
+	return out
+}
+
+func (o operation) responses() schema {
+	out := schema{}
+	for _, r := range o.answers {
+		one := schema{"description": r.what}
+		if r.contentType != "" {
+			one["content"] = content([]media{r.media})
+		}
+		out[statusKey(r.status)] = one
+	}
+	return out
+}
+
+func content(all []media) schema {
+	out := schema{}
+	for _, m := range all {
+		one := schema{"schema": m.schema}
+		if m.example != nil {
+			one["example"] = m.example
+		}
+		out[m.contentType] = one
+	}
+	return out
+}

@@ -1,0 +1,95 @@
+package problem
+
+// Kind is one kind of refusal: a type URI, a title and a status.
+type Kind uint8
+
+// The kinds. Internal is the zero value: an error nobody foresaw.
+const (
+	Internal Kind = iota
+	MalformedRequest
+	NotEvent
+	InvalidEvent
+	InvalidBatch
+	InvalidQuery
+	InvalidResource
+	InvalidPatch
+	Denied
+	Forbidden
+	NotFound
+	AmbiguousEvent
+	MethodNotAllowed
+	RequestTimeout
+	Exists
+	Conflict
+	PreconditionFailed
+	TooLarge
+	BatchTooLong
+	UnsupportedMediaType
+	UnsupportedFormat
+	UnsupportedEncoding
+	Backlog
+	TooManySubscribers
+	HeadersTooLarge
+	Unavailable
+	Stopping
+	kindCount
+)
+
+// info is what a kind says of itself.
+type info struct {
+	slug   string
+	title  string
+	status int
+}
+
+// table describes every kind; nothing changes it.
+var table = [kindCount]info{
+	Internal:             {"internal", "Internal error", 500},
+	MalformedRequest:     {"malformed-request", "Malformed HTTP request", 400},
+	NotEvent:             {"not-an-event", "Not a CloudEvent", 400},
+	InvalidEvent:         {"invalid-event", "Invalid CloudEvent", 400},
+	InvalidBatch:         {"invalid-batch", "Batch with invalid events", 400},
+	InvalidQuery:         {"invalid-query", "Invalid query", 400},
+	InvalidResource:      {"invalid-resource", "Invalid resource", 400},
+	InvalidPatch:         {"invalid-patch", "Invalid merge patch", 400},
+	Denied:               {"denied", "Denied by admission policy", 403},
+	Forbidden:            {"forbidden", "Forbidden", 403},
+	NotFound:             {"not-found", "Not found", 404},
+	AmbiguousEvent:       {"ambiguous-event", "Several events have this id", 409},
+	MethodNotAllowed:     {"method-not-allowed", "Method not allowed", 405},
+	RequestTimeout:       {"request-timeout", "Request took too long to arrive", 408},
+	Exists:               {"exists", "Already exists", 409},
+	Conflict:             {"revision-conflict", "Changed by somebody else", 409},
+	PreconditionFailed:   {"precondition-failed", "Precondition failed", 412},
+	TooLarge:             {"too-large", "Body too large", 413},
+	BatchTooLong:         {"batch-too-long", "Batch too long", 413},
+	UnsupportedMediaType: {"unsupported-media-type", "Unsupported media type", 415},
+	UnsupportedFormat:    {"unsupported-format", "Unsupported CloudEvents format", 415},
+	UnsupportedEncoding:  {"unsupported-encoding", "Unsupported content coding", 415},
+	Backlog:              {"backlog", "Backlog over its limit", 429},
+	TooManySubscribers:   {"too-many-subscribers", "Too many subscribers", 429},
+	HeadersTooLarge:      {"headers-too-large", "Header fields too large", 431},
+	Unavailable:          {"unavailable", "Temporarily unavailable", 503},
+	Stopping:             {"stopping", "Shutting down", 503},
+}
+
+// base is what every type URI begins with.
+const base = "https://signalbox.dev/problems/"
+
+// Slug names the kind in metrics and at the end of its type URI.
+func (k Kind) Slug() string { return table[k].slug }
+
+// Status is the HTTP status of the kind.
+func (k Kind) Status() int { return table[k].status }
+
+// Title is the same for every problem of the kind.
+func (k Kind) Title() string { return table[k].title }
+
+// Kinds lists every kind, for documentation.
+func Kinds() []Kind {
+	all := make([]Kind, 0, kindCount)
+	for k := Kind(0); k < kindCount; k++ {
+		all = append(all, k)
+	}
+	return all
+}

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+
+	"github.com/signalbox-dev/signalbox/gateway/api"
+	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// route is one row of the table from which both the router and the OpenAPI
+// document are made, so that neither can know a route the other does not.
+type route struct {
+	method string
+	// path is as fiber writes it: /a/:name.
+	path    string
+	handler fiber.Handler
+	op      operation
+}
+
+// table lists every route. GET serves HEAD too.
+func (s *Server) table() []route {
+	all := []route{
+		{fiber.MethodPost, ingest.Route, s.ingest.Post, opPostEvents},
+		{fiber.MethodOptions, ingest.Route, s.ingest.Options, opHandshake},
+		{fiber.MethodGet, subscribe.Route, s.hub.Get, opSubscribe},
+		{fiber.MethodPost, api.Prefix + "/apply", s.api.Apply, opApply},
+		{fiber.MethodGet, api.Prefix + "/events", s.api.Events, opEvents},
+		{fiber.MethodGet, api.Prefix + "/runs", s.api.Runs, opRuns},
+		{fiber.MethodGet, api.Prefix + "/deadletters", s.api.DeadLetters, opDeadLetters},
+		{fiber.MethodGet, api.Prefix + "/deadletters/:id", s.api.DeadLetter, opDeadLetter},
+		{fiber.MethodGet, api.Prefix + "/explain", s.api.Explain, opExplain},
+		{fiber.MethodGet, "/healthz", s.healthz, opHealthz},
+		{fiber.MethodGet, "/readyz", s.readyz, opReadyz},
+		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
+		{fiber.MethodGet, "/", s.home, opHome},
+	}
+	if s.deps.MetricsHandler != nil {
+		all = append(all, route{fiber.MethodGet, "/metrics", adaptor.HTTPHandler(s.deps.MetricsHandler), opMetrics})
+	}
+	for _, k := range resource.Kinds() {
+		all = append(all, s.kindRoutes(k)...)
+	}
+	return all
+}
+
+func (s *Server) kindRoutes(k resource.Kind) []route {
+	list := api.Prefix + "/" + k.Plural
+	one := list + "/:name"
+	return []route{
+		{fiber.MethodGet, list, s.api.List(k), opList(k)},
+		{fiber.MethodPost, list, s.api.Add(k), opAdd(k)},
+		{fiber.MethodGet, one, s.api.Get(k), opGet(k)},
+		{fiber.MethodPut, one, s.api.Update(k), opUpdate(k)},
+		{fiber.MethodPatch, one, s.api.Patch(k), opPatch(k)},
+		{fiber.MethodDelete, one, s.api.Delete(k), opDelete(k)},
+	}
+}

@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/gateway/api"
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+)
+
+// The seams, each declared in the room that calls it, under the names by which
+// whoever wires a gateway knows them.
+type (
+	// Appender puts events into the log.
+	Appender = ingest.Appender
+	// Admitter decides who may emit what.
+	Admitter = ingest.Admitter
+	// Admission is what an Admitter is asked about, Verdict its answer.
+	Admission = ingest.Admission
+	Verdict   = ingest.Verdict
+	// Tracer opens the SERVER span of a request that brings events.
+	Tracer = ingest.Tracer
+	Trace  = ingest.Trace
+	Span   = ingest.Span
+	// Metrics counts what is accepted and refused.
+	Metrics = ingest.Metrics
+
+	// Resources keeps what is configured.
+	Resources = api.Resources
+	// Condition is what must hold for a write.
+	Condition = api.Condition
+	// Explainer says what became of an event.
+	Explainer   = api.Explainer
+	Explanation = history.Explanation
+
+	// Query and Page are a question to the past and its answer.
+	Query          = history.Query
+	Page[T any]    = history.Page[T]
+	AmbiguousError = history.AmbiguousError
+	// CompileFilter compiles a CESQL expression.
+	CompileFilter = subscribe.CompileFilter
+)
+
+// What implementations of the seams wrap their errors in.
+var (
+	ErrNotFound    = problem.ErrNotFound
+	ErrExists      = problem.ErrExists
+	ErrConflict    = problem.ErrConflict
+	ErrUnavailable = problem.ErrUnavailable
+	ErrBacklog     = problem.ErrBacklog
+	ErrTooLarge    = problem.ErrTooLarge
+	ErrQuery       = problem.ErrQuery
+)
+
+// Reader is all that is read back from the log.
+type Reader interface {
+	api.Reader
+	subscribe.Follower
+	subscribe.History
+}
+
+// Check is one thing that must work for the process to be ready.
+type Check struct {
+	// Name is log, ledger, dispatcher and so on.
+	Name string
+	// Probe returns nil when it works, and returns when ctx ends.
+	Probe func(ctx context.Context) error
+}
+
+// Deps are what a gateway calls.
+type Deps struct {
+	// Appender, Resources, Reader and Explainer are required.
+	Appender  Appender
+	Resources Resources
+	Reader    Reader
+	Explainer Explainer
+	// Admitter nil admits everything, Filter nil refuses filters on the live
+	// stream, Tracer and Metrics nil are none.
+	Admitter Admitter
+	Filter   CompileFilter
+	Tracer   Tracer
+	Metrics  Metrics
+	// MetricsHandler serves /metrics; nil: there is no such route.
+	MetricsHandler http.Handler
+	// Checks are what /readyz asks.
+	Checks []Check
+	// Logger nil is slog.Default, Now nil is time.Now.
+	Logger *slog.Logger
+	Now    func() time.Time
+}

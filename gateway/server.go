@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/gateway/api"
+	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+)
+
+// Server is one gateway. Make it with New, then Run it once.
+type Server struct {
+	config Config
+	deps   Deps
+	app    *fiber.App
+	// next is fiber's handler; serve stands before it.
+	next   fasthttp.RequestHandler
+	ingest *ingest.Handler
+	api    *api.API
+	hub    *subscribe.Hub
+	routes []route
+
+	stopping atomic.Bool
+	mu       sync.Mutex
+	listener *listener
+}
+
+// New makes a server that does not listen yet. The error lists everything that
+// is wrong with the configuration.
+func New(c Config, d Deps) (*Server, error) {
+	if err := errors.Join(c.Validate(), d.validate()); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	s := &Server{
+		config: c, deps: d,
+		ingest: ingest.New(c.Ingest, ingest.Deps{Appender: d.Appender, Admitter: d.Admitter, Tracer: d.Tracer, Metrics: d.Metrics, Logger: d.Logger}),
+		api:    api.New(c.API, api.Deps{Resources: d.Resources, Reader: d.Reader, Explainer: d.Explainer, Now: d.Now}),
+		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
+	}
+	s.app = fiber.New(s.fiberConfig())
+	s.routes = s.table()
+	for _, r := range s.routes {
+		s.app.Add(r.method, r.path, r.handler)
+		if r.method == fiber.MethodGet {
+			s.app.Add(fiber.MethodHead, r.path, r.handler)
+		}
+	}
+	s.next = s.app.Handler()
+	s.app.Server().Handler = s.serve
+	return s, nil
+}
+
+// fiberConfig: StreamRequestBody would switch BodyLimit off; multipart bodies
+// are left alone because a binary event's body is its data, byte for byte.
+func (s *Server) fiberConfig() fiber.Config {
+	return fiber.Config{
+		DisableStartupMessage:        true,
+		DisablePreParseMultipartForm: true,
+		CaseSensitive:                true,
+		BodyLimit:                    s.config.MaxBody,
+		ReadBufferSize:               s.config.MaxHeader,
+		ReadTimeout:                  s.config.ReadTimeout,
+		WriteTimeout:                 s.config.WriteTimeout,
+		IdleTimeout:                  s.config.IdleTimeout,
+		ErrorHandler:                 s.fail,
+	}
+}
+
+// Listen opens the address, so that a taken port is known before anything else
+// is started. Run does it where it has not been done.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return nil
+	}
+	ln, err := net.Listen("tcp", s.config.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("--http %s: the port is taken; choose another with --http: %w", s.config.Addr, err)
+	}
+	if err != nil {
+		return fmt.Errorf("--http %s: %w", s.config.Addr, err)
+	}
+	s.listener = newListener(ln)
+	return nil
+}
+
+// Addr is the address listened on, host:port; "" before Listen.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+// Run serves until ctx ends, then stops in order: /readyz says 503, live
+// streams are ended, the listener closes, requests under way are answered. It
+// returns nil after a clean stop.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.app.Listener(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("gateway: %w", err)
+	case <-ctx.Done():
+	}
+	return s.stop(served)
+}
+
+func (s *Server) stop(served <-chan error) error {
+	s.stopping.Store(true)
+	if s.config.StopDelay > 0 {
+		delay := time.NewTimer(s.config.StopDelay)
+		defer delay.Stop()
+		select {
+		case <-delay.C:
+		case err := <-served:
+			return fmt.Errorf("gateway: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.StopTimeout)
+	defer cancel()
+	// The listener closes first, so that no request comes to a server that has
+	// not begun to serve yet and would then never see the stop.
+	closed := s.listener.Close()
+	hub := s.hub.Close(ctx)
+	err := s.app.ShutdownWithContext(ctx)
+	s.listener.closeAll()
+	<-served
+	return errors.Join(closed, named("live streams", hub), named("requests under way", err))
+}
+
+func named(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("gateway: %s at the end: %w", what, err)
+}

@@ -1,0 +1,115 @@
+package subscribe
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+)
+
+// selection is what one subscriber wants to see.
+type selection struct {
+	runs bool
+	// types are event types or prefixes ending in '*'; none is all.
+	types []string
+	// query holds source and id, and for runs function, link and outcome.
+	query history.Query
+	// filter is nil when there is none.
+	filter func(*event.Event) bool
+	// since and after say where to resume; zero and nil: now.
+	since time.Time
+	after *event.Position
+}
+
+// parse reads the parameters of a request, copying every string.
+func (h *Hub) parse(c *fiber.Ctx) (*selection, error) {
+	s := &selection{}
+	var err error
+	c.Context().QueryArgs().VisitAll(func(k, v []byte) {
+		if err == nil {
+			err = h.parameter(s, string(k), string(v))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.runs && s.filter != nil {
+		return nil, problem.New(problem.InvalidQuery, "filter: applies to events, not to stream=runs")
+	}
+	if !s.runs && (s.query.Function != "" || s.query.Link != "") {
+		return nil, problem.New(problem.InvalidQuery, "function and link: apply to stream=runs only")
+	}
+	return s, s.resume(strings.Clone(c.Get("Last-Event-ID")))
+}
+
+// parameters are those of the route.
+const parameters = "stream, type, filter, source, id, function, link, since"
+
+func (h *Hub) parameter(s *selection, name, value string) (err error) {
+	switch name {
+	case "stream":
+		if value != "events" && value != "runs" {
+			return problem.New(problem.InvalidQuery, "stream: want events or runs")
+		}
+		s.runs = value == "runs"
+	case "type":
+		s.types = append(s.types, strings.Split(value, ",")...)
+	case "filter":
+		s.filter, err = h.compile(value)
+	case "source":
+		s.query.Source = value
+	case "id":
+		s.query.ID = value
+	case "function":
+		s.query.Function = value
+	case "link":
+		s.query.Link = value
+	case "since":
+		s.since, err = history.ParseTime(name, value, h.deps.Now())
+	default:
+		return problem.New(problem.InvalidQuery, "unknown parameter: want one of %s", parameters)
+	}
+	return err
+}
+
+func (h *Hub) compile(expression string) (func(*event.Event) bool, error) {
+	if h.deps.Filter == nil {
+		return nil, problem.New(problem.InvalidQuery, "filter: not available here")
+	}
+	f, err := h.deps.Filter(expression)
+	if err != nil {
+		return nil, problem.New(problem.InvalidQuery, "filter: %v", err)
+	}
+	return f, nil
+}
+
+// resume takes the id a client saw last; for runs it is no place in the log.
+func (s *selection) resume(lastID string) error {
+	if lastID == "" || s.runs {
+		return nil
+	}
+	p, err := event.ParsePosition(lastID)
+	if err != nil {
+		return problem.New(problem.InvalidQuery, "Last-Event-ID: %v", err)
+	}
+	s.after = &p
+	return nil
+}
+
+// wants reports whether the subscriber gets the message.
+func (s *selection) wants(m *message) bool {
+	if m.run != nil {
+		return s.wantsType(m.run.EventType) && s.query.MatchRun(m.run)
+	}
+	e := m.record.Event
+	return e != nil && s.wantsType(e.Type) && s.query.MatchEvent(m.record) && (s.filter == nil || s.filter(e))
+}
+
+func (s *selection) wantsType(typ string) bool {
+	return len(s.types) == 0 || slices.ContainsFunc(s.types, func(p string) bool { return history.MatchType(p, typ) })
+}
