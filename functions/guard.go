@@ -34,16 +34,26 @@ type guard struct {
 	input io.WriteCloser
 }
 
+// open starts the guard, before the first program, so that little time passes
+// between a program's start and add.
+func (g *guard) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tried {
+		return
+	}
+	g.tried = true
+	if err := g.start(); err != nil {
+		g.log.Warn("programs may outlive a killed Signalbox: their guard does not run", "cause", err)
+	}
+}
+
 func (g *guard) add(group int)    { g.tell('+', group) }
 func (g *guard) remove(group int) { g.tell('-', group) }
 
 func (g *guard) tell(op rune, group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.start(); err != nil {
-		g.log.Warn("programs may outlive a killed Signalbox: their guard does not run", "cause", err)
-		return
-	}
 	if g.input == nil {
 		return
 	}
@@ -53,13 +63,9 @@ func (g *guard) tell(op rune, group int) {
 	}
 }
 
-// start runs the shell, once, in a session of its own, so that no signal from
-// the terminal ends it before us.
+// start runs the shell in a session of its own, so that no signal from the
+// terminal ends it before us.
 func (g *guard) start() error {
-	if g.tried {
-		return nil
-	}
-	g.tried = true
 	cmd := exec.Command("sh", "-c", guardScript)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = sessionAttr()

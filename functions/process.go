@@ -84,6 +84,7 @@ func (r *Registry) launch(pr program) (*process, error) {
 	cmd.WaitDelay = r.c.StopGrace
 	out, errs := r.lines(pr.name, "stdout"), r.lines(pr.name, "stderr")
 	cmd.Stdout, cmd.Stderr = out, errs
+	r.guard.open()
 	if err := r.spawner.start(cmd); err != nil {
 		r.freePort(port)
 		return nil, err

@@ -99,7 +99,12 @@ func owner(args []string) {
 	r, err := New(c)
 	die(err)
 	set := resource.Set{Functions: []*resource.Function{command("family", as("family", args[0])...)}}
-	go func() { die(r.Reconcile(context.Background(), set)) }()
+	go func() {
+		die(r.Reconcile(context.Background(), set))
+		_, err := r.WaitReady(context.Background(), "family")
+		die(err)
+		fmt.Println("ready")
+	}()
 	die(r.Run(context.Background()))
 }
 

@@ -3,6 +3,7 @@
 package functions
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -307,10 +308,17 @@ func TestKilledOwnerLeavesNoProgramBehind(t *testing.T) {
 	args := as("owner", address)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	one, two := accept(), accept()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the owner said %q, %v", line, err)
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
