@@ -7,12 +7,17 @@ import (
 )
 
 // writeDeadLetter returns true once the dead letter is durable. It tries until
-// then, or until the session is over and its grace too: then it is false and
-// nothing may be settled. Meanwhile the lane, if there is one, stands still:
-// what it would deliver might have to be written too.
+// then, or until the session is over (and its grace too, for what was in
+// flight): then it is false and nothing may be settled. Meanwhile the lane
+// stands still, since what it would deliver might have to be written too; l is
+// nil for a record that is refused as a whole, which holds up its partition.
 func (d *Dispatcher) writeDeadLetter(s *session, l *lane, letter *event.DeadLetter) bool {
+	ctx := s.grace
+	if l == nil {
+		ctx = s.ctx // the partition's goroutine must not outlive it
+	}
 	for n := 1; ; n++ {
-		err := d.tryDeadLetter(s, letter)
+		err := d.tryDeadLetter(ctx, letter)
 		if err == nil {
 			if n > 1 {
 				d.log.Info("dead letters can be written again", "function", letter.Function, "link", letter.Link)
@@ -30,14 +35,14 @@ func (d *Dispatcher) writeDeadLetter(s *session, l *lane, letter *event.DeadLett
 				defer l.resume()
 			}
 		}
-		if !d.pause(s.grace, n) {
+		if !d.pause(ctx, n) {
 			return false
 		}
 	}
 }
 
-func (d *Dispatcher) tryDeadLetter(s *session, letter *event.DeadLetter) error {
-	ctx, cancel := context.WithTimeout(s.grace, d.cfg.AppendTimeout)
+func (d *Dispatcher) tryDeadLetter(ctx context.Context, letter *event.DeadLetter) error {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.AppendTimeout)
 	defer cancel()
 	err := d.parts.Log.DeadLetter(ctx, letter)
 	if err != nil {

@@ -291,3 +291,14 @@ func (anew) Claim(_ context.Context, _ []event.Record, v []event.Verdict) error 
 	clear(v)
 	return nil
 }
+
+func TestAPartitionLostWhileDeadLettersFailIsLeftAtOnce(t *testing.T) {
+	virtual(t, hourly, nil, func(b *bed) { b.log.FailDead = func() bool { return true } }, func(t *testing.T, b *bed) {
+		time.AfterFunc(time.Minute, b.lose)
+		start := time.Now()
+		b.send(nil, nil) // no events: dead letters, written by the partition's own goroutine
+		if took := time.Since(start); took != time.Minute || b.settledCount() != 0 {
+			t.Errorf("Handle returned after %s with %d settled, want 1m and none", took, b.settledCount())
+		}
+	})
+}

@@ -97,7 +97,7 @@ func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration) *fasthttp.Host
 	isTLS := u.Scheme == "https"
 	var tlsConfig *tls.Config
 	if isTLS {
-		tlsConfig = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		tlsConfig = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.parts.RootCAs}
 	}
 	return &fasthttp.HostClient{
 		Addr:                      fasthttp.AddMissingPort(u.Host, isTLS),

@@ -255,16 +255,6 @@ func TestAnswerTooLarge(t *testing.T) {
 	}
 }
 
-func TestHTTPSWithUntrustedCertificateIsTLSError(t *testing.T) {
-	s := newTLSServer(t)
-	b := newBed(t, one(s), nil)
-	b.send(newEvent("a"))
-	b.waitSettled(1)
-	if dl := b.log.Dead(); len(dl) != 1 || dl[0].Attempts[0].Class != "tls" {
-		t.Errorf("dead letters %+v, want class tls", dl)
-	}
-}
-
 func TestDeadLetterKeepsOneIDAndIdempotencyKeyStaysTheSame(t *testing.T) {
 	keys := make(chan string, 10)
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"time"
@@ -130,6 +131,8 @@ type Parts struct {
 	// Rand gives numbers in [0,1) for the jitter; it defaults to math/rand/v2.
 	// It is called concurrently.
 	Rand func() float64
+	// RootCAs are who may sign the certificates of functions by https; nil are the system's.
+	RootCAs *x509.CertPool
 	// Dial opens a TCP connection; it defaults to a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
