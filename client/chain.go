@@ -76,7 +76,7 @@ func (c *Client) look(ctx context.Context, p *pending, fn func(Step)) (replies [
 				replies = append(replies, &pending{source: reply.Source, id: reply.ID, depth: p.depth + 1, seen: map[string]bool{}})
 			}
 		}
-		if l.Matched && !ended {
+		if l.Chosen && !ended {
 			over = false
 		}
 	}

@@ -73,6 +73,7 @@ type LinkVerdict struct {
 	Name       string      `json:"name"`
 	Function   string      `json:"function"`
 	Matched    bool        `json:"matched"`
+	Chosen     bool        `json:"chosen"`
 	Why        string      `json:"why"`
 	Deliveries []event.Run `json:"deliveries"`
 }

@@ -37,7 +37,10 @@ type Admission struct {
 type Link struct {
 	Name     string `json:"name"`
 	Function string `json:"function"`
-	Matched  bool   `json:"matched"`
+	// Matched: types, filters and policies all hold. Chosen: Matched, and the
+	// link is not paused, so that there is a delivery.
+	Matched bool `json:"matched"`
+	Chosen  bool `json:"chosen"`
 	// Why names the filter, rule or limit that decided.
 	Why string `json:"why"`
 	// Deliveries are the runs of this link for the event, oldest first.

@@ -1,0 +1,320 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/dispatcher"
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/eventlog"
+	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
+	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/ledger"
+	redisserver "github.com/signalbox-dev/signalbox/ledger/embedded"
+	"github.com/signalbox-dev/signalbox/otel/logging"
+	"github.com/signalbox-dev/signalbox/otel/metrics"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
+	"github.com/signalbox-dev/signalbox/policies"
+)
+
+// Hooks are what the caller wants to hear of; all are optional. They are
+// called concurrently and must not block.
+type Hooks struct {
+	// Log gets the log lines.
+	Log io.Writer
+	// Ready is called once everything is started.
+	Ready func(Addresses)
+	// Delivered is called with every run record.
+	Delivered func(*event.Run)
+	// FunctionOutput is called with each line a local function prints.
+	FunctionOutput func(function, line string)
+	// Manifests is a directory to apply and watch; "" is none. Applied is
+	// called after each time, with what stands in it or with what is wrong.
+	Manifests string
+	Applied   func(summary string, err error)
+}
+
+// Addresses say where a started process is found.
+type Addresses struct {
+	HTTP, Kafka, Redis, Data string
+}
+
+// App is one process, made by New and run once by Run.
+type App struct {
+	opts    Options
+	hooks   Hooks
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	traces  *tracing.Provider
+
+	// broker and redis are nil unless embedded.
+	broker   *logbroker.Broker
+	redis    *redisserver.Server
+	events   *eventlog.Log
+	ledger   *ledger.Ledger
+	dedup    deduper
+	engine   *policies.Engine
+	registry *functions.Registry
+	reloads  *reloader
+
+	dispatcher *dispatcher.Dispatcher
+	server     *gateway.Server
+	// consuming is set while the dispatcher is a member of the group.
+	consuming atomic.Bool
+}
+
+// New checks the options and makes a process that has not started anything.
+func New(opts Options, hooks Hooks) (*App, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	if hooks.Log == nil {
+		hooks.Log = io.Discard
+	}
+	log, err := logging.New(hooks.Log, logging.Config{Format: opts.LogFormat, Level: opts.LogLevel})
+	if err != nil {
+		return nil, err
+	}
+	return &App{opts: opts, hooks: hooks, log: log, metrics: metrics.New()}, nil
+}
+
+// Run starts everything, runs until ctx ends or a part fails, and stops
+// everything: intake first, then what is under way is finished and committed.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	if err := a.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return runAll(ctx, a.log, a.components())
+}
+
+// open connects to the parts and builds the components, without running them.
+func (a *App) open(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		a.openTracing, a.openLog, a.openLedger, a.openFunctions, a.openPolicies, a.openDispatcher, a.openGateway,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) openFunctions(context.Context) error {
+	cfg := functions.DefaultConfig()
+	cfg.Log = a.log
+	cfg.Output = a.functionOutput
+	var err error
+	a.registry, err = functions.New(cfg)
+	return err
+}
+
+// functionOutput passes a function's line on: to the terminal in dev, else to the log.
+func (a *App) functionOutput(function, stream, line string) {
+	if a.hooks.FunctionOutput != nil {
+		a.hooks.FunctionOutput(function, line)
+		return
+	}
+	a.log.Info("function output", "function", function, "stream", stream, "line", line)
+}
+
+func (a *App) openPolicies(context.Context) error {
+	cfg := policies.DefaultConfig()
+	cfg.Budget = a.opts.PolicyTimeout
+	cfg.Logger = a.log
+	var err error
+	if a.engine, err = policies.New(cfg); err != nil {
+		return err
+	}
+	a.reloads = newReloader(a)
+	return nil
+}
+
+func (a *App) openDispatcher(context.Context) error {
+	if !a.opts.has(RoleDispatcher) {
+		return nil
+	}
+	cfg := dispatcher.DefaultConfig()
+	cfg.Dedup = dispatcher.DedupMode(a.opts.DedupAway)
+	cfg.MaxHops = a.opts.MaxHops
+	cfg.QueueSize = a.opts.QueueLength
+	cfg.DrainTimeout = a.opts.DrainTimeout
+	var err error
+	a.dispatcher, err = dispatcher.New(cfg, dispatcher.Parts{
+		Deduper:   a.dedup,
+		Chooser:   chooser{a.engine},
+		Endpoints: a.registry,
+		Log:       &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics},
+		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
+		Observer:  a.observer(),
+		Logger:    a.log,
+	})
+	return err
+}
+
+func (a *App) openGateway(context.Context) error {
+	cfg := gateway.DefaultConfig()
+	cfg.Addr = a.opts.HTTP
+	cfg.MaxBody, cfg.MaxHeader = a.opts.MaxBody, a.opts.MaxHeader
+	cfg.Ingest.MaxBatch = a.opts.MaxBatch
+	cfg.Ingest.AcceptTimeout = a.opts.AcceptTimeout
+	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
+	reader := &logReader{log: a.events}
+	resources := &resourceStore{ledger: a.ledger, await: a.reloads.await}
+	var err error
+	a.server, err = gateway.New(cfg, gateway.Deps{
+		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events)},
+		Resources:      resources,
+		Reader:         reader,
+		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
+		Admitter:       admitter{a.engine},
+		Filter:         compileFilter,
+		Tracer:         &serverTracer{traces: a.traces},
+		Metrics:        &intakeMetrics{metrics: a.metrics},
+		MetricsHandler: a.metrics.Handler(),
+		Checks:         a.checks(),
+		Logger:         a.log,
+	})
+	return err
+}
+
+// errNotConsuming is a dispatcher that has no partitions yet, or no longer.
+var errNotConsuming = errors.New("the consumer has not joined its group")
+
+// checks are what readiness asks.
+func (a *App) checks() []gateway.Check {
+	checks := []gateway.Check{
+		{Name: "log", Probe: a.events.Ping},
+		{Name: "ledger", Probe: a.ledger.Ping},
+		{Name: "resources", Probe: a.reloads.loaded},
+	}
+	if a.opts.has(RoleDispatcher) {
+		checks = append(checks, gateway.Check{Name: "dispatcher", Probe: func(context.Context) error {
+			if a.events.Stats().Assigned == 0 && !a.consuming.Load() {
+				return errNotConsuming
+			}
+			return nil
+		}})
+	}
+	return checks
+}
+
+// components are in the order of starting; they stop in the reverse one.
+func (a *App) components() []component {
+	const grace = 10 * time.Second
+	list := []component{{name: "functions", run: a.registry.Run, grace: grace}, {name: "resources", run: a.reloads.run, grace: grace}}
+	if a.dispatcher != nil {
+		list = append(list,
+			component{name: "dispatcher", run: a.dispatcher.Run, grace: a.opts.DrainTimeout + grace},
+			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},
+			component{name: "lag", run: a.watchLag, grace: grace},
+		)
+	}
+	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.AcceptTimeout + 2*grace})
+	if a.hooks.Manifests != "" {
+		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})
+	}
+	return append(list, component{name: "ready", run: a.announce, grace: grace})
+}
+
+// consume delivers until ctx ends; nothing is chosen for before the resources are loaded.
+func (a *App) consume(ctx context.Context) error {
+	if err := a.reloads.first(ctx); err != nil {
+		return nil // stopped before anything was loaded
+	}
+	return a.events.Consume(ctx, a.dispatcher)
+}
+
+func (a *App) watchManifests(ctx context.Context) error {
+	applied := a.hooks.Applied
+	if applied == nil {
+		applied = func(string, error) {}
+	}
+	if err := a.reloads.first(ctx); err != nil {
+		return nil // stopped before anything was loaded
+	}
+	m := &manifestDir{dir: a.hooks.Manifests, store: &resourceStore{ledger: a.ledger, await: a.reloads.await}, log: a.log, applied: applied}
+	return m.run(ctx)
+}
+
+// announce tells the caller when everything is ready.
+func (a *App) announce(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !a.ready(ctx) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	if a.hooks.Ready != nil {
+		a.hooks.Ready(a.addresses())
+	}
+	a.log.Info("ready", "version", Version(), "http", a.server.Addr(), "roles", a.opts.Roles)
+	<-ctx.Done()
+	return nil
+}
+
+func (a *App) ready(ctx context.Context) bool {
+	if a.server.Addr() == "" {
+		return false
+	}
+	for _, c := range a.checks() {
+		if c.Probe(ctx) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *App) addresses() Addresses {
+	where := Addresses{HTTP: a.server.Addr(), Kafka: a.opts.Kafka, Redis: ledger.Redact(a.opts.Redis), Data: "none here"}
+	if a.broker != nil {
+		where.Kafka, where.Data = a.broker.Addr()+" (embedded)", a.opts.Data
+	}
+	if a.redis != nil {
+		where.Redis = a.redis.Addr() + " (embedded)"
+	}
+	return where
+}
+
+// close ends the connections, in the reverse order of opening. Telemetry is
+// flushed first, within a bound.
+func (a *App) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	failed := func(what string, err error) {
+		if err != nil {
+			a.log.Warn("closing "+what, "error", err)
+		}
+	}
+	if a.traces != nil {
+		failed("traces", a.traces.Shutdown(ctx))
+	}
+	if a.ledger != nil {
+		failed("ledger", a.ledger.Close())
+	}
+	if a.events != nil {
+		failed("event log", a.events.Close(ctx))
+	}
+	if a.redis != nil {
+		failed("embedded Redis", a.redis.Close())
+	}
+	if a.broker != nil {
+		failed("embedded Kafka", a.broker.Close())
+	}
+}
+
+// topic is a topic's name on the broker.
+func (a *App) topic(t eventlog.Topic) string { return fmt.Sprint(a.opts.TopicPrefix, t) }

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+
+	"github.com/signalbox-dev/signalbox/dispatcher"
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/policies"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// chooser gives the dispatcher the policies' choice in its own terms.
+type chooser struct{ engine *policies.Engine }
+
+// Choose implements dispatcher.Chooser.
+func (c chooser) Choose(ctx context.Context, ev *event.Event, buf []resource.Target) (dispatcher.Choice, error) {
+	chosen, err := c.engine.Choose(ctx, ev, buf)
+	if err != nil {
+		return dispatcher.Choice{}, err
+	}
+	out := dispatcher.Choice{Targets: chosen.Targets, Revision: chosen.Revision}
+	for _, d := range chosen.Denied {
+		out.Denied = append(out.Denied, dispatcher.Denial{Link: d.Link, Function: d.Function, Reason: d.Reason})
+	}
+	return out, nil
+}
+
+// admitter gives the gateway the admission policy's verdict in its own terms.
+type admitter struct{ engine *policies.Engine }
+
+// Admit implements gateway.Admitter.
+func (a admitter) Admit(ctx context.Context, in gateway.Admission) (gateway.Verdict, error) {
+	v := a.engine.Admit(ctx, policies.Admission{Event: in.Event, Route: in.Route})
+	return gateway.Verdict{Denied: !v.Allowed, Reason: v.Reason}, v.Err
+}
+
+// compileFilter compiles the CESQL expression of a subscriber.
+func compileFilter(expression string) (func(*event.Event) bool, error) {
+	f, faults := policies.NewFilter("filter", []resource.Filter{{SQL: expression}})
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return f.Match, nil
+}

@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-dev/signalbox/dispatcher"
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/eventlog"
+	"github.com/signalbox-dev/signalbox/otel/metrics"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// intakeMetrics counts for the gateway.
+type intakeMetrics struct{ metrics *metrics.Metrics }
+
+// Accepted implements gateway.Metrics.
+func (m *intakeMetrics) Accepted(events int, took time.Duration) {
+	m.metrics.Accepted.Add(float64(events))
+	m.metrics.AcceptDuration.Observe(took.Seconds())
+}
+
+// Refused implements gateway.Metrics.
+func (m *intakeMetrics) Refused(reason string, _ time.Duration) { m.metrics.Refused(reason).Inc() }
+
+// logHooks measure the event log.
+func (a *App) logHooks() eventlog.Hooks {
+	return eventlog.Hooks{
+		Append: func(topic eventlog.Topic, _, _ int, took time.Duration, err error) {
+			if topic == eventlog.Events && err == nil {
+				a.metrics.AppendDuration.Observe(took.Seconds())
+			}
+		},
+		Dropped: func(eventlog.Topic) { a.metrics.RunsDropped.Inc() },
+	}
+}
+
+// observer measures the dispatcher, and passes runs on to the caller.
+func (a *App) observer() dispatcher.Observer {
+	duplicates := a.metrics.Dropped("duplicate")
+	return dispatcher.Observer{
+		Delivered: a.observeRun,
+		Chosen:    func(_ *event.Record, targets, _ int, _ time.Duration) { a.metrics.Chosen.Add(float64(targets)) },
+		Duplicate: func(*event.Record) { duplicates.Inc() },
+		Claimed: func(_ int, _ time.Duration, err error) {
+			if err != nil {
+				a.metrics.Dropped("claim").Inc()
+			}
+		},
+	}
+}
+
+// observeRun counts one run record.
+func (a *App) observeRun(rec *event.Record, run *event.Run, class string) {
+	fn := a.metrics.Function(run.Function)
+	if run.Attempt > 0 {
+		fn.Duration.Observe(run.DurationMS / 1000)
+	}
+	switch run.Outcome {
+	case event.Delivered:
+		fn.Delivered.Inc()
+		a.metrics.EndToEnd.Observe(time.Since(rec.Timestamp).Seconds())
+	case event.Retrying:
+		fn.Retried(class)
+	case event.Dead:
+		fn.Dead(class)
+	case event.Dropped:
+		a.metrics.Dropped(dropReason(class)).Inc()
+	}
+	if a.hooks.Delivered != nil {
+		a.hooks.Delivered(run)
+	}
+}
+
+func dropReason(class string) string {
+	if class == "" {
+		return "policy"
+	}
+	return class
+}
+
+// countResources shows what is in force, and forgets functions that are gone.
+func (a *App) countResources(set resource.Set) {
+	stats := a.engine.Stats()
+	a.metrics.Revision.Set(float64(set.Revision))
+	a.metrics.Links.Set(float64(stats.Links))
+	a.metrics.LinksUnindexed.Set(float64(stats.Unindexed))
+	names := make([]string, len(set.Functions))
+	for i, fn := range set.Functions {
+		names[i] = fn.Metadata.Name
+	}
+	a.metrics.Retain(names)
+}
+
+// lagInterval is how often the gauges that need a question are brought up to date.
+const lagInterval = 5 * time.Second
+
+// watchLag keeps the gauges of lag, lanes and memoised decisions.
+func (a *App) watchLag(ctx context.Context) error {
+	tick := time.NewTicker(lagInterval)
+	defer tick.Stop()
+	var hits, misses uint64
+	for {
+		if lag, err := a.events.Lag(ctx); err == nil {
+			for p, n := range lag {
+				a.metrics.Lag(p).Set(float64(n))
+			}
+		}
+		stats := a.engine.Stats()
+		hits = advance(a.metrics.MemoHits, hits, stats.MemoHits)
+		misses = advance(a.metrics.MemoMisses, misses, stats.MemoMisses)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// advance brings a counter to a total that was counted elsewhere.
+func advance(c prometheus.Counter, before, now uint64) uint64 {
+	if now > before {
+		c.Add(float64(now - before))
+	}
+	return now
+}

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/eventlog"
+	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
+	"github.com/signalbox-dev/signalbox/ledger"
+	redisserver "github.com/signalbox-dev/signalbox/ledger/embedded"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
+)
+
+// consumerGroup is the group of all dispatchers.
+const consumerGroup = "signalbox-dispatcher"
+
+// embeddedDedupIDs bounds the ids that the in-process deduplication keeps: 40 bytes each.
+const embeddedDedupIDs = 500_000
+
+func (a *App) openTracing(ctx context.Context) error {
+	cfg := tracing.DefaultConfig()
+	cfg.Endpoint = a.opts.OTLP
+	cfg.SampleRatio = a.opts.TraceSample
+	cfg.Version = Version()
+	cfg.Topic = a.topic(eventlog.Events)
+	cfg.Log = a.log
+	cfg.Lost = func(spans int, err error) {
+		a.metrics.TraceSpansDropped.Add(float64(spans))
+		if err != nil {
+			a.metrics.TraceExportFailures.Inc()
+		}
+	}
+	var err error
+	a.traces, err = tracing.Open(ctx, cfg)
+	return err
+}
+
+// openLog starts the embedded broker, if asked for, and connects.
+func (a *App) openLog(ctx context.Context) error {
+	o := &a.opts
+	cfg := eventlog.DefaultConfig()
+	cfg.Brokers = strings.Split(o.Kafka, ",")
+	if o.Kafka == Embedded {
+		broker, err := logbroker.Start(logbroker.Config{DataDir: filepath.Join(o.Data, "kafka"), Listen: o.KafkaListen, Logger: a.log})
+		if err != nil {
+			return err
+		}
+		a.broker = broker
+		cfg.Brokers, cfg.Embedded, cfg.RetentionBytes = []string{broker.Addr()}, true, o.EmbeddedRetention
+	}
+	cfg.TopicPrefix, cfg.Partitions, cfg.ReplicationFactor = o.TopicPrefix, o.KafkaPartitions, int16(o.KafkaReplication)
+	cfg.Group, cfg.InstanceID = consumerGroup, o.InstanceID
+	if o.TopicPrefix != DefaultOptions().TopicPrefix {
+		cfg.Group = o.TopicPrefix + "dispatcher" // another prefix is another system on the same brokers
+	}
+	cfg.DrainTimeout, cfg.Window = o.DrainTimeout, o.Window
+	cfg.TLS = eventlog.TLS{Enable: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey}
+	cfg.SASL = eventlog.SASL{Mechanism: o.KafkaSASL, User: o.KafkaUser, Password: o.KafkaPassword}
+	cfg.MaxMessageBytes = max(cfg.MaxMessageBytes, int32(2*o.MaxBody))
+	cfg.Logger = a.log
+	cfg.Hooks = a.logHooks()
+	var err error
+	if a.events, err = eventlog.Open(ctx, cfg); err != nil {
+		return fmt.Errorf("--kafka: %w", err)
+	}
+	return nil
+}
+
+// openLedger starts the embedded Redis, if asked for, and connects. What the
+// embedded one does not keep comes from the log: resources by healing, and
+// what was seen lately by reading the tail.
+func (a *App) openLedger(ctx context.Context) error {
+	o := &a.opts
+	ledger.RouteClientLogs(a.log)
+	cfg := ledger.DefaultConfig()
+	cfg.URL, cfg.CAFile, cfg.CertFile, cfg.KeyFile = o.Redis, o.RedisCA, o.RedisCert, o.RedisKey
+	cfg.KeyPrefix, cfg.DedupWindow, cfg.Logger = o.RedisPrefix, o.DedupWindow, a.log
+	if o.Redis == Embedded {
+		redis, err := redisserver.Start(redisserver.Config{Listen: o.RedisListen, Logger: a.log})
+		if err != nil {
+			return err
+		}
+		a.redis = redis
+		cfg.URL = redis.URL()
+	}
+	var err error
+	if a.ledger, err = ledger.Open(ctx, cfg, a.events.History()); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	a.dedup = a.ledger
+	if o.Redis != Embedded {
+		return nil
+	}
+	if err := a.events.History().Compact(ctx); err != nil {
+		return err
+	}
+	memory := ledger.NewMemoryDedup(o.DedupWindow, embeddedDedupIDs)
+	a.dedup = memory
+	return fillDedup(ctx, a.events, memory)
+}
+
+// tailRecords is how many records of each partition's end are read back to
+// fill the in-process deduplication.
+const tailRecords = 20_000
+
+// fillDedup claims what stands in the log's tail. An id with several copies is
+// left unclaimed: which of them was delivered is not known any more, and a
+// wrong guess would drop the other one.
+func fillDedup(ctx context.Context, log *eventlog.Log, memory *ledger.MemoryDedup) error {
+	type key struct{ source, id string }
+	seen := map[key]event.Position{}
+	copies := map[key]bool{}
+	err := log.Read(ctx, eventlog.Events, eventlog.Last(tailRecords), eventlog.ReadOptions{}, func(r event.Record) error {
+		if r.Event == nil {
+			return nil
+		}
+		k := key{r.Event.Source, r.Event.ID}
+		if _, ok := seen[k]; ok {
+			copies[k] = true
+		}
+		seen[k] = r.Position
+		return nil
+	})
+	for k, pos := range seen {
+		if !copies[k] {
+			memory.Fill(event.Record{Position: pos, Event: &event.Event{Source: k.source, ID: k.id}})
+		}
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// reloader keeps the policies and the functions at the resources of the ledger.
+type reloader struct {
+	app *App
+
+	mu sync.Mutex
+	// revision is the last one loaded.
+	revision uint64
+	// once says that something was loaded; changed is closed and replaced after each load.
+	once    bool
+	changed chan struct{}
+}
+
+func newReloader(a *App) *reloader { return &reloader{app: a, changed: make(chan struct{})} }
+
+// run loads now and after each change, until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	return r.app.ledger.Watch(ctx, func(uint64) { r.load(ctx) })
+}
+
+// load swaps in one whole set. When the ledger does not answer, the next
+// notice or tick of Watch brings it again.
+func (r *reloader) load(ctx context.Context) {
+	revision, objects, err := r.app.ledger.Snapshot(ctx)
+	if err != nil {
+		r.app.log.Warn("resources not read, those in force stay so", "error", err)
+		return
+	}
+	set, faults := resource.NewSet(revision, objects)
+	for _, f := range faults {
+		r.app.log.Error("resource is left out", "fault", f.String())
+	}
+	if faults := r.app.engine.Load(set); len(faults) > 0 {
+		r.app.log.Error("resources not in force, those before stay so", "revision", revision, "faults", faults.Error())
+		return
+	}
+	if err := r.app.registry.Reconcile(ctx, set); err != nil && ctx.Err() == nil {
+		r.app.log.Error("functions not brought up to date", "error", err)
+	}
+	r.app.countResources(set)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.revision, r.once = revision, true
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// state returns what is loaded, and a channel that is closed by the next load.
+func (r *reloader) state() (revision uint64, once bool, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision, r.once, r.changed
+}
+
+// await waits until revision is in force in this process, at most a second:
+// who has written a resource finds it working.
+func (r *reloader) await(ctx context.Context, revision uint64) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for {
+		now, _, changed := r.state()
+		if now >= revision {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// first waits for the first load.
+func (r *reloader) first(ctx context.Context) error {
+	for {
+		_, once, changed := r.state()
+		if once {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errNotLoaded = errors.New("resources are not loaded yet")
+
+// loaded is the readiness check.
+func (r *reloader) loaded(context.Context) error {
+	if _, once, _ := r.state(); !once {
+		return errNotLoaded
+	}
+	return nil
+}

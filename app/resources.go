@@ -1,0 +1,165 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/policies"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// resourceStore checks what is written and keeps it in the ledger. After a
+// write it waits until this process works by it.
+type resourceStore struct {
+	ledger *ledger.Ledger
+	await  func(ctx context.Context, revision uint64)
+}
+
+// ledgerError says an error of the ledger in the gateway's terms.
+func ledgerError(err error) error {
+	for _, m := range []struct{ ledger, gateway error }{
+		{ledger.ErrNotFound, gateway.ErrNotFound},
+		{ledger.ErrExists, gateway.ErrExists},
+		{ledger.ErrConflict, gateway.ErrConflict},
+		{ledger.ErrUnavailable, gateway.ErrUnavailable},
+		{ledger.ErrHistory, gateway.ErrUnavailable},
+	} {
+		if errors.Is(err, m.ledger) {
+			return fmt.Errorf("%w: %w", m.gateway, err)
+		}
+	}
+	return err
+}
+
+// List implements gateway.Resources.
+func (s *resourceStore) List(ctx context.Context, kind string) ([]resource.Object, error) {
+	objects, err := s.ledger.List(ctx, kind)
+	return objects, ledgerError(err)
+}
+
+// All returns the resources of every kind.
+func (s *resourceStore) All(ctx context.Context) ([]resource.Object, error) {
+	_, objects, err := s.ledger.Snapshot(ctx)
+	return objects, ledgerError(err)
+}
+
+// Get implements gateway.Resources.
+func (s *resourceStore) Get(ctx context.Context, kind, name string) (resource.Object, error) {
+	o, err := s.ledger.Get(ctx, kind, name)
+	return o, ledgerError(err)
+}
+
+// Put implements gateway.Resources.
+func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Condition) (resource.Object, bool, error) {
+	if err := s.check(ctx, []resource.Object{o}); err != nil {
+		return o, false, err
+	}
+	_, err := s.ledger.Get(ctx, o.Kind, o.Metadata.Name)
+	created := errors.Is(err, ledger.ErrNotFound)
+	cond := ledger.IfRevision(c.Revision)
+	if c.Absent {
+		cond = ledger.MustNotExist()
+	}
+	stored, err := s.ledger.Put(ctx, o, cond)
+	if err != nil {
+		return o, false, ledgerError(err)
+	}
+	s.await(ctx, stored.Metadata.Revision)
+	return stored, created, nil
+}
+
+// Apply implements gateway.Resources.
+func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
+	if err := s.check(ctx, objects); err != nil || dryRun {
+		return objects, err
+	}
+	stored, err := s.ledger.Apply(ctx, objects)
+	if err != nil {
+		return nil, ledgerError(err)
+	}
+	var newest uint64
+	for _, o := range stored {
+		newest = max(newest, o.Metadata.Revision)
+	}
+	s.await(ctx, newest)
+	return stored, nil
+}
+
+// Delete implements gateway.Resources.
+func (s *resourceStore) Delete(ctx context.Context, kind, name string, revision uint64) error {
+	return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
+}
+
+// Remove deletes whatever is there.
+func (s *resourceStore) Remove(ctx context.Context, kind, name string) error {
+	return s.Delete(ctx, kind, name, 0)
+}
+
+// check validates objects one by one, compiles what compiles alone, and
+// compiles the policies together with those in force.
+func (s *resourceStore) check(ctx context.Context, objects []resource.Object) error {
+	var faults resource.Faults
+	withPolicy := false
+	for i := range objects {
+		o := &objects[i]
+		found := o.Validate()
+		if len(found) == 0 {
+			found = compile(o)
+		}
+		for j := range found {
+			found[j].Resource = o.Kind + "/" + o.Metadata.Name
+		}
+		faults = append(faults, found...)
+		withPolicy = withPolicy || o.Kind == resource.KindPolicy
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	if !withPolicy {
+		return nil
+	}
+	return s.checkTogether(ctx, objects)
+}
+
+// compile compiles the filters of a link, or the module of a policy.
+func compile(o *resource.Object) resource.Faults {
+	switch o.Kind {
+	case resource.KindLink:
+		l := resource.Link{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &l.Spec); err != nil {
+			return resource.Faults{{Field: "spec", Problem: err.Error()}}
+		}
+		return policies.CheckLink(&l)
+	case resource.KindPolicy:
+		p := resource.Policy{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &p.Spec); err != nil {
+			return resource.Faults{{Field: "spec", Problem: err.Error()}}
+		}
+		return policies.CheckPolicy(&p)
+	}
+	return nil
+}
+
+// checkTogether compiles the policies as they would be with objects.
+func (s *resourceStore) checkTogether(ctx context.Context, objects []resource.Object) error {
+	current, err := s.ledger.List(ctx, resource.KindPolicy)
+	if err != nil {
+		return ledgerError(err)
+	}
+	current = slices.DeleteFunc(current, func(have resource.Object) bool {
+		return slices.ContainsFunc(objects, func(o resource.Object) bool { return o.Kind == have.Kind && o.Metadata.Name == have.Metadata.Name })
+	})
+	for _, o := range objects {
+		if o.Kind == resource.KindPolicy {
+			current = append(current, o)
+		}
+	}
+	set, faults := resource.NewSet(0, current)
+	faults = append(faults, policies.CheckSet(set)...)
+	return faults.Err()
+}
