@@ -1,0 +1,171 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitState is the progress of one partition at one moment.
+type commitState struct {
+	p        *partition
+	offset   int64
+	metadata string
+	version  uint64
+}
+
+// countSettled asks for a commit when enough is settled since the last.
+func (c *consumer) countSettled() {
+	c.log.stats.settled.Add(1)
+	if c.settled.Add(1) == int64(c.log.cfg.CommitRecords) {
+		signal(c.commitNow)
+	}
+}
+
+// keepCommitting commits what has changed, every CommitInterval or earlier
+// when much is settled. One commit is on its way at a time.
+func (c *consumer) keepCommitting(ctx context.Context) {
+	tick := time.NewTicker(c.log.cfg.CommitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-c.commitNow:
+		}
+		c.commitOwned(ctx)
+	}
+}
+
+// commitTimeout bounds one commit, the client's retries included.
+const commitTimeout = 10 * time.Second
+
+// commitOwned commits all partitions with news and waits for the answer.
+func (c *consumer) commitOwned(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	answered := make(chan struct{})
+	c.committing.Lock()
+	c.settled.Store(0)
+	states := c.states()
+	if len(states) == 0 {
+		c.committing.Unlock()
+		return
+	}
+	began := time.Now()
+	c.cl.CommitOffsets(withMetadata(ctx, states), offsets(c.log.topicName(Events), states),
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			c.commitDone(states, began, resp, err)
+			close(answered)
+		})
+	c.committing.Unlock()
+	<-answered
+}
+
+// states collects the progress of the partitions owned now.
+func (c *consumer) states() []commitState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var states []commitState
+	for _, p := range c.partitions {
+		if s, ok := p.state(); ok {
+			states = append(states, s)
+		}
+	}
+	return states
+}
+
+// commitSync commits partitions that are no longer owned by the poll loop.
+func (c *consumer) commitSync(ps []*partition) error {
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	var states []commitState
+	for _, p := range ps {
+		if s, ok := p.state(); ok {
+			states = append(states, s)
+		}
+	}
+	if len(states) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	began := time.Now()
+	answer := make(chan error, 1)
+	c.cl.CommitOffsetsSync(withMetadata(ctx, states), offsets(c.log.topicName(Events), states),
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			answer <- c.commitDone(states, began, resp, err)
+		})
+	return <-answer
+}
+
+func offsets(topic string, states []commitState) map[string]map[int32]kgo.EpochOffset {
+	m := make(map[int32]kgo.EpochOffset, len(states))
+	for _, s := range states {
+		// No epoch: what the log does when it goes back is ours to decide.
+		m[s.p.id] = kgo.EpochOffset{Epoch: -1, Offset: s.offset}
+	}
+	return map[string]map[int32]kgo.EpochOffset{topic: m}
+}
+
+// withMetadata lets the settled records beyond the watermark ride in the commit.
+func withMetadata(ctx context.Context, states []commitState) context.Context {
+	return kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		byID := make(map[int32]string, len(states))
+		for _, s := range states {
+			byID[s.p.id] = s.metadata
+		}
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				p := &req.Topics[i].Partitions[j]
+				p.Metadata = kmsg.StringPtr(byID[p.Partition])
+			}
+		}
+		return nil
+	})
+}
+
+// commitDone notes which partitions are committed, and returns what failed.
+func (c *consumer) commitDone(states []commitState, began time.Time, resp *kmsg.OffsetCommitResponse, err error) error {
+	failed := make(map[int32]error)
+	if err == nil {
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if perr := kerr.ErrorForCode(p.ErrorCode); perr != nil {
+					failed[p.Partition] = perr
+					err = fmt.Errorf("partition %d: %w", p.Partition, perr)
+				}
+			}
+		}
+		for _, s := range states {
+			if failed[s.p.id] == nil {
+				s.p.committed(s.version)
+			}
+		}
+	}
+	if err == nil {
+		c.log.stats.commits.Add(1)
+	} else {
+		c.log.stats.commitFails.Add(1)
+		c.log.log.Log(context.Background(), commitLevel(err), "commit of progress failed; the next one covers it", "error", err)
+	}
+	if c.log.cfg.Hooks.Commit != nil {
+		c.log.cfg.Hooks.Commit(len(states), time.Since(began), err)
+	}
+	return err
+}
+
+// commitLevel is low for what a rebalance brings with it.
+func commitLevel(err error) slog.Level {
+	if errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}

@@ -1,0 +1,265 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Log is a connection to the event log. All methods may be called from several
+// goroutines at a time; Consume may run once at a time.
+type Log struct {
+	cfg  Config
+	log  *slog.Logger
+	cl   *kgo.Client // appends, administers and reads back
+	adm  *kadm.Client
+	part kgo.TopicPartitioner
+
+	names      map[Topic]string
+	partitions map[Topic]int32 // as of Open
+
+	events    budget // records appended for which somebody waits
+	telemetry budget
+	// stalled is set while appends run out of time, and cleared by the next
+	// acknowledgement: a full buffer then means away, not busy.
+	stalled atomic.Bool
+	full    atomic.Bool // the embedded log holds too much that is not settled
+	stats   counters
+
+	consuming atomic.Pointer[consumer]
+
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+	trim    chan struct{}
+	trimmed atomic.Int64 // bytes appended since the last look at sizes
+}
+
+// Open connects to the brokers, creates the topics that are missing, and
+// returns when all of them can be used. It fails with the address and the cause.
+// The caller closes the Log.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("event log configuration: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{cfg: cfg, log: cfg.Logger, trim: make(chan struct{}, 1), names: make(map[Topic]string)}
+	for _, t := range topics {
+		l.names[t] = cfg.TopicPrefix + string(t)
+	}
+	l.events.set(cfg.MaxBufferedRecords, cfg.MaxBufferedBytes)
+	l.telemetry.set(max(1, cfg.MaxBufferedRecords/4), max(1, cfg.MaxBufferedBytes/4))
+	l.part = kgo.StickyKeyPartitioner(nil).ForTopic("")
+	opts, err := l.producerOpts()
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	if l.cl, err = kgo.NewClient(opts...); err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	l.adm = kadm.NewClient(l.cl)
+	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
+	defer cancel()
+	if err := l.connect(ctx); err != nil {
+		l.cl.Close()
+		return nil, err
+	}
+	work, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	if cfg.Embedded {
+		l.workers.Go(func() { l.keepTrimmed(work) })
+	}
+	return l, nil
+}
+
+func (l *Log) connect(ctx context.Context) error {
+	if err := l.Ping(ctx); err != nil {
+		return err
+	}
+	if err := l.createTopics(ctx); err != nil {
+		return fmt.Errorf("event log at %s: %w", l.addresses(), err)
+	}
+	return nil
+}
+
+// commonOpts are those of every client of this log.
+func (c *Config) commonOpts() ([]kgo.Opt, error) {
+	security, err := c.securityOpts()
+	if err != nil {
+		return nil, err
+	}
+	return append(security,
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(c.ClientID),
+		kgo.WithLogger(clientLogger{c.Logger}),
+		kgo.DisableClientMetrics(),
+		// How soon the client looks again for the leaders after an error: its
+		// own 5s would be added to every outage.
+		kgo.MetadataMinAge(250*time.Millisecond),
+	), nil
+}
+
+func (l *Log) producerOpts() ([]kgo.Opt, error) {
+	opts, err := l.cfg.commonOpts()
+	if err != nil {
+		return nil, err
+	}
+	compression, err := codec(l.cfg.Compression)
+	if err != nil {
+		return nil, err
+	}
+	dead := l.topicName(Dead)
+	return append(opts,
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Kafka's own clients
+		kgo.ProducerBatchCompression(compression),
+		kgo.ProducerLinger(l.cfg.Linger),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
+			if topic == dead {
+				return l.cfg.maxBytesOf(Dead) + batchOverhead
+			}
+			return l.cfg.maxBytesOf(Events) + batchOverhead
+		}),
+		// Our budgets are what bounds the buffer; these are never reached.
+		kgo.MaxBufferedRecords(2*l.cfg.MaxBufferedRecords),
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
+	), nil
+}
+
+// deliveryTimeout is when the client gives up a record that it could not send
+// at all; one that was sent is only given up by an answer.
+const deliveryTimeout = 30 * time.Second
+
+// Ping asks any broker whether it is there.
+func (l *Log) Ping(ctx context.Context) error {
+	err := l.cl.Ping(ctx)
+	if err == nil {
+		return nil
+	}
+	if saslRefused(err) {
+		return fmt.Errorf("%w: kafka at %s refused SASL %s as user %q: %w",
+			ErrUnavailable, l.addresses(), l.cfg.SASL.Mechanism, l.cfg.SASL.User, err)
+	}
+	return fmt.Errorf("%w: kafka at %s: %w%s", ErrUnavailable, l.addresses(), err, l.hint(err))
+}
+
+func saslRefused(err error) bool {
+	return errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism) ||
+		errors.Is(err, kerr.IllegalSaslState)
+}
+
+// hint says what an error of the connection often means, since a broker with
+// other security settings just hangs up.
+func (l *Log) hint(err error) string {
+	var first *kgo.ErrFirstReadEOF
+	if !errors.As(err, &first) {
+		return ""
+	}
+	if l.cfg.SASL.Mechanism == "" || !l.cfg.TLS.enabled() {
+		return " (does the broker want TLS or SASL?)"
+	}
+	return ""
+}
+
+func (l *Log) addresses() string { return strings.Join(l.cfg.Brokers, ",") }
+
+func (l *Log) topicName(t Topic) string { return l.names[t] }
+
+// PartitionOf is where a record with this key goes: the hash that Kafka's own
+// clients use. -1 when there is no key, and any partition will do.
+func (l *Log) PartitionOf(topic Topic, key []byte) int32 {
+	if key == nil {
+		return -1
+	}
+	return int32(l.part.Partition(&kgo.Record{Key: key}, int(l.partitions[topic])))
+}
+
+// Partitions is how many partitions the topic has, as of Open.
+func (l *Log) Partitions(topic Topic) int32 { return l.partitions[topic] }
+
+// Lag is, for each partition of the events topic, how many offsets lie between
+// the committed progress of the group and the end.
+func (l *Log) Lag(ctx context.Context) (map[int32]int64, error) {
+	ends, err := l.bounds(ctx, Events)
+	if err != nil {
+		return nil, err
+	}
+	committed, err := l.committed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lag := make(map[int32]int64, len(ends))
+	for p, b := range ends {
+		from, ok := committed[p]
+		if !ok || from < b.start {
+			from = b.start
+		}
+		lag[p] = max(0, b.end-from)
+	}
+	return lag, nil
+}
+
+// committed is the group's progress on the events topic; partitions without
+// any are not in it.
+func (l *Log) committed(ctx context.Context) (map[int32]int64, error) {
+	topic := l.topicName(Events)
+	resp, err := l.adm.FetchOffsetsForTopics(ctx, l.cfg.Group, topic)
+	if err != nil {
+		return nil, fmt.Errorf("%w: offsets of group %s: %w", ErrUnavailable, l.cfg.Group, err)
+	}
+	m := make(map[int32]int64)
+	for p, o := range resp[topic] {
+		if o.Err != nil {
+			return nil, fmt.Errorf("%w: offset of group %s, partition %d: %w", ErrUnavailable, l.cfg.Group, p, o.Err)
+		}
+		if o.At >= 0 {
+			m[p] = o.At
+		}
+	}
+	return m, nil
+}
+
+// Close waits, as long as ctx allows, for what is appended to be acknowledged,
+// and ends the connection. Consume must have returned.
+func (l *Log) Close(ctx context.Context) error {
+	l.stop()
+	l.workers.Wait()
+	err := l.cl.Flush(ctx)
+	left := l.events.records.Load() + l.telemetry.records.Load()
+	l.cl.Close()
+	if err != nil {
+		return fmt.Errorf("%w: %d records not acknowledged at close: %w", ErrUnavailable, left, err)
+	}
+	return nil
+}
+
+// clientLogger passes what the client says on to slog: its warnings are our
+// debug lines, since it repeats them at every retry.
+type clientLogger struct{ l *slog.Logger }
+
+// Level implements kgo.Logger.
+func (c clientLogger) Level() kgo.LogLevel {
+	if c.l.Enabled(context.Background(), slog.LevelDebug) {
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelError
+}
+
+// Log implements kgo.Logger.
+func (c clientLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	to := slog.LevelDebug
+	if level == kgo.LogLevelError {
+		to = slog.LevelWarn
+	}
+	c.l.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
+}

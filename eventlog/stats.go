@@ -1,0 +1,49 @@
+package eventlog
+
+import "sync/atomic"
+
+type counters struct {
+	produced, produceErrors, dropped      atomic.Int64
+	polled, settled, commits, commitFails atomic.Int64
+	retired                               atomic.Int64
+}
+
+// Stats are counts since Open, and levels as of now.
+type Stats struct {
+	// Produced and ProduceErrors count records; Dropped counts telemetry.
+	Produced, ProduceErrors, Dropped int64
+	// Polled counts records fetched for the consumer, Settled those settled.
+	Polled, Settled int64
+	// Commits and CommitErrors count commits of progress.
+	Commits, CommitErrors int64
+	// Retired counts offsets that the broker removed before they were delivered.
+	Retired int64
+	// BufferedRecords and BufferedBytes wait for their acknowledgement.
+	BufferedRecords, BufferedBytes int64
+	// Assigned is how many partitions this member has, Unsettled the records
+	// handed over and not settled.
+	Assigned, Unsettled int
+	// Full says that the embedded log refuses events.
+	Full bool
+}
+
+// Stats returns the counts and levels.
+func (l *Log) Stats() Stats {
+	s := Stats{
+		Produced:        l.stats.produced.Load(),
+		ProduceErrors:   l.stats.produceErrors.Load(),
+		Dropped:         l.stats.dropped.Load(),
+		Polled:          l.stats.polled.Load(),
+		Settled:         l.stats.settled.Load(),
+		Commits:         l.stats.commits.Load(),
+		CommitErrors:    l.stats.commitFails.Load(),
+		Retired:         l.stats.retired.Load(),
+		BufferedRecords: l.events.records.Load() + l.telemetry.records.Load(),
+		BufferedBytes:   l.events.bytes.Load() + l.telemetry.bytes.Load(),
+		Full:            l.full.Load(),
+	}
+	if c := l.consuming.Load(); c != nil {
+		s.Assigned, s.Unsettled = c.levels()
+	}
+	return s
+}
