@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -36,11 +37,15 @@ type Function struct {
 
 // Function returns the instruments of the function name, always the same ones
 // until Forget. Only functions that exist may be asked for: that bounds the
-// number of series.
+// number of series. It takes no lock but the first time.
 func (m *Metrics) Function(name string) *Function {
+	if f, ok := (*m.functions.Load())[name]; ok {
+		return f
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if f, ok := m.functions[name]; ok {
+	all := *m.functions.Load()
+	if f, ok := all[name]; ok {
 		return f
 	}
 	f := &Function{
@@ -50,7 +55,9 @@ func (m *Metrics) Function(name string) *Function {
 		name:      name,
 		vecs:      &m.vecs,
 	}
-	m.functions[name] = f
+	all = maps.Clone(all)
+	all[name] = f
+	m.functions.Store(&all)
 	return f
 }
 
@@ -84,7 +91,7 @@ func (m *Metrics) Forget(function string) {
 func (m *Metrics) Retain(existing []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for name := range m.functions {
+	for name := range *m.functions.Load() {
 		if !slices.Contains(existing, name) {
 			m.forget(name)
 		}
@@ -92,11 +99,14 @@ func (m *Metrics) Retain(existing []string) {
 }
 
 func (m *Metrics) forget(name string) {
-	f, ok := m.functions[name]
+	all := *m.functions.Load()
+	f, ok := all[name]
 	if !ok {
 		return
 	}
-	delete(m.functions, name)
+	all = maps.Clone(all)
+	delete(all, name)
+	m.functions.Store(&all)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forgotten = true

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -55,8 +56,10 @@ type Metrics struct {
 	lag     *prometheus.GaugeVec
 	vecs    functionVecs
 
-	mu        sync.Mutex
-	functions map[string]*Function
+	// functions is read without a lock; a map is never changed once it is here.
+	functions atomic.Pointer[map[string]*Function]
+	// mu is held by who replaces it.
+	mu sync.Mutex
 }
 
 // definition is one row of docs/metrics.md.
@@ -77,7 +80,8 @@ var (
 
 // New makes the instruments, with the Go runtime's and the process's beside them.
 func New() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), functions: map[string]*Function{}}
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.functions.Store(&map[string]*Function{})
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -157,7 +157,7 @@ func TestOneChainIsOneTrace(t *testing.T) {
           POST [client] Error no answer within 30s
             error.type=timeout http.request.method=POST server.address=index.example server.port=443 url.full=https://index.example/
         process signalbox.events [consumer]
-          ` + replyEvent + ` messaging.consumer.group.name=signalbox-dispatcher messaging.destination.name=signalbox.events messaging.destination.partition.id=2 messaging.kafka.offset=8 messaging.message.conversation_id=c1 messaging.message.id=r1 messaging.operation.name=process messaging.operation.type=process messaging.system=kafka signalbox.attempts=0 signalbox.outcome=dropped
+          ` + replyEvent + ` messaging.consumer.group.name=signalbox-dispatcher messaging.destination.name=signalbox.events messaging.destination.partition.id=2 messaging.kafka.offset=8 messaging.message.conversation_id=c1 messaging.message.id=r1 messaging.operation.name=process messaging.operation.type=process messaging.system=kafka signalbox.outcome=dropped
           event dropped: signalbox.reason=duplicate
 `
 	if got := tree(t, p, exporter); got != want {

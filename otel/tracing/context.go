@@ -134,7 +134,8 @@ func Extract[T ~string | ~[]byte](traceparents, tracestates []T) Context {
 	return c
 }
 
-// FromHeaders is Extract for one line each; "" is none.
+// FromHeaders is Extract for one line each; "" is none. It keeps no view of
+// its arguments either.
 func FromHeaders(traceparent, tracestate string) Context {
 	c, ok := ParseTraceParent(traceparent)
 	if !ok || tracestate == "" {

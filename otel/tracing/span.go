@@ -73,14 +73,17 @@ func (s Span) SetStatus(code int) {
 	}
 }
 
-// Outcome records how a delivery ended after so many attempts. A dead or
-// dropped one is a span event too, and a dead one fails the span; reason is
+// Outcome records how a delivery ended after so many attempts (0: not known, or
+// none). A dead or dropped one is a span event too, and a dead one fails the span; reason is
 // then a class, of which there are few.
 func (s Span) Outcome(o event.Outcome, reason string, attempts int) {
 	if s.sdk == nil {
 		return
 	}
-	s.sdk.SetAttributes(keyOutcome.String(string(o)), keyAttempts.Int(attempts))
+	s.sdk.SetAttributes(keyOutcome.String(string(o)))
+	if attempts > 0 {
+		s.sdk.SetAttributes(keyAttempts.Int(attempts))
+	}
 	switch o {
 	case event.Dead:
 		s.Event("dead letter", string(keyReason), reason)
