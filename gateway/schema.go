@@ -130,6 +130,15 @@ func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	}
 }
 
+// componentName is the type's own; those of an explanation are named after it,
+// because resources have the same.
+func componentName(t reflect.Type) string {
+	if t.PkgPath() == reflect.TypeFor[history.Explanation]().PkgPath() {
+		return "Explained" + t.Name()
+	}
+	return t.Name()
+}
+
 // of is the schema of a Go type as encoding/json writes it.
 func (s schemas) of(t reflect.Type) schema {
 	switch t {
@@ -144,7 +153,7 @@ func (s schemas) of(t reflect.Type) schema {
 	case reflect.Pointer:
 		return s.of(t.Elem())
 	case reflect.Struct:
-		return s.structure(t.Name(), t)
+		return s.structure(componentName(t), t)
 	case reflect.Slice:
 		return schema{"type": "array", "items": s.of(t.Elem())}
 	case reflect.Map:

@@ -19,6 +19,8 @@ type sink interface {
 	open() error
 	message(m *message) error
 	heartbeat() error
+	// note tells a person who looks on; a program may not see it.
+	note(text string) error
 	// close says why the stream ends.
 	close(reason string)
 	// gone is closed when the client has hung up.
@@ -117,9 +119,11 @@ func (h *Hub) replay(s *subscriber, to sink) (seen, error) {
 	q := s.sel.query
 	q.Since, q.Limit = s.sel.since, h.config.QueueLength
 	if after := s.sel.after; after != nil {
-		if t := h.timeOf(*after); !t.IsZero() {
-			q.Since = t
+		t := h.timeOf(*after)
+		if t.IsZero() {
+			return done, to.note("the log does not hold " + after.String() + ": going on from now")
 		}
+		q.Since = t
 		done.offsets[after.Partition] = after.Offset
 	}
 	if q.Since.IsZero() {

@@ -78,11 +78,11 @@ func (s *sse) message(m *message) error {
 	return s.w.Flush()
 }
 
-func (s *sse) heartbeat() error { return s.comment("alive") }
+func (s *sse) heartbeat() error { return s.note("alive") }
 
-func (s *sse) close(reason string) { _ = s.comment(reason) }
+func (s *sse) close(reason string) { _ = s.note(reason) }
 
-func (s *sse) comment(text string) error {
+func (s *sse) note(text string) error {
 	s.deadline()
 	_, _ = s.w.WriteString(": " + text + "\n\n")
 	return s.w.Flush()

@@ -56,6 +56,8 @@ func (s *socket) heartbeat() error {
 	return s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.timeout))
 }
 
+func (s *socket) note(string) error { return nil }
+
 // close sends status 1013 (try again later) with the reason, of which a close
 // frame holds 123 bytes.
 func (s *socket) close(reason string) {
