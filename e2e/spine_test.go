@@ -291,7 +291,7 @@ func TestPoliciesDenyAndTargetAndChangeWithoutARestart(t *testing.T) {
 		s.apply(functionManifest("open", open.URL, "com.example.a") + functionManifest("batch", batch.URL) + policyManifest("guard", `
     deny contains {"link": link.name, "reason": "frozen"} if {
       some link in input.links
-      input.event.freeze == "true"
+      input.event.freeze == true
     }
     target contains {"function": "batch"} if input.event.type == "com.example.b"`))
 		s.emitID("plain", "com.example.a", "{}")
