@@ -13,9 +13,8 @@ import (
 // over, or waits in the lane again, when it returns.
 func (l *lane) attempt(w *worker, dl *delivery) {
 	defer w.forget()
-	d := l.d
-	start := d.parts.Now()
-	rawURL, err := d.parts.Endpoints.URL(dl.target.Function)
+	start := l.d.parts.Now()
+	rawURL, err := l.d.parts.Endpoints.URL(dl.target.Function)
 	var e *endpoint
 	if err == nil {
 		e, err = l.endpoint(rawURL, dl.spec.Timeout.D())
@@ -25,54 +24,55 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 		return
 	}
 	dl.attempt++
-	rec := &dl.p.rec
 	if dl.attempt == 1 && dl.notReady == 0 {
 		l.startSpan(dl)
 	}
-	traceparent, tracestate := rec.TraceParent, rec.TraceState
+	trace, took, fail := l.call(w, dl, e, start)
+	if fail != nil && dl.p.session.grace.Err() != nil {
+		l.d.cutOff(dl) // maybe the call failed because of that: no outcome
+		return
+	}
+	l.record(w, dl, start, took, trace)
+	if fail != nil {
+		l.failed(w, dl, fail, bodyStart(w, fail))
+		return
+	}
+	w.run.Outcome, w.run.Status = event.Delivered, w.resp.StatusCode()
+	l.finish(w, dl, "")
+}
+
+// call makes one call within its span and appends what it answers with. It
+// returns the trace id, how long the call alone took, and its failure.
+func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trace string, took time.Duration, fail *DeliveryError) {
+	traceparent, tracestate := dl.p.rec.TraceParent, dl.p.rec.TraceState
 	var span AttemptSpan
 	if dl.span != nil {
-		if span = dl.span.Attempt(dl.attempt, rawURL); span != nil {
+		if span = dl.span.Attempt(dl.attempt, e.url); span != nil {
 			traceparent, tracestate = span.Context()
 		}
 	}
 	w.prepare(dl, e, traceparent, tracestate)
-	callErr := e.call(w)
-	took := d.parts.Now().Sub(start)
-	fail := d.failure(&w.resp, callErr)
-	if fail == nil && callErr == nil && judge(w.resp.StatusCode()) == verdictReply {
+	err := e.call(w)
+	took = l.d.parts.Now().Sub(start)
+	fail = l.d.failure(&w.resp, err)
+	if fail == nil && err == nil && judge(w.resp.StatusCode()) == verdictReply {
 		fail = l.takeReplies(w, dl, traceparent, tracestate)
 	}
+	status := w.resp.StatusCode()
 	if fail != nil {
 		fail.Function, fail.Attempt = l.name, dl.attempt
+		status = fail.Status
 	}
 	if span != nil {
-		span.End(statusOf(w, callErr, fail), fail)
+		span.End(status, fail)
 	}
-	if fail != nil && dl.p.session.grace.Err() != nil {
-		d.cutOff(dl) // maybe the call failed because of that: no outcome
-		return
-	}
-	l.record(w, dl, start, took, traceID(traceparent))
-	if fail == nil {
-		w.run.Status = w.resp.StatusCode()
-		l.delivered(w, dl)
-		return
-	}
-	l.failed(w, dl, fail, bodyStart(w, fail))
+	return traceID(traceparent), took, fail
 }
 
 func (l *lane) startSpan(dl *delivery) {
 	if t := l.d.parts.Tracer; t != nil {
 		dl.span = t.Delivery(&dl.p.rec, dl.target)
 	}
-}
-
-func statusOf(w *worker, err error, fail *DeliveryError) int {
-	if fail != nil {
-		return fail.Status
-	}
-	return w.resp.StatusCode()
 }
 
 // record fills in what the run record of every outcome has.
@@ -109,12 +109,6 @@ func bodyStart(w *worker, fail *DeliveryError) string {
 	}
 	b := w.resp.Body()
 	return strings.ToValidUTF8(string(b[:min(len(b), bodyLimit)]), "\uFFFD")
-}
-
-// delivered ends a delivery that succeeded.
-func (l *lane) delivered(w *worker, dl *delivery) {
-	w.run.Outcome = event.Delivered
-	l.finish(w, dl, "")
 }
 
 // finish reports the outcome that w.run has, which is durable, and settles

@@ -302,3 +302,20 @@ func TestAPartitionLostWhileDeadLettersFailIsLeftAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestACallThatFailsAfterItsPartitionWasLostIsNotRepeated(t *testing.T) {
+	virtual(t, hourly, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(5 * time.Second)
+		w.WriteHeader(500)
+	}, nil, func(t *testing.T, b *bed) {
+		b.send(newEvent("a"))
+		synctest.Wait()
+		b.lose()
+		if err := b.DrainPartition(context.Background(), 3); err != nil {
+			t.Error(err)
+		}
+		if s := b.Lanes(); s[0].Retrying != 0 || b.settledCount() != 0 {
+			t.Errorf("lanes %+v, settled %v; want nothing", s, b.settled)
+		}
+	})
+}

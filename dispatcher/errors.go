@@ -37,8 +37,10 @@ const (
 	ClassAppend Class = "append"
 	// ClassNotReady is a function without an endpoint.
 	ClassNotReady Class = "not_ready"
-	// ClassInternal is everything else.
-	ClassInternal Class = "internal"
+	// ClassPolicy and ClassPaused are why a delivery was dropped: a policy
+	// denied it, or its link is paused.
+	ClassPolicy Class = "policy"
+	ClassPaused Class = "paused"
 )
 
 // DeliveryError is a call that failed.

@@ -200,7 +200,7 @@ func (d *Dispatcher) refuse(s *session, rec *event.Record, revision uint64, why 
 // fanOut hands one delivery for each target to its lane.
 func (d *Dispatcher) fanOut(s *session, sc *scratch, rec *event.Record, choice Choice, settle func(int64)) bool {
 	for _, den := range choice.Denied {
-		d.drop(sc, rec, choice.Revision, den.Link, den.Function, "", "denied: "+den.Reason)
+		d.drop(sc, rec, choice.Revision, laneKey{name: den.Function}, den.Link, ClassPolicy, "denied: "+den.Reason)
 	}
 	if len(choice.Targets) == 0 {
 		settle(rec.Offset)
@@ -209,7 +209,7 @@ func (d *Dispatcher) fanOut(s *session, sc *scratch, rec *event.Record, choice C
 	p := d.newPending(s, rec, settle, len(choice.Targets), choice.Revision)
 	for _, t := range choice.Targets {
 		if t.Link.Spec.Paused {
-			d.drop(sc, rec, choice.Revision, t.Link.Metadata.Name, t.Function.Metadata.Name, t.Function.Spec.Version, "the link is paused")
+			d.drop(sc, rec, choice.Revision, keyOf(t), t.Link.Metadata.Name, ClassPaused, "the link is paused")
 			p.done()
 			continue
 		}
@@ -224,7 +224,7 @@ func (d *Dispatcher) fanOut(s *session, sc *scratch, rec *event.Record, choice C
 // is full: now it waits, and the partition with it; later it will be parked.
 // It is false, and the delivery abandoned, when the session ended.
 func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
-	k := laneKey{dl.target.Function.Metadata.Name, dl.target.Function.Spec.Version}
+	k := keyOf(dl.target)
 	for {
 		space, ok := d.lane(k).push(dl)
 		if ok {
@@ -244,12 +244,12 @@ func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
 }
 
 // drop records that a delivery was not made, on purpose.
-func (d *Dispatcher) drop(sc *scratch, rec *event.Record, revision uint64, link, function, version, why string) {
+func (d *Dispatcher) drop(sc *scratch, rec *event.Record, revision uint64, fn laneKey, link string, class Class, why string) {
 	sc.run = event.Run{
 		ID:          event.RunID(rec.Position, link, 0),
 		Link:        link,
-		Function:    function,
-		Version:     version,
+		Function:    fn.name,
+		Version:     fn.version,
 		EventSource: rec.Event.Source,
 		EventID:     rec.Event.ID,
 		EventType:   rec.Event.Type,
@@ -260,7 +260,7 @@ func (d *Dispatcher) drop(sc *scratch, rec *event.Record, revision uint64, link,
 		TraceID:     traceID(rec.TraceParent),
 		Revision:    revision,
 	}
-	d.report(rec, &sc.run, "")
+	d.report(rec, &sc.run, class)
 }
 
 // report passes a run record on to whoever wants it.

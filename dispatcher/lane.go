@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // defaultConcurrency is what FunctionSpec.Concurrency 0 stands for.
@@ -11,6 +13,10 @@ const defaultConcurrency = 64
 
 // laneKey names a lane: one function in one version.
 type laneKey struct{ name, version string }
+
+func keyOf(t resource.Target) laneKey {
+	return laneKey{t.Function.Metadata.Name, t.Function.Spec.Version}
+}
 
 func (k laneKey) String() string {
 	if k.version == "" {

@@ -140,10 +140,11 @@ func TestADeadLetterThatCannotBeWrittenStopsItsLaneAndNoOther(t *testing.T) {
 					return
 				}
 				after.Add(1)
+				time.Sleep(time.Second)
 			},
 			"good:80": func(http.ResponseWriter, *http.Request) {},
 		}}
-		bad := dispatchertest.Target("bad", "bad", "http://bad/", resource.Delivery{Concurrency: 1})
+		bad := dispatchertest.Target("bad", "bad", "http://bad/", resource.Delivery{Concurrency: 2})
 		good := dispatchertest.Target("good", "good", "http://good/", resource.Delivery{})
 		b := newBed(t, []resource.Target{bad, good}, func(b *bed) {
 			b.parts.Dial = p.dial
@@ -157,8 +158,8 @@ func TestADeadLetterThatCannotBeWrittenStopsItsLaneAndNoOther(t *testing.T) {
 				delivered++
 			}
 		}
-		if delivered != 20 || after.Load() != 0 || b.settledCount() != 0 || len(b.log.Dead()) != 0 {
-			t.Errorf("good got %d, bad %d behind the dead letter, %d settled; want 20, 0 and 0", delivered, after.Load(), b.settledCount())
+		if delivered != 20 || after.Load() > 1 || b.settledCount() > 1 || len(b.log.Dead()) != 0 {
+			t.Errorf("good got %d, bad %d behind the dead letter, %d settled; want 20, at most the one in flight, and 0", delivered, after.Load(), b.settledCount())
 		}
 		for _, s := range b.Lanes() {
 			if s.Halted != (s.Function == "bad") {

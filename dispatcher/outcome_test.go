@@ -195,16 +195,39 @@ func TestAPostIsSentOnceForEachAttempt(t *testing.T) {
 	}
 }
 
-func TestA1xxDoesNotSpoilTheNextAnswer(t *testing.T) {
-	// A 103 ends the call; the 200 behind it must not answer the next event.
-	_, url := rawServer(t, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	targets := one(url)
+func TestAConnectionIsNotUsedAgainAfterA1xx(t *testing.T) {
+	// A 103 ends the call; the answer behind it must not be the next event's.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var again atomic.Int64
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 64<<10)
+				c.Read(buf)
+				io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\n")
+				if n, _ := c.Read(buf); n > 0 {
+					again.Add(1)
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	targets := one("http://" + l.Addr().String())
 	targets[0].Link.Spec.Delivery.Concurrency = 1
 	b := newBed(t, targets, nil)
 	b.send(newEvents(4)...)
 	b.waitSettled(4)
-	if n := len(b.log.Dead()); n != 4 {
-		t.Errorf("%d dead letters, want 4: an answer was taken for another call's", n)
+	if dead := len(b.log.Dead()); dead != 4 || again.Load() != 0 {
+		t.Errorf("%d dead letters, %d connections used again; want 4 and none", dead, again.Load())
 	}
 }
 

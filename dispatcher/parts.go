@@ -99,7 +99,8 @@ type AttemptSpan interface {
 // Observer is told what happens; every hook may be nil, is called
 // concurrently and must neither block nor keep its arguments.
 type Observer struct {
-	// Delivered is called with every run record: class is that of the error, "" without one.
+	// Delivered is called with every run record. class is that of the error, ""
+	// without one; of a dropped delivery it is ClassPolicy or ClassPaused.
 	Delivered func(rec *event.Record, run *event.Run, class string)
 	// Chosen is called for each event that was chosen for.
 	Chosen func(rec *event.Record, targets, denied int, took time.Duration)
@@ -108,8 +109,8 @@ type Observer struct {
 	// Claimed is called after each claim; with an error the records went on
 	// unclaimed (mode deliver) or are tried again (mode hold).
 	Claimed func(records int, took time.Duration, err error)
-	// DeadLettered is called for each dead letter that was written: event is
-	// false for a record that was no event.
+	// DeadLettered is called for each dead letter that was written. One without
+	// a link is a record that was refused as a whole, for which there is no run.
 	DeadLettered func(dl *event.DeadLetter)
 	// WriteFailed is called for each dead letter or reply that could not be appended.
 	WriteFailed func(what string, err error)
