@@ -69,7 +69,7 @@ func (s *FunctionSpec) validateRuntime(f *Faults) {
 		f.add("spec", "both url and command: want exactly one of them")
 	case s.URL != "":
 		u, err := url.Parse(s.URL)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			f.add("spec.url", "%q: want an absolute http or https URL", s.URL)
 		} else if u.User != nil {
 			f.add("spec.url", "a URL with a user name or password: credentials do not belong in a manifest")

@@ -2,7 +2,8 @@ package resource
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ type Filter struct {
 	Any    []Filter          `json:"any,omitempty"`
 	Not    *Filter           `json:"not,omitempty"`
 	SQL    string            `json:"sql,omitempty"`
+	// emptySQL: sql is there, and "".
+	emptySQL bool
 }
 
 // Delivery says how a link calls its function. Zero values are the defaults.
@@ -137,11 +140,11 @@ func (x *Filter) validate(f *Faults, field string) {
 		if len(m) == 0 {
 			f.add(field+"."+dialect, "empty: want at least one attribute")
 		}
-		for k, v := range m {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			if !validAttributeName(k) {
 				f.add(field+"."+dialect, "attribute %q: want lower-case letters and digits", k)
 			}
-			if v == "" {
+			if m[k] == "" {
 				f.add(field+"."+dialect+"."+k, "empty: want a non-empty string")
 			}
 		}
@@ -167,8 +170,11 @@ func (x *Filter) validate(f *Faults, field string) {
 		set = append(set, "not")
 		x.Not.validate(f, field+".not")
 	}
-	if x.SQL != "" {
+	if x.SQL != "" || x.emptySQL {
 		set = append(set, "sql")
+	}
+	if x.emptySQL {
+		f.add(field+".sql", "empty: want a CESQL expression")
 	}
 	if len(set) != 1 {
 		f.add(field, "has %d dialects %v: want exactly one of exact, prefix, suffix, all, any, not, sql", len(set), set)
@@ -184,6 +190,9 @@ func (d *Delivery) validate(f *Faults, field string) {
 	within("timeout", d.Timeout, time.Millisecond, time.Hour)
 	within("backoff.initial", d.Backoff.Initial, time.Millisecond, time.Hour)
 	within("backoff.max", d.Backoff.Max, time.Millisecond, 24*time.Hour)
+	if b := d.WithDefaults().Backoff; b.Initial > b.Max {
+		f.add(field+".backoff.initial", "%s: want at most max, which is %s", b.Initial, b.Max)
+	}
 	within("maxAge", d.MaxAge, time.Second, 30*24*time.Hour)
 	if d.Attempts < 0 || d.Attempts > 100 {
 		f.add(field+".attempts", "%d: want 1 to 100, or 0 for the default of 8", d.Attempts)
@@ -212,7 +221,8 @@ func validAttributeName(s string) bool {
 
 func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
 
-// UnmarshalJSON keeps the difference between an absent and an empty sql string.
+// UnmarshalJSON keeps the difference between an absent and an empty sql string,
+// which validation refuses.
 func (x *Filter) UnmarshalJSON(b []byte) error {
 	type plain Filter
 	var probe struct {
@@ -224,10 +234,7 @@ func (x *Filter) UnmarshalJSON(b []byte) error {
 	}
 	*x = Filter(probe.plain)
 	if probe.SQL != nil {
-		if *probe.SQL == "" {
-			return fmt.Errorf("filter sql: empty: want a CESQL expression")
-		}
-		x.SQL = *probe.SQL
+		x.SQL, x.emptySQL = *probe.SQL, *probe.SQL == ""
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package resource
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -106,9 +107,6 @@ func (o *Object) Validate() Faults {
 	return append(f, s.validate(o.Metadata)...)
 }
 
-// YAML is the object as a manifest, its fields in a fixed order.
-func (o *Object) YAML() ([]byte, error) { return json.MarshalIndent(o, "", "  ") }
-
 func (m *Metadata) validate() Faults {
 	var f Faults
 	switch {
@@ -117,7 +115,7 @@ func (m *Metadata) validate() Faults {
 	case len(m.Name) > 253 || !nameRE.MatchString(m.Name):
 		f.add("metadata.name", "%q: want lower-case letters, digits, '-' and '.', at most 253 characters, beginning and ending with a letter or digit", m.Name)
 	}
-	for k := range m.Labels {
+	for _, k := range slices.Sorted(maps.Keys(m.Labels)) {
 		if len(k) > 317 || !labelKeyRE.MatchString(k) {
 			f.add("metadata.labels", "key %q: want letters, digits, '-', '_', '.' and '/'", k)
 		}

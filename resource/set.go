@@ -36,14 +36,15 @@ type Target struct {
 	Function *Function
 }
 
-// NewSet types the objects. An object that does not decode is a fault, named
-// by kind and name, and is left out; the rest stands.
+// NewSet types the objects. An object that does not decode is a fault that
+// names it, and is left out; the rest stands.
 func NewSet(revision uint64, objects []Object) (Set, Faults) {
 	s := Set{Revision: revision}
 	var faults Faults
 	for i := range objects {
 		if err := s.addObject(&objects[i]); err != nil {
-			faults.add(objects[i].Kind+"/"+objects[i].Metadata.Name, "%v", err)
+			o := &objects[i]
+			faults = append(faults, Fault{Resource: o.Kind + "/" + o.Metadata.Name, Field: "spec", Problem: err.Error()})
 		}
 	}
 	sort.Slice(s.Functions, func(i, j int) bool { return s.Functions[i].Metadata.Name < s.Functions[j].Metadata.Name })
@@ -61,16 +62,25 @@ func (s *Set) addObject(o *Object) error {
 	switch o.Kind {
 	case KindFunction:
 		v := &Function{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &v.Spec); err != nil {
+			return err
+		}
 		s.Functions = append(s.Functions, v)
-		return json.Unmarshal(o.Spec, &v.Spec)
+		return nil
 	case KindLink:
 		v := &Link{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &v.Spec); err != nil {
+			return err
+		}
 		s.Links = append(s.Links, v)
-		return json.Unmarshal(o.Spec, &v.Spec)
+		return nil
 	case KindPolicy:
 		v := &Policy{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &v.Spec); err != nil {
+			return err
+		}
 		s.Policies = append(s.Policies, v)
-		return json.Unmarshal(o.Spec, &v.Spec)
+		return nil
 	}
 	return fmt.Errorf("unknown kind %q", o.Kind)
 }
