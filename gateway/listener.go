@@ -47,6 +47,18 @@ func (l *listener) Close() error {
 	return l.err
 }
 
+// closeUnused ends connections on which nothing has come yet: fasthttp takes
+// them for busy, and clients keep such ones in store.
+func (l *listener) closeUnused() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if !c.used.Load() {
+			c.Conn.Close()
+		}
+	}
+}
+
 // closeAll ends what is still open.
 func (l *listener) closeAll() {
 	l.mu.Lock()
@@ -61,6 +73,17 @@ type conn struct {
 	net.Conn
 	owner  *listener
 	linger atomic.Bool
+	// used is set once the client has sent something.
+	used atomic.Bool
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.used.Load() {
+		c.used.Store(true)
+	}
+	return n, err
 }
 
 // Close implements net.Conn. A connection that is closed while its client is

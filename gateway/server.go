@@ -145,6 +145,7 @@ func (s *Server) stop(served <-chan error) error {
 	// The listener closes first, so that no request comes to a server that has
 	// not begun to serve yet and would then never see the stop.
 	closed := s.listener.Close()
+	s.listener.closeUnused()
 	hub := s.hub.Close(ctx)
 	err := s.app.ShutdownWithContext(ctx)
 	s.listener.closeAll()

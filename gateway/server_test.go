@@ -285,3 +285,26 @@ func TestHomeIsSelfContained(t *testing.T) {
 		t.Error("the page loads something")
 	}
 }
+
+// Clients keep connections in store on which they have not sent anything yet.
+func TestAStopDoesNotWaitForConnectionsThatWereNeverUsed(t *testing.T) {
+	r := start(t, nil)
+	unused, err := net.Dial("tcp", r.server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	resp, err := http.Get(r.url + "/healthz") // by now the server has accepted the one before, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	began := time.Now()
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("the stop took %s: it waited for an unused connection", took)
+	}
+}
