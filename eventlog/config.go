@@ -117,7 +117,7 @@ func DefaultConfig() Config {
 		SessionTimeout:     6 * time.Second,
 		RebalanceTimeout:   30 * time.Second,
 		DrainTimeout:       10 * time.Second,
-		CommitInterval:     time.Second,
+		CommitInterval:     200 * time.Millisecond,
 		CommitRecords:      5000,
 		Window:             10000,
 		QueueRecords:       1000,
