@@ -224,6 +224,9 @@ func (a *App) components() []component {
 	if a.hooks.Manifests != "" {
 		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})
 	}
+	if a.opts.PProf != "" {
+		list = append(list, component{name: "pprof", run: a.serveProfiles, grace: grace})
+	}
 	return append(list, component{name: "ready", run: a.announce, grace: grace})
 }
 

@@ -72,6 +72,7 @@ type Options struct {
 
 	LogFormat string
 	LogLevel  string
+	PProf     string
 }
 
 // DefaultOptions are those of `signalbox serve`.
@@ -139,6 +140,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "text or json")
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
+	fs.StringVar(&o.PProf, "pprof", o.PProf, "address that serves Go's profiles under /debug/pprof/; keep it on loopback; empty: none")
 }
 
 // EnvName is the environment variable of a flag: SIGNALBOX_ and the flag in
