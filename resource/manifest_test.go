@@ -91,7 +91,7 @@ func TestDecodeNamesLineFieldAndWhatIsAllowed(t *testing.T) {
 		{"a tag that does not fit", function(u + "  config:\n    a: !!int x\n"), "m.yaml:7: spec.config.a: x: "},
 		{"a mapping tagged null", "apiVersion: signalbox.dev/v1\nkind: Link\nmetadata: !!null {name: l}\n", "m.yaml:3: metadata: YAML tag !!null is not allowed"},
 		{"a key that is a list", function(u + "  config: {[a]: b}\n"), "m.yaml:6: spec.config: a key that is no plain text"},
-		{"nesting without end", function(u + "  config: {a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}\n"), "nested deeper than 64"},
+		{"nesting without end", function(u + "  config: {a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}\n"), "[0]: nested deeper than 64"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
