@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -98,31 +100,39 @@ func cpuTime(b *testing.B) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// BenchmarkBareCall is fasthttp alone: the same request from 64 goroutines,
-// which is what a delivery would cost if the dispatcher cost nothing.
+// BenchmarkBareCall is fasthttp alone: the same request with as many calls in
+// flight as n functions have, which is what a delivery would cost if the
+// dispatcher cost nothing.
 func BenchmarkBareCall(b *testing.B) {
-	url := sink(b)
-	body := []byte(strings.Repeat("x", 1024))
-	client := &fasthttp.Client{MaxConnsPerHost: 1000}
-	b.ReportAllocs()
-	b.SetParallelism(32)
-	cpu := cpuTime(b)
-	defer func() { b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N), "cpu-ns/delivery") }()
-	b.RunParallel(func(pb *testing.PB) {
-		var req fasthttp.Request
-		var resp fasthttp.Response
-		for pb.Next() {
-			req.Reset()
-			req.SetRequestURI(url)
-			req.Header.SetMethod("POST")
-			req.Header.SetContentType("application/json")
-			for _, h := range [...]string{"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "traceparent"} {
-				req.Header.Set(h, "0b7e3f0c-9a51-4a52-a1c3-0f8b5c5a1c11")
-			}
-			req.SetBodyRaw(body)
-			if err := client.Do(&req, &resp); err != nil {
-				b.Fatal(err)
-			}
+	for _, n := range []int{1, 5, 20} {
+		b.Run(fmt.Sprint("functions=", n), func(b *testing.B) {
+			url := sink(b)
+			body := []byte(strings.Repeat("x", 1024))
+			client := &fasthttp.Client{MaxConnsPerHost: 10000}
+			b.ReportAllocs()
+			b.SetParallelism(64 * n / runtime.GOMAXPROCS(0))
+			cpu := cpuTime(b)
+			b.RunParallel(func(pb *testing.PB) { bareCalls(b, pb, client, url, body) })
+			b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N), "cpu-ns/delivery")
+		})
+	}
+}
+
+func bareCalls(b *testing.B, pb *testing.PB, client *fasthttp.Client, url string, body []byte) {
+	var req fasthttp.Request
+	var resp fasthttp.Response
+	for pb.Next() {
+		req.Reset()
+		req.SetRequestURI(url)
+		req.Header.SetMethod("POST")
+		req.Header.SetContentType("application/json")
+		for _, h := range [...]string{"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "traceparent"} {
+			req.Header.Set(h, "0b7e3f0c-9a51-4a52-a1c3-0f8b5c5a1c11")
 		}
-	})
+		req.SetBodyRaw(body)
+		if err := client.DoTimeout(&req, &resp, 30*time.Second); err != nil {
+			b.Error(err)
+			return
+		}
+	}
 }
