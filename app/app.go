@@ -217,7 +217,7 @@ func (a *App) components() []component {
 		list = append(list,
 			component{name: "dispatcher", run: a.dispatcher.Run, grace: a.opts.DrainTimeout + grace},
 			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},
-			component{name: "lag", run: a.watchLag, grace: grace},
+			component{name: "gauges", run: a.watchGauges, grace: grace},
 		)
 	}
 	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.AcceptTimeout + 2*grace})

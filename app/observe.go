@@ -43,7 +43,10 @@ func (a *App) observer() dispatcher.Observer {
 	return dispatcher.Observer{
 		Delivered: a.observeRun,
 		Chosen:    func(_ *event.Record, targets, _ int, _ time.Duration) { a.metrics.Chosen.Add(float64(targets)) },
-		Duplicate: func(*event.Record) { duplicates.Inc() },
+		Duplicate: func(rec *event.Record) {
+			duplicates.Inc()
+			a.traces.Drop(rec, consumerGroup, "duplicate")
+		},
 		Claimed: func(_ int, _ time.Duration, err error) {
 			if err != nil {
 				a.metrics.Dropped("claim").Inc()
@@ -94,12 +97,12 @@ func (a *App) countResources(set resource.Set) {
 	a.metrics.Retain(names)
 }
 
-// lagInterval is how often the gauges that need a question are brought up to date.
-const lagInterval = 5 * time.Second
+// gaugeInterval is how often the gauges that need a question are brought up to date.
+const gaugeInterval = 5 * time.Second
 
-// watchLag keeps the gauges of lag, lanes and memoised decisions.
-func (a *App) watchLag(ctx context.Context) error {
-	tick := time.NewTicker(lagInterval)
+// watchGauges keeps the gauges of lag, lanes and memoised decisions.
+func (a *App) watchGauges(ctx context.Context) error {
+	tick := time.NewTicker(gaugeInterval)
 	defer tick.Stop()
 	var hits, misses uint64
 	for {
@@ -108,6 +111,12 @@ func (a *App) watchLag(ctx context.Context) error {
 				a.metrics.Lag(p).Set(float64(n))
 			}
 		}
+		inFlight := 0
+		for _, l := range a.dispatcher.Lanes() {
+			a.metrics.Function(l.Function).Depth.Set(float64(l.Queued + l.Retrying))
+			inFlight += l.Running
+		}
+		a.metrics.InFlight.Set(float64(inFlight))
 		stats := a.engine.Stats()
 		hits = advance(a.metrics.MemoHits, hits, stats.MemoHits)
 		misses = advance(a.metrics.MemoMisses, misses, stats.MemoMisses)
