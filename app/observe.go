@@ -47,6 +47,11 @@ func (a *App) observer() dispatcher.Observer {
 			duplicates.Inc()
 			a.traces.Drop(rec, consumerGroup, "duplicate")
 		},
+		DeadLettered: func(d *event.DeadLetter) {
+			if d.Function == "" { // refused as a whole: there is no run to count it by
+				a.metrics.Dropped("dead").Inc()
+			}
+		},
 		Claimed: func(_ int, _ time.Duration, err error) {
 			if err != nil {
 				a.metrics.Dropped("claim").Inc()

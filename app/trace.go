@@ -41,11 +41,11 @@ type deliveryTracer struct {
 
 // Delivery implements dispatcher.Tracer. A record that brings a context which
 // is not sampled needs no span: the function gets that context.
-func (t *deliveryTracer) Delivery(rec *event.Record, target resource.Target) dispatcher.Span {
+func (t *deliveryTracer) Delivery(rec *event.Record, target resource.Target, revision uint64) dispatcher.Span {
 	if in := tracing.Incoming(rec); in.IsValid() && !in.Sampled() {
 		return nil
 	}
-	return deliverySpan{traces: t.traces, span: t.traces.Process(rec, target.Link.Metadata.Name, target.Function.Metadata.Name, target.Link.Metadata.Revision, t.group)}
+	return deliverySpan{traces: t.traces, span: t.traces.Process(rec, target.Link.Metadata.Name, target.Function.Metadata.Name, revision, t.group)}
 }
 
 type deliverySpan struct {
@@ -59,8 +59,8 @@ func (s deliverySpan) Attempt(n int, url string) dispatcher.AttemptSpan {
 }
 
 // End implements dispatcher.Span.
-func (s deliverySpan) End(outcome event.Outcome, reason string) {
-	s.span.Outcome(outcome, reason, 0)
+func (s deliverySpan) End(outcome event.Outcome, reason string, attempts int) {
+	s.span.Outcome(outcome, reason, attempts)
 	s.span.End()
 }
 

@@ -71,7 +71,7 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 
 func (l *lane) startSpan(dl *delivery) {
 	if t := l.d.parts.Tracer; t != nil {
-		dl.span = t.Delivery(&dl.p.rec, dl.target)
+		dl.span = t.Delivery(&dl.p.rec, dl.target, dl.p.revision)
 	}
 }
 
@@ -115,7 +115,7 @@ func bodyStart(w *worker, fail *DeliveryError) string {
 // unless the session's time is over.
 func (l *lane) finish(w *worker, dl *delivery, class Class) {
 	if dl.span != nil {
-		dl.span.End(w.run.Outcome, w.run.Reason)
+		dl.span.End(w.run.Outcome, w.run.Reason, dl.attempt)
 	}
 	l.d.report(&dl.p.rec, &w.run, class)
 	p := dl.p

@@ -76,16 +76,17 @@ type Log interface {
 // then get the trace context of the record as it stands in the log.
 type Tracer interface {
 	// Delivery starts the span of one delivery below the record's trace
-	// context, nil when the record is not sampled.
-	Delivery(rec *event.Record, target resource.Target) Span
+	// context, nil when the record is not sampled. revision is that of the
+	// resources by which was chosen.
+	Delivery(rec *event.Record, target resource.Target, revision uint64) Span
 }
 
 // Span is a delivery's span. It is used by one goroutine at a time.
 type Span interface {
 	// Attempt starts the CLIENT span of call number n to url.
 	Attempt(n int, url string) AttemptSpan
-	// End ends the delivery's span.
-	End(outcome event.Outcome, reason string)
+	// End ends the delivery's span after so many attempts.
+	End(outcome event.Outcome, reason string, attempts int)
 }
 
 // AttemptSpan is the span of one call.

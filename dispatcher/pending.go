@@ -72,7 +72,7 @@ func (d *Dispatcher) freeDelivery(dl *delivery) {
 // and will be delivered again.
 func (d *Dispatcher) abandon(dl *delivery) {
 	if dl.span != nil {
-		dl.span.End(event.Retrying, "abandoned: the partition went elsewhere, or the dispatcher stops")
+		dl.span.End(event.Retrying, "abandoned: the partition went elsewhere, or the dispatcher stops", dl.attempt)
 	}
 	d.freeDelivery(dl)
 }

@@ -53,7 +53,11 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 func (w *worker) format(dl *delivery) {
 	ev := dl.p.rec.Event
 	h := &w.req.Header
-	switch dl.spec.Format {
+	format := dl.spec.Format
+	if format == resource.FormatBinary && !ev.FitsBinary() {
+		format = resource.FormatStructured // its content type would make the data pass for the event
+	}
+	switch format {
 	case resource.FormatStructured:
 		w.body = ev.AppendJSON(w.body[:0])
 		h.SetContentType(contentStructured)

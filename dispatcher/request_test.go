@@ -121,7 +121,7 @@ type tracer struct{ lines wordLog }
 
 func (tr *tracer) log() string { return tr.lines.String() }
 
-func (tr *tracer) Delivery(rec *event.Record, target resource.Target) dispatcher.Span {
+func (tr *tracer) Delivery(rec *event.Record, target resource.Target, _ uint64) dispatcher.Span {
 	tr.lines.add("start %s/%s at %d;", target.Link.Metadata.Name, target.Function.Metadata.Name, rec.Offset)
 	return tr
 }
@@ -131,7 +131,7 @@ func (tr *tracer) Attempt(n int, _ string) dispatcher.AttemptSpan {
 	return call{tr}
 }
 
-func (tr *tracer) End(outcome event.Outcome, reason string) {
+func (tr *tracer) End(outcome event.Outcome, reason string, _ int) {
 	tr.lines.add("end %s %s;", outcome, reason)
 }
 
@@ -165,5 +165,15 @@ func TestSpansOfARetriedDelivery(t *testing.T) {
 	}
 	if dl := b.log.Dead(); len(dl) != 1 || dl[0].TraceID != attemptContext[3:35] {
 		t.Errorf("dead letters %+v", dl)
+	}
+}
+
+// In binary mode its content type would make the data pass for the event.
+func TestAnEventWhoseDataAreAnEventTravelsInStructuredMode(t *testing.T) {
+	ev := newEvent("outer")
+	ev.DataContentType, ev.Data = "application/cloudevents+json", newEvent("inner").AppendJSON(nil)
+	got := receive(t, ev, "", nil)
+	if strings.Contains(got, "Ce-Id") || !strings.HasSuffix(got, "\n\n"+string(ev.AppendJSON(nil))) {
+		t.Errorf("received\n%s", got)
 	}
 }
