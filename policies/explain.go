@@ -1,0 +1,132 @@
+package policies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// Explanation says for every link why it gets the event or does not.
+type Explanation struct {
+	// Links holds every link by name, then what policies added.
+	Links    []LinkExplanation `json:"links"`
+	Revision uint64            `json:"revision"`
+	// Error is why the trigger policies could not decide; nothing is chosen then.
+	Error string `json:"error,omitempty"`
+}
+
+// LinkExplanation says what becomes of one link.
+type LinkExplanation struct {
+	Name     string `json:"name"`
+	Function string `json:"function"`
+	// Matched is true when types, filters and policies all hold.
+	Matched bool `json:"matched"`
+	// Chosen is true when the event is delivered: Matched, and not paused.
+	Chosen bool   `json:"chosen"`
+	Why    string `json:"why"`
+}
+
+// Explain decides again, by the set in force and without the memo, and tells
+// why. It looks at every link in turn, not through the index. An error is that of ctx.
+func (e *Engine) Explain(ctx context.Context, ev *event.Event) (Explanation, error) {
+	s := e.current.Load()
+	x := Explanation{Revision: s.revision, Links: make([]LinkExplanation, len(s.links))}
+	var candidates []int32
+	for i := range s.links {
+		x.Links[i] = s.links[i].explain(ev)
+		if x.Links[i].Chosen {
+			candidates = append(candidates, int32(i))
+		}
+	}
+	if !s.asks(candidates) {
+		return x, ctx.Err()
+	}
+	d, err := s.decide(ctx, ev, candidates, e.cfg.Clock(), e.cfg.Budget)
+	switch {
+	case err == nil:
+		s.explainDecision(&x, d, candidates)
+	case errors.Is(err, ErrPolicy):
+		x.Error = err.Error()
+		for _, c := range candidates {
+			x.Links[c].refuse(x.Error)
+		}
+	default:
+		return Explanation{}, err
+	}
+	return x, nil
+}
+
+func (l *LinkExplanation) refuse(why string) { l.Matched, l.Chosen, l.Why = false, false, why }
+
+// explain says what the link itself says of ev.
+func (c *compiledLink) explain(ev *event.Event) LinkExplanation {
+	x := LinkExplanation{Name: c.link.Metadata.Name, Function: c.link.Spec.Function}
+	pattern := matchingType(c.link.Spec.Types, ev.Type)
+	switch why := c.filter.Why(ev); {
+	case pattern == "":
+		x.Why = fmt.Sprintf("type %q is not one of %s", ev.Type, strings.Join(c.link.Spec.Types, ", "))
+	case why != "":
+		x.Why = why
+	case c.function == nil:
+		x.Why = c.off
+	case c.link.Spec.Paused:
+		x.Matched, x.Why = true, "paused"
+	default:
+		x.Matched, x.Chosen, x.Why = true, true, c.because(pattern)
+	}
+	return x
+}
+
+func matchingType(patterns []string, typ string) string {
+	for _, p := range patterns {
+		if matchesType(p, typ) {
+			return p
+		}
+	}
+	return ""
+}
+
+func (c *compiledLink) because(pattern string) string {
+	switch n := len(c.link.Spec.Filters); n {
+	case 0:
+		return "type " + pattern
+	case 1:
+		return "type " + pattern + " and its filter"
+	default:
+		return fmt.Sprintf("type %s and its %d filters", pattern, n)
+	}
+}
+
+// explainDecision adds what the trigger policies said.
+func (s *snapshot) explainDecision(x *Explanation, d *decision, candidates []int32) {
+	for _, c := range candidates {
+		l := &x.Links[c]
+		if d.matched != nil && !d.matched[l.Name] {
+			l.refuse("not in match of the trigger policies")
+		} else if v, denied := d.verdict(l.Name); denied {
+			l.refuse(v.String())
+		}
+	}
+	for _, a := range d.added {
+		x.Links = append(x.Links, a.explain(d))
+	}
+}
+
+func (v denial) String() string { return "denied by policy " + v.policy + ": " + v.reason }
+
+func (a *addition) explain(d *decision) LinkExplanation {
+	x := LinkExplanation{Name: "policy:" + a.policy + "/" + a.function, Function: a.function, Matched: true, Chosen: true}
+	x.Why = "added by policy " + a.policy
+	if a.reason != "" {
+		x.Why += ": " + a.reason
+	}
+	if a.why != "" {
+		x.refuse(a.why)
+	} else if v, denied := d.verdict(x.Name); denied {
+		x.refuse(v.String())
+	}
+	return x
+}

@@ -1,0 +1,328 @@
+package policies
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// world makes random links, policies and events from few names, so that they meet.
+type world struct{ *rand.Rand }
+
+func newWorld(t testing.TB) world {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return world{rand.New(rand.NewPCG(seed, 2))}
+}
+
+func (w world) pick(s ...string) string { return s[w.IntN(len(s))] }
+
+func (w world) types() []string {
+	var out []string
+	for range 1 + w.IntN(3) {
+		out = append(out, w.pick("*", "c*", "com.*", "com.a*", "com.a", "com.b", "com.a.x", "org", "org*", "com.", "com.b*"))
+	}
+	return out
+}
+
+func (w world) attribute() string { return w.pick("subject", "tenant", "seq", "tier") }
+func (w world) value() string     { return w.pick("x", "y", "xy", "10", "true") }
+
+func (w world) filter(depth int) resource.Filter {
+	m := map[string]string{w.attribute(): w.value()}
+	if w.IntN(3) == 0 {
+		m[w.attribute()] = w.value()
+	}
+	n := 4
+	if depth > 0 {
+		n = 7
+	}
+	switch w.IntN(n) {
+	case 0:
+		return resource.Filter{Exact: m}
+	case 1:
+		return resource.Filter{Prefix: m}
+	case 2:
+		return resource.Filter{Suffix: m}
+	case 3:
+		return resource.Filter{SQL: w.sql()}
+	case 4:
+		return resource.Filter{All: w.filters(depth-1, 1)}
+	case 5:
+		return resource.Filter{Any: w.filters(depth-1, 1)}
+	}
+	f := w.filter(depth - 1)
+	return resource.Filter{Not: &f}
+}
+
+func (w world) filters(depth, least int) []resource.Filter {
+	var out []resource.Filter
+	for range least + w.IntN(3) {
+		out = append(out, w.filter(depth))
+	}
+	return out
+}
+
+func (w world) sql() string {
+	parts := []string{fmt.Sprintf("%s = '%s'", w.attribute(), w.value())}
+	for range w.IntN(3) {
+		parts = append(parts, w.pick("AND", "OR", "XOR"), w.pick(
+			fmt.Sprintf("%s = '%s'", w.attribute(), w.value()), fmt.Sprintf("'%s' = %s", w.value(), w.attribute()), "seq = 10",
+			"EXISTS "+w.attribute(), w.attribute()+" LIKE 'x%'", fmt.Sprintf("NOT (%s = '%s')", w.attribute(), w.value())))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (w world) set(links int) resource.Set {
+	s := resource.Set{Revision: 1, Functions: []*resource.Function{function("a"), function("b"), function("c")}}
+	for i := range links {
+		l := withFilters(link(fmt.Sprintf("l%03d", i), w.pick("a", "b", "c", "late", "a@v1", "a@v2"), w.types()...), w.filters(2, 0)...)
+		l.Spec.Paused = w.IntN(10) == 0
+		l.Metadata.Labels = map[string]string{"tier": w.pick("batch", "live")}
+		s.Links = append(s.Links, l)
+	}
+	return s
+}
+
+func (w world) event() *event.Event {
+	e := ev(w.pick("com.a", "com.b", "com.a.x", "com.ab", "org", "com.", "x"))
+	for range w.IntN(5) {
+		if name, v := w.attribute(), w.value(); name == "subject" {
+			e.Subject = v
+		} else {
+			e.SetExtension(name, v)
+		}
+	}
+	return e
+}
+
+// holds is the model: what the words of the Subscriptions text say, straight.
+func holds(f resource.Filter, e *event.Event) bool {
+	compare := func(m map[string]string, op func(v, want string) bool) bool {
+		for name, want := range m {
+			if v, ok := e.Attribute(name); !ok || !op(v, want) {
+				return false
+			}
+		}
+		return true
+	}
+	is := func(x resource.Filter) bool { return holds(x, e) }
+	switch {
+	case f.Exact != nil:
+		return compare(f.Exact, func(v, want string) bool { return v == want })
+	case f.Prefix != nil:
+		return compare(f.Prefix, strings.HasPrefix)
+	case f.Suffix != nil:
+		return compare(f.Suffix, strings.HasSuffix)
+	case f.All != nil:
+		return !slices.ContainsFunc(f.All, func(x resource.Filter) bool { return !is(x) })
+	case f.Any != nil:
+		return slices.ContainsFunc(f.Any, is)
+	case f.Not != nil:
+		return !is(*f.Not)
+	}
+	compiled, _ := NewFilter("f", []resource.Filter{f})
+	return compiled.Match(e)
+}
+
+func bruteForce(s resource.Set, e *event.Event) string {
+	var names []string
+	for _, l := range s.Links {
+		name, version := l.Spec.FunctionName()
+		exists := slices.ContainsFunc(s.Functions, func(f *resource.Function) bool {
+			return f.Metadata.Name == name && (version == "" || version == f.Spec.Version)
+		})
+		typed := slices.ContainsFunc(l.Spec.Types, func(t string) bool {
+			p, prefix := strings.CutSuffix(t, "*")
+			return t == e.Type || (prefix && strings.HasPrefix(e.Type, p))
+		})
+		filtered := !slices.ContainsFunc(l.Spec.Filters, func(f resource.Filter) bool { return !holds(f, e) })
+		if exists && typed && filtered && !l.Spec.Paused {
+			names = append(names, l.Metadata.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func TestTheIndexFindsWhatBruteForceFinds(t *testing.T) {
+	w, matches := newWorld(t), 0
+	for range 60 {
+		s := w.set(w.IntN(60))
+		e := newEngine(t, s)
+		for range 40 {
+			x := w.event()
+			want := bruteForce(s, x)
+			if got := chosen(t, e, x); got != want {
+				t.Fatalf("%+v: %s, want %s", x, got, want)
+			}
+			if got := explained(t, e, x); got != want {
+				t.Fatalf("%+v: explained %s, want %s", x, got, want)
+			}
+			matches += len(strings.Fields(want))
+		}
+	}
+	if matches < 1000 {
+		t.Errorf("only %d matches", matches)
+	}
+}
+
+func TestExplainAgreesWithChoose(t *testing.T) {
+	w := newWorld(t)
+	pool := []string{
+		`deny contains {"link": l.name, "reason": "frozen"} if { some l in input.links; l.labels.tier == "batch"; input.event.tier == "x" }`,
+		`deny contains {"reason": "all"} if input.event.tenant == "xy"`,
+		`match contains l.name if { some l in input.links; l.function == input.event.tenant }` + "\n" + `match contains l.name if { some l in input.links; l.function != "b" }`,
+		`target contains {"function": f} if { some f in ["c", "nobody"]; input.event.subject == "x" }`,
+		`deny contains {"link": l.name, "reason": sprintf("%d", [count(input.links)])} if { some l in input.links; object.get(input.event, "seq", "") == "10" }`,
+	}
+	denied := 0
+	for range 40 {
+		s := w.set(30)
+		for i := range 1 + w.IntN(3) {
+			s.Policies = append(s.Policies, trigger(fmt.Sprintf("p%d", i), pool[w.IntN(len(pool))]))
+		}
+		e := newEngine(t, s)
+		for range 30 {
+			x := w.event()
+			c, err := e.Choose(context.Background(), x, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			denied += len(c.Denied)
+			agree(t, e, x, c)
+		}
+	}
+	if denied < 100 {
+		t.Errorf("only %d denials", denied)
+	}
+}
+
+func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
+	t.Helper()
+	why, err := e.Explain(context.Background(), x)
+	if err != nil || why.Revision != c.Revision {
+		t.Fatal(why.Revision, err)
+	}
+	targets, denials := map[string]bool{}, map[string]string{}
+	for _, x := range c.Targets {
+		targets[x.Link.Metadata.Name] = true
+	}
+	for _, d := range c.Denied {
+		denials[d.Link] = "denied by policy " + d.Policy + ": " + d.Reason
+	}
+	if len(targets) != len(c.Targets) {
+		t.Fatalf("a link twice: %s", describe(c))
+	}
+	explainedLinks := map[string]bool{}
+	for _, l := range why.Links {
+		explainedLinks[l.Name] = true
+		if l.Chosen != targets[l.Name] || (denials[l.Name] != "" && l.Why != denials[l.Name]) || l.Why == "" {
+			t.Fatalf("%+v explained, chosen %s", l, describe(c))
+		}
+	}
+	for _, l := range e.current.Load().links {
+		if !explainedLinks[l.link.Metadata.Name] {
+			t.Fatalf("link %s is not explained", l.link.Metadata.Name)
+		}
+	}
+}
+
+// TestReloadUnderLoadNeverMixesRevisions loads sets whose links, functions and
+// policy all carry their revision, while events are chosen.
+func TestReloadUnderLoadNeverMixesRevisions(t *testing.T) {
+	versioned := func(rev uint64) resource.Set {
+		n := fmt.Sprint(rev)
+		s := resource.Set{Revision: rev, Functions: []*resource.Function{function("f" + n), function("extra" + n)}}
+		for i := range 3 {
+			s.Links = append(s.Links, link(fmt.Sprintf("l%d-%s", i, n), "f"+n, "t"))
+		}
+		if rev%3 > 0 {
+			s.Policies = []*resource.Policy{trigger("p"+n, fmt.Sprintf("deny contains {\"link\": \"l0-%s\", \"reason\": \"%s\"} if input.event.tenant == \"x\"\ntarget contains \"extra%s\"", n, n, n))}
+		}
+		return s
+	}
+	e := newEngine(t, versioned(1))
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var buf []resource.Target
+			for last := uint64(0); !done.Load(); {
+				c, err := e.Choose(context.Background(), ev("t", "tenant", "x"), buf[:0])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := fmt.Sprint(c.Revision)
+				want := fmt.Sprintf("l1-%s l2-%s policy:p%s/extra%s -l0-%s(p%s: %s)", n, n, n, n, n, n, n)
+				if c.Revision%3 == 0 {
+					want = fmt.Sprintf("l0-%s l1-%s l2-%s", n, n, n)
+				}
+				if got := describe(c); got != want || c.Revision < last {
+					t.Errorf("revision %d after %d: %s, want %s", c.Revision, last, got, want)
+					return
+				}
+				if !e.Admit(context.Background(), Admission{Event: ev("t")}).Allowed {
+					t.Error("not admitted")
+				}
+				buf, last = c.Targets, c.Revision
+			}
+		})
+	}
+	for rev := uint64(2); rev < 60; rev++ {
+		if faults := e.Load(versioned(rev)); faults != nil {
+			t.Error(faults)
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+}
+
+// TestChooseDoesNotAllocate holds for what events meet mostly.
+func TestChooseDoesNotAllocate(t *testing.T) {
+	links := matchingLinks(1000, 5)
+	for name, s := range map[string]resource.Set{
+		"without policies":      set(links),
+		"with a known decision": set(links, trigger("p", `deny contains "x" if input.event.tenant == "none"`)),
+	} {
+		e := newEngine(t, s)
+		x := ev("t", "tenant", "acme")
+		buf := make([]resource.Target, 0, 16)
+		n := testing.AllocsPerRun(200, func() {
+			if c, err := e.Choose(context.Background(), x, buf); err != nil || len(c.Targets) != 5 {
+				t.Fatal(c, err)
+			}
+		})
+		if n != 0 && !raceEnabled {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// matchingLinks is n links of which an event of type t with tenant acme matches m.
+func matchingLinks(n, m int) []*resource.Link {
+	var links []*resource.Link
+	for i := range n {
+		l := link(fmt.Sprintf("l%05d", i), "a", fmt.Sprintf("other.%d", i))
+		switch {
+		case i == 0:
+			l.Spec.Types = []string{"t*"}
+		case i < m-1:
+			l.Spec.Types = []string{"t"}
+		case i == m-1:
+			l = withFilters(link(l.Metadata.Name, "b", "t"), resource.Filter{SQL: "tenant = 'acme'"})
+		case i%2 == 0: // same type, another tenant
+			l = withFilters(link(l.Metadata.Name, "b", "t"), resource.Filter{Exact: map[string]string{"tenant": fmt.Sprint(i)}})
+		}
+		links = append(links, l)
+	}
+	return links
+}
