@@ -85,7 +85,7 @@ func statusText(s tracetest.SpanStub) string {
 func attributes(attrs []attribute.KeyValue) string {
 	texts := make([]string, len(attrs))
 	for i, a := range attrs {
-		texts[i] = string(a.Key) + "=" + a.Value.Emit()
+		texts[i] = string(a.Key) + "=" + a.Value.String()
 	}
 	slices.Sort(texts)
 	return strings.Join(texts, " ")
