@@ -46,8 +46,13 @@ func admissionStage() stage {
 
 // forbidden are the built-ins that reach out of the decision: the network, and
 // the process with its environment.
-func forbidden() map[string]struct{} {
-	return map[string]struct{}{"http.send": {}, "net.lookup_ip_addr": {}, "opa.runtime": {}}
+var forbidden = [...]string{"http.send", "net.lookup_ip_addr", "opa.runtime"}
+
+// capabilities are what OPA can do, without what is forbidden.
+func capabilities() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return slices.Contains(forbidden[:], b.Name) })
+	return c
 }
 
 // module is one policy, parsed. Compiling changes parsed.
@@ -141,9 +146,19 @@ func regoFaults(err error) resource.Faults {
 	}
 	var faults resource.Faults
 	for _, e := range list {
-		faults = append(faults, regoFault(e.Location, e.Code+": "+attributedName.ReplaceAllString(e.Message, "$1")))
+		faults = append(faults, regoFault(e.Location, e.Code+": "+inWords(e.Message)))
 	}
 	return faults
+}
+
+// inWords gives rules the names their authors gave them, and says of functions
+// that are forbidden that they are.
+func inWords(message string) string {
+	name, undefined := strings.CutPrefix(message, "undefined function ")
+	if undefined && slices.Contains(forbidden[:], name) {
+		return name + " is not allowed in policies: a decision must not reach for the network or the environment"
+	}
+	return attributedName.ReplaceAllString(message, "$1")
 }
 
 // regoFault is a fault of spec.rego. Its line is that of the module, and stands

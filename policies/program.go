@@ -48,7 +48,7 @@ func compile(s stage, modules []*module) (*program, resource.Faults) {
 	for _, m := range modules {
 		b.modules[resource.KindPolicy+"/"+m.policy] = m.parsed
 	}
-	p := &program{compiler: ast.NewCompiler().WithUnsafeBuiltins(forbidden()), answers: b.answers}
+	p := &program{compiler: ast.NewCompiler().WithCapabilities(capabilities()), answers: b.answers}
 	if p.compiler.Compile(b.modules); p.compiler.Failed() {
 		return nil, regoFaults(p.compiler.Errors)
 	}
