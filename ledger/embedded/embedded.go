@@ -34,6 +34,7 @@ func DefaultConfig() Config { return Config{Listen: "127.0.0.1:6379"} }
 // Server is a running embedded Redis.
 type Server struct {
 	redis *miniredis.Miniredis
+	addr  string
 	stop  chan struct{}
 	once  sync.Once
 	swept sync.WaitGroup
@@ -52,18 +53,19 @@ func Start(cfg Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("embedded redis: cannot listen on %s (--redis-listen): %w", cfg.Listen, err)
 	}
+	s.addr = s.redis.Addr() // miniredis cannot say after it was closed
 	if cfg.Logger != nil {
-		cfg.Logger.Debug("embedded redis listens", "address", s.Addr())
+		cfg.Logger.Debug("embedded redis listens", "address", s.addr)
 	}
 	s.swept.Go(s.sweep)
 	return s, nil
 }
 
-// Addr is the host:port it listens on.
-func (s *Server) Addr() string { return s.redis.Addr() }
+// Addr is the host:port it listens on, or listened on before Close.
+func (s *Server) Addr() string { return s.addr }
 
 // URL is the address for ledger.Config.
-func (s *Server) URL() string { return "redis://" + s.Addr() }
+func (s *Server) URL() string { return "redis://" + s.addr }
 
 // Close stops it and drops what it holds; further calls do nothing.
 func (s *Server) Close() error {

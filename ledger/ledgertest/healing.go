@@ -123,6 +123,26 @@ func testWatch(t *testing.T, s suite) {
 			}
 		}
 	})
+	t.Run("hears of a change by its notice, long before it looks", func(t *testing.T) {
+		cfg := s.fresh(t)
+		cfg.PollInterval = time.Minute
+		writer, reader := open(t, cfg, nil), open(t, cfg, nil)
+		revisions := watch(t, reader)
+		await(t, revisions, 0)
+		// Again and again, since the subscription may begin a moment later.
+		late, again := time.After(patience), time.NewTicker(20*time.Millisecond)
+		defer again.Stop()
+		for i := 0; ; i++ {
+			put(t, writer, function("a", fmt.Sprint(i)))
+			select {
+			case <-revisions:
+				return
+			case <-late:
+				t.Fatal("no notice arrived")
+			case <-again.C:
+			}
+		}
+	})
 	t.Run("sees a change without a notice within a second", func(t *testing.T) {
 		cfg := s.fresh(t)
 		l := open(t, cfg, nil)
@@ -163,6 +183,19 @@ func testHealing(t *testing.T, s suite) {
 	t.Run("restores an emptied Redis", func(t *testing.T) { testRestore(t, s) })
 	t.Run("restores from a compacted history without counting backwards", func(t *testing.T) { testCompacted(t, s) })
 	t.Run("an emptied Redis is never taken for an empty configuration", func(t *testing.T) { testNeverEmpty(t, s) })
+	t.Run("restores what Redis lost of the last changes", func(t *testing.T) {
+		cfg := s.fresh(t)
+		l := open(t, cfg, new(History))
+		put(t, l, function("a", "1"))
+		before := put(t, l, function("b", "1")).Metadata.Revision
+		c, tag := client(t, cfg), "{"+cfg.KeyPrefix+"res}:"
+		if err := errors.Join(c.Set(t.Context(), tag+"revision", before-1, 0).Err(), c.HDel(t.Context(), tag+"documents", "Function/b").Err()); err != nil {
+			t.Fatal(err)
+		}
+		if revision, all := snapshot(t, l); revision <= before || len(all) != 2 {
+			t.Errorf("revision %d after %d, %d resources; want both", revision, before, len(all))
+		}
+	})
 	t.Run("fills an empty history", func(t *testing.T) {
 		cfg, h := s.fresh(t), new(History)
 		put(t, open(t, cfg, nil), function("a", "1"))
