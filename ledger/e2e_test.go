@@ -55,9 +55,9 @@ func TestConformanceSentinel(t *testing.T) {
 
 func TestConformanceCluster(t *testing.T) {
 	addrs := parts.UpPrivate(t, "redis-cluster").RedisClusterAddrs()
-	ledgertest.Run(t, func(testing.TB) ledger.Config {
-		return configOf("redis+cluster://" + strings.Join(addrs, ","))
-	})
+	cfg := configOf("redis+cluster://" + strings.Join(addrs, ","))
+	ledgertest.Run(t, func(testing.TB) ledger.Config { return cfg })
+	t.Run("a user with no more rights than needed", func(t *testing.T) { testRights(t, cfg) })
 }
 
 func TestOutageRedis(t *testing.T) {
@@ -146,7 +146,7 @@ func masterOf(t *testing.T, cfg ledger.Config) string {
 
 // rights are those DESIGN.md names.
 const rights = "~signalbox:* ~{signalbox:* &{signalbox:* -@all +ping +select +get +set +del +incr +hget +hgetall +hlen +hset +hsetnx +hdel " +
-	"+pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha"
+	"+pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha +cluster|slots +cluster|shards +command"
 
 func testRights(t *testing.T, cfg ledger.Config) {
 	ctx := t.Context()
@@ -159,12 +159,16 @@ func testRights(t *testing.T, cfg ledger.Config) {
 	for _, r := range strings.Fields(rights) {
 		args = append(args, r)
 	}
-	if err := admin.Do(ctx, args...).Err(); err != nil {
+	if c, ok := admin.(*redis.ClusterClient); ok {
+		err = c.ForEachMaster(ctx, func(ctx context.Context, n *redis.Client) error { return n.Do(ctx, args...).Err() })
+	} else {
+		err = admin.Do(ctx, args...).Err()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	u, _ := url.Parse(cfg.URL)
-	u.User = url.UserPassword("app", "s3cret")
-	cfg.URL = u.String()
+	scheme, hosts, _ := strings.Cut(cfg.URL, "://")
+	cfg.URL = scheme + "://app:s3cret@" + hosts[strings.LastIndex(hosts, "@")+1:]
 	l, err := ledger.Open(ctx, cfg, new(ledgertest.History))
 	if err != nil {
 		t.Fatal(err)
