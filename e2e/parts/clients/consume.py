@@ -12,6 +12,7 @@ import time
 import uuid
 
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
+from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
@@ -41,8 +42,11 @@ def line(record):
     names = {name for name, _ in headers}
     content_type = dict(headers).get("content-type", b"")
     if "ce_specversion" in names or content_type.startswith(b"application/cloudevents"):
-        event = from_kafka_event(KafkaMessage(dict(headers), record.key(), record.value() or b""))
-        out["event"] = json.loads(JSONFormat().write(event))
+        try:
+            event = from_kafka_event(KafkaMessage(dict(headers), record.key(), record.value() or b""))
+            out["event"] = json.loads(JSONFormat().write(event))
+        except (BaseCloudEventException, ValueError):
+            pass  # marked as an event, and is none
     return json.dumps(out)
 
 
