@@ -73,7 +73,8 @@ type Config struct {
 	// Linger waits for more records before a batch is sent; 0 sends at once,
 	// and batches form while earlier ones are on their way.
 	Linger time.Duration
-	// Compression of batches: none, lz4, snappy or zstd.
+	// Compression of batches: none, lz4, snappy or zstd. For 1 KiB of JSON lz4
+	// costs this process no more than none, and half the bytes elsewhere.
 	Compression string
 
 	// Embedded says that the broker is eventlog/embedded: topics are never
@@ -125,7 +126,7 @@ func DefaultConfig() Config {
 		HandleRecords:      256,
 		MaxBufferedRecords: 20000,
 		MaxBufferedBytes:   64 << 20,
-		Compression:        "none",
+		Compression:        "lz4",
 		RetentionBytes:     256 << 20,
 		Logger:             slog.New(slog.DiscardHandler),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -158,17 +159,16 @@ func saslRefused(err error) bool {
 		errors.Is(err, kerr.IllegalSaslState)
 }
 
-// hint says what an error of the connection often means, since a broker with
-// other security settings just hangs up.
+// hint says what it often means when a broker hangs up: that it wants other
+// security settings. Not every broker says so itself.
 func (l *Log) hint(err error) string {
-	var first *kgo.ErrFirstReadEOF
-	if !errors.As(err, &first) {
+	switch {
+	case !errors.Is(err, io.EOF):
 		return ""
-	}
-	if l.cfg.SASL.Mechanism == "" || !l.cfg.TLS.enabled() {
+	case l.cfg.SASL.Mechanism == "" || !l.cfg.TLS.enabled():
 		return " (does the broker want TLS or SASL?)"
 	}
-	return ""
+	return fmt.Sprintf(" (is SASL %s as user %q right?)", l.cfg.SASL.Mechanism, l.cfg.SASL.User)
 }
 
 func (l *Log) addresses() string { return strings.Join(l.cfg.Brokers, ",") }

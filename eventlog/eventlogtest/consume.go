@@ -87,7 +87,9 @@ func (s suite) stopDrains(t *testing.T) {
 	mustAppend(t, l, messages("s", 0, 5)...)
 	got := in.wait(t, 5)
 	c.cancel()
-	// They settle while Consume drains: it cannot end before.
+	for l.Stats().Assigned > 0 { // until it drains
+		<-time.After(time.Millisecond)
+	}
 	for _, d := range got {
 		select {
 		case <-c.ended:
@@ -167,6 +169,9 @@ func (s suite) slowPartition(t *testing.T) {
 		mustAppend(t, l, messages(quick, 10*i, 10*i+10)...)
 	}
 	equal(t, valuesOf(in.wait(t, 500)[:500]), ids(quick, 0, 500))
+	if n := l.Stats().Polled; n >= 1000 {
+		t.Errorf("all %d records were fetched: the slow partition was not paused", n)
+	}
 	close(release)
 	equal(t, valuesOf(in.wait(t, 1000)[500:]), ids("slow", 0, 500))
 }

@@ -14,13 +14,14 @@ import (
 
 func (s suite) testFailure(t *testing.T) {
 	for name, run := range map[string]func(*testing.T){
-		"append returns at its deadline while the broker is away": s.awayAppend,
-		"a full buffer refuses, and telemetry is dropped":         s.fullBuffer,
-		"a stop returns while the broker is away":                 s.awayStop,
-		"after a crash exactly what was not settled comes again":  s.crash,
-		"consuming goes on when the broker comes back":            s.comesBack,
-		"open names the address of a broker that is not there":    s.notThere,
-		"a wrong configuration names every field":                 s.wrongConfig,
+		"append returns at its deadline while the broker is away":              s.awayAppend,
+		"a full buffer is unavailable, not busy, when nothing is acknowledged": s.stalled,
+		"a full buffer refuses, and telemetry is dropped":                      s.fullBuffer,
+		"a stop returns while the broker is away":                              s.awayStop,
+		"after a crash exactly what was not settled comes again":               s.crash,
+		"consuming goes on when the broker comes back":                         s.comesBack,
+		"open names the address of a broker that is not there":                 s.notThere,
+		"a wrong configuration names every field":                              s.wrongConfig,
 	} {
 		t.Run(name, run)
 	}
@@ -48,6 +49,27 @@ func (s suite) awayAppend(t *testing.T) {
 	if got[0] != "before" || got[len(got)-1] != "after" {
 		t.Errorf("got %v", got)
 	}
+}
+
+func (s suite) stalled(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	cfg.MaxBufferedRecords = 2
+	cable := plug(&cfg)
+	l := open(t, cfg)
+	cable.cut()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Append(ctx, eventlog.Events, messages("a", 0, 2)); !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := l.Append(within(t), eventlog.Events, messages("a", 2, 3)); !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable at once", err)
+	}
+	cable.mend()
+	for l.Stats().BufferedRecords > 0 {
+		<-time.After(time.Millisecond)
+	}
+	mustAppend(t, l, message("a", "after"))
 }
 
 func (s suite) fullBuffer(t *testing.T) {
@@ -188,7 +210,7 @@ func RunSecure(t *testing.T, config func(testing.TB) eventlog.Config) {
 		spoil func(*eventlog.Config)
 		words []string
 	}{
-		"a wrong password":  {func(c *eventlog.Config) { c.SASL.Password = "wrong" }, []string{"SASL", c0(config, t).SASL.User, c0(config, t).Brokers[0]}},
+		"a wrong password":  {func(c *eventlog.Config) { c.SASL.Password, c.SASL.PasswordFile = "wr0ng-one", "" }, []string{"SASL", c0(config, t).SASL.User, c0(config, t).Brokers[0]}},
 		"no SASL":           {func(c *eventlog.Config) { c.SASL = eventlog.SASL{} }, []string{"SASL", c0(config, t).Brokers[0]}},
 		"an unknown issuer": {func(c *eventlog.Config) { c.TLS = eventlog.TLS{Enable: true} }, []string{"certificate", c0(config, t).Brokers[0]}},
 	} {

@@ -19,7 +19,7 @@ func (s suite) share(t *testing.T) {
 	cfg := s.fresh(t, 6)
 	a, b := open(t, cfg), open(t, cfg)
 	inA, inB := newInbox(), newInbox()
-	inA.auto, inB.auto = true, true
+	inA.later, inB.later = true, true
 	var sent atomic.Int64
 	halt := make(chan struct{})
 	var sender sync.WaitGroup

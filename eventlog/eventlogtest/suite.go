@@ -133,8 +133,10 @@ type inbox struct {
 	mu      sync.Mutex
 	got     []delivery
 	changed chan struct{}
-	// auto settles at once; block is waited for before a batch is taken.
+	// auto settles at once, later from another goroutine; block is waited for
+	// before a batch is taken.
 	auto  bool
+	later bool
 	block func(ctx context.Context, recs []event.Record)
 }
 
@@ -167,10 +169,16 @@ func (b *inbox) Handle(ctx context.Context, recs []event.Record, settle func(int
 	b.changed = make(chan struct{})
 	auto := b.auto
 	b.mu.Unlock()
-	if auto {
+	all := func() {
 		for _, r := range recs {
 			settle(r.Offset)
 		}
+	}
+	switch {
+	case auto:
+		all()
+	case b.later:
+		go all()
 	}
 }
 
