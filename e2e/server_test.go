@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,12 +38,15 @@ func binary(t testing.TB) string {
 
 // server is a running signalbox.
 type server struct {
-	t    testing.TB
-	args []string
-	addr string
-	cmd  *exec.Cmd
-	out  *output
-	done chan error
+	t testing.TB
+	// program is the binary, or a command that runs it, with environ beside the test's own.
+	program []string
+	environ []string
+	args    []string
+	addr    string
+	cmd     *exec.Cmd
+	out     *output
+	done    chan error
 	*client.Client
 }
 
@@ -68,7 +72,13 @@ func (o *output) String() string {
 // waits until it is ready. It is stopped when the test ends.
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, addr: freeAddr(t)}
+	return startProgram(t, nil, []string{binary(t)}, args)
+}
+
+// startProgram is start of another way to run the binary.
+func startProgram(t testing.TB, environ, program, args []string) *server {
+	t.Helper()
+	s := &server{t: t, addr: freeAddr(t), program: program, environ: environ}
 	s.args = append(args, "--http", s.addr)
 	var err error
 	if s.Client, err = client.New("http://" + s.addr); err != nil {
@@ -88,7 +98,9 @@ func start(t testing.TB, args ...string) *server {
 func (s *server) launch() {
 	s.t.Helper()
 	s.out = &output{}
-	s.cmd = exec.Command(binary(s.t), s.args...)
+	command := slices.Concat(s.program, s.args)
+	s.cmd = exec.Command(command[0], command[1:]...)
+	s.cmd.Env = append(os.Environ(), s.environ...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
