@@ -179,7 +179,7 @@ func (a *App) openGateway(context.Context) error {
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
 		Filter:         compileFilter,
-		Tracer:         &serverTracer{traces: a.traces},
+		Traces:         a.traces,
 		Metrics:        &intakeMetrics{metrics: a.metrics},
 		MetricsHandler: a.metrics.Handler(),
 		Checks:         a.checks(),

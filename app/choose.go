@@ -21,9 +21,17 @@ func (c chooser) Choose(ctx context.Context, ev *event.Event, buf []resource.Tar
 	}
 	out := dispatcher.Choice{Targets: chosen.Targets, Revision: chosen.Revision}
 	for _, d := range chosen.Denied {
-		out.Denied = append(out.Denied, dispatcher.Denial{Link: d.Link, Function: d.Function, Reason: d.Reason})
+		out.Denied = append(out.Denied, dispatcher.Denial{Link: d.Link, Function: d.Function, Reason: denialReason(d)})
 	}
 	return out, nil
+}
+
+// denialReason names the policy beside its reason.
+func denialReason(d policies.Denial) string {
+	if d.Policy == "" {
+		return d.Reason
+	}
+	return "policy " + d.Policy + ": " + d.Reason
 }
 
 // admitter gives the gateway the admission policy's verdict in its own terms.

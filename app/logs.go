@@ -34,13 +34,12 @@ type appender struct {
 }
 
 // AppendEvents implements gateway.Appender.
-func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, traceparent, tracestate string) error {
-	in := tracing.FromHeaders(traceparent, tracestate)
+func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, hop tracing.Context) error {
 	var only *event.Event
 	if len(events) == 1 {
 		only = events[0]
 	}
-	span := a.traces.Send(in, a.topic, only, len(events))
+	span := a.traces.Send(hop, a.topic, only, len(events))
 	defer span.End()
 	messages := make([]event.Message, len(events))
 	for i, e := range events {

@@ -28,14 +28,33 @@ func (r *reloader) run(ctx context.Context) error {
 	return r.app.ledger.Watch(ctx, func(uint64) { r.load(ctx) })
 }
 
-// load swaps in one whole set. When the ledger does not answer, the next
-// notice or tick of Watch brings it again.
+// reloadRetry is the time between attempts to read the resources.
+const reloadRetry = 250 * time.Millisecond
+
+// load reads the resources, again and again until the ledger answers: Watch
+// tells of each revision once.
 func (r *reloader) load(ctx context.Context) {
-	revision, objects, err := r.app.ledger.Snapshot(ctx)
-	if err != nil {
-		r.app.log.Warn("resources not read, those in force stay so", "error", err)
-		return
+	tick := time.NewTicker(reloadRetry)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		revision, objects, err := r.app.ledger.Snapshot(ctx)
+		if err == nil {
+			r.use(ctx, revision, objects)
+			return
+		}
+		if first && ctx.Err() == nil {
+			r.app.log.Warn("resources not read, those in force stay so until they can be", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
+}
+
+// use swaps in one whole set.
+func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.Object) {
 	set, faults := resource.NewSet(revision, objects)
 	for _, f := range faults {
 		r.app.log.Error("resource is left out", "fault", f.String())

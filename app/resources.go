@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -100,66 +99,38 @@ func (s *resourceStore) Remove(ctx context.Context, kind, name string) error {
 	return s.Delete(ctx, kind, name, 0)
 }
 
-// check validates objects one by one, compiles what compiles alone, and
-// compiles the policies together with those in force.
+// check validates objects one by one and then compiles them together with the
+// policies in force, as they would be loaded.
 func (s *resourceStore) check(ctx context.Context, objects []resource.Object) error {
 	var faults resource.Faults
-	withPolicy := false
 	for i := range objects {
 		o := &objects[i]
 		found := o.Validate()
-		if len(found) == 0 {
-			found = compile(o)
-		}
 		for j := range found {
 			found[j].Resource = o.Kind + "/" + o.Metadata.Name
 		}
 		faults = append(faults, found...)
-		withPolicy = withPolicy || o.Kind == resource.KindPolicy
 	}
 	if len(faults) > 0 {
 		return faults
 	}
-	if !withPolicy {
-		return nil
+	together := objects
+	if slices.ContainsFunc(objects, isPolicy) {
+		current, err := s.ledger.List(ctx, resource.KindPolicy)
+		if err != nil {
+			return ledgerError(err)
+		}
+		together = append(others(current, objects), objects...)
 	}
-	return s.checkTogether(ctx, objects)
+	set, faults := resource.NewSet(0, together)
+	return append(faults, policies.CheckSet(set)...).Err()
 }
 
-// compile compiles the filters of a link, or the module of a policy.
-func compile(o *resource.Object) resource.Faults {
-	switch o.Kind {
-	case resource.KindLink:
-		l := resource.Link{Metadata: o.Metadata}
-		if err := json.Unmarshal(o.Spec, &l.Spec); err != nil {
-			return resource.Faults{{Field: "spec", Problem: err.Error()}}
-		}
-		return policies.CheckLink(&l)
-	case resource.KindPolicy:
-		p := resource.Policy{Metadata: o.Metadata}
-		if err := json.Unmarshal(o.Spec, &p.Spec); err != nil {
-			return resource.Faults{{Field: "spec", Problem: err.Error()}}
-		}
-		return policies.CheckPolicy(&p)
-	}
-	return nil
-}
+func isPolicy(o resource.Object) bool { return o.Kind == resource.KindPolicy }
 
-// checkTogether compiles the policies as they would be with objects.
-func (s *resourceStore) checkTogether(ctx context.Context, objects []resource.Object) error {
-	current, err := s.ledger.List(ctx, resource.KindPolicy)
-	if err != nil {
-		return ledgerError(err)
-	}
-	current = slices.DeleteFunc(current, func(have resource.Object) bool {
+// others are those of current that objects do not replace.
+func others(current, objects []resource.Object) []resource.Object {
+	return slices.DeleteFunc(current, func(have resource.Object) bool {
 		return slices.ContainsFunc(objects, func(o resource.Object) bool { return o.Kind == have.Kind && o.Metadata.Name == have.Metadata.Name })
 	})
-	for _, o := range objects {
-		if o.Kind == resource.KindPolicy {
-			current = append(current, o)
-		}
-	}
-	set, faults := resource.NewSet(0, current)
-	faults = append(faults, policies.CheckSet(set)...)
-	return faults.Err()
 }

@@ -1,37 +1,13 @@
 package app
 
 import (
+	"strconv"
+
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 	"github.com/signalbox-dev/signalbox/resource"
 )
-
-// serverTracer makes the spans of requests.
-type serverTracer struct{ traces *tracing.Provider }
-
-// StartServer implements gateway.Tracer.
-func (t *serverTracer) StartServer(method, route, traceparent, tracestate string) gateway.Trace {
-	span := t.traces.Server(tracing.FromHeaders(traceparent, tracestate), method, route)
-	c := span.Context()
-	out := gateway.Trace{Parent: c.TraceParent(), State: c.State}
-	if span.Recording() {
-		out.Span = serverSpan{span}
-	}
-	return out
-}
-
-type serverSpan struct{ span tracing.Span }
-
-// End implements gateway.Span.
-func (s serverSpan) End(status int, err error) {
-	s.span.SetStatus(status)
-	if err != nil && status >= 500 {
-		s.span.Fail("refused", err.Error())
-	}
-	s.span.End()
-}
 
 // deliveryTracer makes the spans of deliveries.
 type deliveryTracer struct {
@@ -78,7 +54,11 @@ func (s attemptSpan) End(status int, err *dispatcher.DeliveryError) {
 		s.span.SetStatus(status)
 	}
 	if err != nil {
-		s.span.Fail(string(err.Class), err.Error())
+		class := string(err.Class)
+		if status >= 400 { // then it is the status, by the HTTP conventions
+			class = strconv.Itoa(status)
+		}
+		s.span.Fail(class, err.Error())
 	}
 	s.span.End()
 }

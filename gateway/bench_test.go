@@ -10,11 +10,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
 type nowhere struct{}
 
-func (nowhere) AppendEvents(context.Context, []*event.Event, string, string) error { return nil }
+func (nowhere) AppendEvents(context.Context, []*event.Event, tracing.Context) error { return nil }
 
 var benchRequest = "POST /events HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench/1.0\r\nContent-Length: 1024\r\n" +
 	"Content-Type: application/json\r\nce-specversion: 1.0\r\nce-id: 01234567-89ab-cdef-0123-456789abcdef\r\n" +

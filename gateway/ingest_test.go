@@ -5,16 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
 type panicking struct{}
 
-func (panicking) AppendEvents(context.Context, []*event.Event, string, string) error { panic("boom") }
+func (panicking) AppendEvents(context.Context, []*event.Event, tracing.Context) error { panic("boom") }
 
 // binary is the headers of a small event.
 var binary = []string{"ce-specversion", "1.0", "ce-id", "1", "ce-source", "/s", "ce-type", "com.example.t"}
@@ -249,59 +254,33 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-type span struct {
-	status int
-	err    error
-}
-
-type tracer struct {
-	sampled bool
-	in      []string
-	ended   []span
-}
-
-func (s *tracer) StartServer(_, route, parent, state string) Trace {
-	s.in = append(s.in, route, parent, state)
-	tr := Trace{Parent: "00-11111111111111111111111111111111-2222222222222222-00"}
-	if s.sampled {
-		tr = Trace{Parent: "00-11111111111111111111111111111111-2222222222222222-01", State: "a=b", Span: s}
-	}
-	return tr
-}
-
-func (s *tracer) End(status int, err error) { s.ended = append(s.ended, span{status, err}) }
-
-func TestTracing(t *testing.T) {
+func TestARequestIsASpanBelowTheContextItBrought(t *testing.T) {
 	const sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	tr := &tracer{sampled: true}
-	r := start(t, func(_ *Config, d *Deps) { d.Tracer = tr })
+	spans := tracetest.NewInMemoryExporter()
+	cfg := tracing.DefaultConfig()
+	cfg.Exporter = spans
+	traces, err := tracing.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(_ *Config, d *Deps) { d.Traces = traces })
 	r.do("POST", "/events", "x", append([]string{"traceparent", sent, "tracestate", "x=1", "tracestate", "y=2"}, binary...)...)
-	r.do("POST", "/events", "x", append([]string{"ce-traceparent", sent}, binary...)...)
 	r.do("POST", "/events", "x")
-	got := r.log.Records()
-	if got[0].TraceParent != "00-11111111111111111111111111111111-2222222222222222-01" || got[0].TraceState != "a=b" {
-		t.Errorf("appended with %q %q", got[0].TraceParent, got[0].TraceState)
+	if err := traces.Flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if ext, _ := got[0].Event.Extension("traceparent"); ext != got[0].TraceParent {
-		t.Errorf("extension %q was not added", ext)
+	got := spans.GetSpans()
+	if len(got) != 2 || got[0].Name != "POST /events" || got[0].Parent.SpanID().String() != sent[36:52] {
+		t.Fatalf("spans %+v", got)
 	}
-	if ext, _ := got[1].Event.Extension("traceparent"); ext != sent {
-		t.Errorf("extension became %q", ext)
+	rec := r.log.Records()[0]
+	if want := "00-" + sent[3:35] + "-" + got[0].SpanContext.SpanID().String() + "-01"; rec.TraceParent != want || rec.TraceState != "x=1,y=2" {
+		t.Errorf("appended with %q %q, want %q", rec.TraceParent, rec.TraceState, want)
 	}
-	if tr.in[0] != "/events" || tr.in[1] != sent || tr.in[2] != "x=1,y=2" {
-		t.Errorf("the tracer got %q", tr.in[:3])
-	}
-	if len(tr.ended) != 3 || tr.ended[0].status != 202 || tr.ended[2].status != 400 || tr.ended[2].err == nil {
-		t.Errorf("spans ended %v", tr.ended)
-	}
-}
-
-func TestUnsampledTraceAddsNoExtension(t *testing.T) {
-	r := start(t, func(_ *Config, d *Deps) { d.Tracer = &tracer{} })
-	r.do("POST", "/events", "x", binary...)
-	got := r.log.Records()[0]
-	if _, ok := got.Event.Extension("traceparent"); ok || !strings.HasSuffix(got.TraceParent, "-00") {
-		t.Errorf("%+v", got)
+	for i, status := range []int64{202, 400} {
+		if !slices.Contains(got[i].Attributes, attribute.Int64("http.response.status_code", status)) {
+			t.Errorf("span %d has attributes %v, want status %d", i, got[i].Attributes, status)
+		}
 	}
 }
 
@@ -312,7 +291,7 @@ func TestTraceContextOfTheRequestIsChecked(t *testing.T) {
 		want    string
 	}{
 		"good":                {[]string{"traceparent", good}, good},
-		"later version":       {[]string{"traceparent", "01" + good[2:] + "-more"}, "01" + good[2:] + "-more"},
+		"later version":       {[]string{"traceparent", "01" + good[2:] + "-more"}, good},
 		"two of them":         {[]string{"traceparent", good, "traceparent", good}, ""},
 		"version ff":          {[]string{"traceparent", "ff" + good[2:]}, ""},
 		"upper case":          {[]string{"traceparent", strings.ToUpper(good)}, ""},

@@ -11,6 +11,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
 // The seams, each declared in the room that calls it, under the names by which
@@ -23,10 +24,6 @@ type (
 	// Admission is what an Admitter is asked about, Verdict its answer.
 	Admission = ingest.Admission
 	Verdict   = ingest.Verdict
-	// Tracer opens the SERVER span of a request that brings events.
-	Tracer = ingest.Tracer
-	Trace  = ingest.Trace
-	Span   = ingest.Span
 	// Metrics counts what is accepted and refused.
 	Metrics = ingest.Metrics
 
@@ -80,10 +77,10 @@ type Deps struct {
 	Reader    Reader
 	Explainer Explainer
 	// Admitter nil admits everything, Filter nil refuses filters on the live
-	// stream, Tracer and Metrics nil are none.
+	// stream, Traces and Metrics nil are none.
 	Admitter Admitter
 	Filter   CompileFilter
-	Tracer   Tracer
+	Traces   *tracing.Provider
 	Metrics  Metrics
 	// MetricsHandler serves /metrics; nil: there is no such route.
 	MetricsHandler http.Handler

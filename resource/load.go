@@ -105,6 +105,9 @@ func (m *Manifests) Locate(faults Faults) Faults {
 		kind, name, _ := strings.Cut(f.Resource, "/")
 		located[i].File = o.file
 		located[i].Line = LineOf(o.src, kind, name, f.Field)
+		if f.Line > 0 && f.Field == "spec.rego" {
+			located[i].Line += f.Line // of the module, which begins below its key
+		}
 	}
 	return located
 }

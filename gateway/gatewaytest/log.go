@@ -10,6 +10,7 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
 // Log is an event log of one partition. It is a gateway.Appender, a
@@ -31,7 +32,7 @@ type Log struct {
 }
 
 // AppendEvents implements gateway.Appender.
-func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, traceparent, tracestate string) error {
+func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, hop tracing.Context) error {
 	if l.Append != nil {
 		if err := l.Append(ctx); err != nil {
 			return err
@@ -41,7 +42,7 @@ func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, tracepare
 		for _, e := range events {
 			l.records = append(l.records, event.Record{
 				Position: event.Position{Offset: int64(len(l.records))}, Event: e, Timestamp: time.Now(),
-				TraceParent: traceparent, TraceState: tracestate,
+				TraceParent: hop.TraceParent(), TraceState: hop.State,
 			})
 		}
 	})

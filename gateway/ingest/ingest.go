@@ -13,14 +13,15 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
 // Deps are what the handler calls; only Appender and Logger are required.
 type Deps struct {
 	Appender Appender
-	// Admitter nil admits everything, Tracer and Metrics nil are none.
+	// Admitter nil admits everything, Traces and Metrics nil are none.
 	Admitter Admitter
-	Tracer   Tracer
+	Traces   *tracing.Provider
 	Metrics  Metrics
 	Logger   *slog.Logger
 }
@@ -47,18 +48,16 @@ var accepted1 = []byte(`{"accepted":1}`)
 func (h *Handler) Post(c *fiber.Ctx) error {
 	start := time.Now()
 	req := c.Context()
-	trace := h.startTrace(&req.Request.Header)
-	n, err := h.accept(req, &trace, start)
+	span := h.startSpan(&req.Request.Header)
+	n, err := h.accept(req, span, start)
 	took := time.Since(start)
 	if err != nil {
-		return h.refuse(err, &trace, took)
+		return h.refuse(err, span, took)
 	}
 	if h.deps.Metrics != nil {
 		h.deps.Metrics.Accepted(n, took)
 	}
-	if trace.Span != nil {
-		trace.Span.End(fasthttp.StatusAccepted, nil)
-	}
+	endSpan(span, fasthttp.StatusAccepted, nil)
 	req.SetStatusCode(fasthttp.StatusAccepted)
 	req.Response.Header.SetContentType("application/json")
 	if n == 1 {
@@ -70,7 +69,7 @@ func (h *Handler) Post(c *fiber.Ctx) error {
 }
 
 // accept parses, admits and appends; nil means that all n events are durable.
-func (h *Handler) accept(req *fasthttp.RequestCtx, trace *Trace, start time.Time) (n int, err error) {
+func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time.Time) (n int, err error) {
 	r := h.readers.Get().(*reader)
 	events, err := r.read(&req.Request, h.config.MaxBatch)
 	defer h.readers.Put(r)
@@ -84,8 +83,7 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, trace *Trace, start time.Time
 	if len(events) == 0 {
 		return 0, nil
 	}
-	trace.mark(events)
-	if err := h.deps.Appender.AppendEvents(ctx, events, trace.Parent, trace.State); err != nil {
+	if err := h.deps.Appender.AppendEvents(ctx, events, span.Context()); err != nil {
 		return 0, appendProblem(err)
 	}
 	return len(events), nil
@@ -136,13 +134,11 @@ func appendProblem(err error) error {
 }
 
 // refuse counts and traces an error, and passes it on to be answered.
-func (h *Handler) refuse(err error, trace *Trace, took time.Duration) error {
+func (h *Handler) refuse(err error, span tracing.Span, took time.Duration) error {
 	p := problem.Of(err)
 	if h.deps.Metrics != nil {
 		h.deps.Metrics.Refused(p.Kind.Slug(), took)
 	}
-	if trace.Span != nil {
-		trace.Span.End(p.Status, err)
-	}
+	endSpan(span, p.Status, err)
 	return p
 }
