@@ -169,6 +169,9 @@ func TestWhatREADMEHasYouTryDoesWhatItSays(t *testing.T) {
 		}
 		return nil
 	})
+	if strings.Contains(dev.String(), "level=") {
+		t.Errorf("a first start has something to warn of:\n%s", dev)
+	}
 
 	matches := func(i int, got string) {
 		t.Helper()

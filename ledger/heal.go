@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strconv"
 	"time"
@@ -218,7 +219,11 @@ func (l *Ledger) carryOut(ctx context.Context, state redisState, p plan) (report
 		if done, err := l.rewrite(ctx, state, p); !done || err != nil {
 			return report, false, err
 		}
-		l.log.Warn("redis was behind and is healed from the history", "found", state.found, "from", state.revision,
+		level := slog.LevelWarn
+		if !state.found && report.Restored == 0 && report.Removed == 0 {
+			level = slog.LevelDebug // the first start: nothing was ever there
+		}
+		l.log.Log(ctx, level, "redis was behind and is healed from the history", "found", state.found, "from", state.revision,
 			"revision", p.revision, "restored", report.Restored, "removed", report.Removed)
 	}
 	l.saw(p.revision)
