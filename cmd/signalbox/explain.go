@@ -49,7 +49,10 @@ func outcome(runs []event.Run) string {
 		return ""
 	}
 	r := runs[len(runs)-1]
-	s := fmt.Sprintf("%s after %d attempt(s)", r.Outcome, r.Attempt)
+	s := string(r.Outcome)
+	if r.Attempt > 0 {
+		s += fmt.Sprintf(" after %d attempt(s)", r.Attempt)
+	}
 	if r.Reason != "" {
 		s += ": " + r.Reason
 	}

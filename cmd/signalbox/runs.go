@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -52,6 +53,14 @@ func newRuns() *cobra.Command {
 func runTable(w io.Writer, runs []event.Run) {
 	row(w, "TIME", "EVENT", "ID", "FUNCTION", "LINK", "ATTEMPT", "OUTCOME", "STATUS", "MS", "REASON")
 	for _, r := range runs {
-		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, r.Function, r.Link, r.Attempt, r.Outcome, r.Status, fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
+		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, r.Function, r.Link, unlessZero(r.Attempt), r.Outcome, unlessZero(r.Status), fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
 	}
+}
+
+// unlessZero is a number as a cell that is empty for 0: there was no call, or no answer.
+func unlessZero(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
