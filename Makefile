@@ -43,6 +43,7 @@ lint: tools
 unit: tools ## tests without anything but Go, with the race detector
 	mkdir -p $(REPORTS)
 	$(TESTSUM) --jsonfile $(REPORTS)/unit.json -- -race -timeout 10m ./...
+	go test -run Alloc ./event ./policies/... ./otel/tracing # allocations differ under the race detector
 	@e2e/no-skips $(REPORTS)/unit.json
 
 .PHONY: e2e

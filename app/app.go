@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
@@ -65,8 +64,6 @@ type App struct {
 
 	dispatcher *dispatcher.Dispatcher
 	server     *gateway.Server
-	// consuming is set while the dispatcher is a member of the group.
-	consuming atomic.Bool
 }
 
 // New checks the options and makes a process that has not started anything.
@@ -165,6 +162,8 @@ func (a *App) openDispatcher(context.Context) error {
 func (a *App) openGateway(context.Context) error {
 	cfg := gateway.DefaultConfig()
 	cfg.Addr = a.opts.HTTP
+	cfg.HealthOnly = !a.opts.has(RoleGateway)
+	cfg.StopDelay = a.opts.StopDelay
 	cfg.MaxBody, cfg.MaxHeader = a.opts.MaxBody, a.opts.MaxHeader
 	cfg.Ingest.MaxBatch = a.opts.MaxBatch
 	cfg.Ingest.AcceptTimeout = a.opts.AcceptTimeout
@@ -188,19 +187,19 @@ func (a *App) openGateway(context.Context) error {
 	return err
 }
 
-// errNotConsuming is a dispatcher that has no partitions yet, or no longer.
+// errNotConsuming is a dispatcher that gets nothing to deliver yet.
 var errNotConsuming = errors.New("the consumer has not joined its group")
 
-// checks are what readiness asks.
+// checks are what readiness asks. The ledger is not among them: events are
+// accepted and delivered without it.
 func (a *App) checks() []gateway.Check {
 	checks := []gateway.Check{
 		{Name: "log", Probe: a.events.Ping},
-		{Name: "ledger", Probe: a.ledger.Ping},
 		{Name: "resources", Probe: a.reloads.loaded},
 	}
 	if a.opts.has(RoleDispatcher) {
 		checks = append(checks, gateway.Check{Name: "dispatcher", Probe: func(context.Context) error {
-			if a.events.Stats().Assigned == 0 && !a.consuming.Load() {
+			if !a.events.Stats().Joined {
 				return errNotConsuming
 			}
 			return nil
@@ -220,7 +219,7 @@ func (a *App) components() []component {
 			component{name: "gauges", run: a.watchGauges, grace: grace},
 		)
 	}
-	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.AcceptTimeout + 2*grace})
+	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.StopDelay + a.opts.AcceptTimeout + 2*grace})
 	if a.hooks.Manifests != "" {
 		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})
 	}

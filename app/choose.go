@@ -17,7 +17,7 @@ type chooser struct{ engine *policies.Engine }
 func (c chooser) Choose(ctx context.Context, ev *event.Event, buf []resource.Target) (dispatcher.Choice, error) {
 	chosen, err := c.engine.Choose(ctx, ev, buf)
 	if err != nil {
-		return dispatcher.Choice{}, err
+		return dispatcher.Choice{Revision: chosen.Revision}, err
 	}
 	out := dispatcher.Choice{Targets: chosen.Targets, Revision: chosen.Revision}
 	for _, d := range chosen.Denied {

@@ -49,7 +49,7 @@ func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Exp
 		admitted = gateway.Verdict{Denied: true, Reason: err.Error()}
 	}
 	out := gateway.Explanation{
-		Event: rec.Event, Position: rec.Position, Revision: judged.Revision, Dedup: dedup,
+		Event: rec.Event, Position: rec.Position, Revision: judged.Revision, Dedup: dedup, Error: judged.Error,
 		Admission: history.Admission{Allowed: !admitted.Denied, Reason: admitted.Reason},
 	}
 	for _, l := range judged.Links {

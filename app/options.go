@@ -64,6 +64,7 @@ type Options struct {
 	MaxHops       int
 	QueueLength   int
 	Window        int
+	StopDelay     time.Duration
 	DrainTimeout  time.Duration
 	PolicyTimeout time.Duration
 
@@ -132,6 +133,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
 	fs.IntVar(&o.QueueLength, "queue-length", o.QueueLength, "deliveries that wait for one function in this process")
 	fs.IntVar(&o.Window, "window", o.Window, "events of one partition that may be under way")
+	fs.DurationVar(&o.StopDelay, "stop-delay", o.StopDelay, "how long /readyz says 503 before a stop refuses requests, so that load balancers notice")
 	fs.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "how long a stop waits for deliveries under way")
 	fs.DurationVar(&o.PolicyTimeout, "policy-timeout", o.PolicyTimeout, "how long one evaluation of a policy may take")
 
@@ -241,6 +243,7 @@ func (o *Options) Validate() error {
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")
+	check(o.StopDelay >= 0 && o.StopDelay <= 5*time.Minute, "stop-delay", o.StopDelay, "0 to 5m")
 	check(o.DrainTimeout >= 0 && o.DrainTimeout <= 10*time.Minute, "drain-timeout", o.DrainTimeout, "0 to 10m")
 	check(o.PolicyTimeout >= time.Millisecond && o.PolicyTimeout <= 10*time.Second, "policy-timeout", o.PolicyTimeout, "1ms to 10s")
 	check(o.TraceSample >= 0 && o.TraceSample <= 1, "trace-sample", o.TraceSample, "0 to 1")

@@ -84,7 +84,7 @@ func (a *App) openLedger(ctx context.Context) error {
 			return err
 		}
 		a.redis = redis
-		cfg.URL = redis.URL()
+		cfg.URL, cfg.Volatile = redis.URL(), true
 	}
 	var err error
 	if a.ledger, err = ledger.Open(ctx, cfg, a.events.History()); err != nil {

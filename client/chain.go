@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
@@ -61,6 +62,9 @@ func (c *Client) look(ctx context.Context, p *pending, fn func(Step)) (replies [
 	}
 	if err != nil {
 		return nil, false, false, err
+	}
+	if ex.Error != "" {
+		return nil, false, false, fmt.Errorf("no function could be chosen for %s: %s", p.id, ex.Error)
 	}
 	over = true
 	for _, l := range ex.Links {

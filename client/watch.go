@@ -65,7 +65,9 @@ type Explanation struct {
 	Revision  uint64          `json:"revision"`
 	Dedup     json.RawMessage `json:"dedup"`
 	Admission json.RawMessage `json:"admission"`
-	Links     []LinkVerdict   `json:"links"`
+	// Error is why nothing could be chosen.
+	Error string        `json:"error"`
+	Links []LinkVerdict `json:"links"`
 }
 
 // LinkVerdict is one link's part in an explanation.

@@ -23,6 +23,8 @@ type Stats struct {
 	// Assigned is how many partitions this member has, Unsettled the records
 	// handed over and not settled.
 	Assigned, Unsettled int
+	// Joined says that Consume is a member of its group, with or without partitions.
+	Joined bool
 	// Full says that the embedded log refuses events.
 	Full bool
 }
@@ -44,6 +46,8 @@ func (l *Log) Stats() Stats {
 	}
 	if c := l.consuming.Load(); c != nil {
 		s.Assigned, s.Unsettled = c.levels()
+		_, generation := c.cl.GroupMetadata()
+		s.Joined = generation >= 0
 	}
 	return s
 }

@@ -14,6 +14,9 @@ import (
 type Config struct {
 	// Addr is the address to listen on, host:port; port 0 is any free one.
 	Addr string
+	// HealthOnly serves /healthz, /readyz and /metrics and nothing else: for a
+	// process that is not to be talked to.
+	HealthOnly bool
 	// MaxBody bounds the body of a request, in bytes; 1 KiB to 64 MiB.
 	MaxBody int
 	// MaxHeader bounds request line and header fields together, in bytes, and

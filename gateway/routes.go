@@ -22,6 +22,16 @@ type route struct {
 
 // table lists every route. GET serves HEAD too.
 func (s *Server) table() []route {
+	health := []route{
+		{fiber.MethodGet, "/healthz", s.healthz, opHealthz},
+		{fiber.MethodGet, "/readyz", s.readyz, opReadyz},
+	}
+	if s.deps.MetricsHandler != nil {
+		health = append(health, route{fiber.MethodGet, "/metrics", adaptor.HTTPHandler(s.deps.MetricsHandler), opMetrics})
+	}
+	if s.config.HealthOnly {
+		return health
+	}
 	all := []route{
 		{fiber.MethodPost, ingest.Route, s.ingest.Post, opPostEvents},
 		{fiber.MethodOptions, ingest.Route, s.ingest.Options, opHandshake},
@@ -32,14 +42,10 @@ func (s *Server) table() []route {
 		{fiber.MethodGet, api.Prefix + "/deadletters", s.api.DeadLetters, opDeadLetters},
 		{fiber.MethodGet, api.Prefix + "/deadletters/:id", s.api.DeadLetter, opDeadLetter},
 		{fiber.MethodGet, api.Prefix + "/explain", s.api.Explain, opExplain},
-		{fiber.MethodGet, "/healthz", s.healthz, opHealthz},
-		{fiber.MethodGet, "/readyz", s.readyz, opReadyz},
 		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
 		{fiber.MethodGet, "/", s.home, opHome},
 	}
-	if s.deps.MetricsHandler != nil {
-		all = append(all, route{fiber.MethodGet, "/metrics", adaptor.HTTPHandler(s.deps.MetricsHandler), opMetrics})
-	}
+	all = append(all, health...)
 	for _, k := range resource.Kinds() {
 		all = append(all, s.kindRoutes(k)...)
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	// PollInterval is how often Watch reads the revision when no notice
 	// arrives; 10ms to 1m. Default 500ms.
 	PollInterval time.Duration
+	// Volatile says that this Redis keeps nothing, so that finding it empty at
+	// the start is no news.
+	Volatile bool
 	// Logger gets what heals and what fails in the background; nil discards it.
 	Logger *slog.Logger
 	// Clock tells the time; nil is time.Now.

@@ -220,8 +220,8 @@ func (l *Ledger) carryOut(ctx context.Context, state redisState, p plan) (report
 			return report, false, err
 		}
 		level := slog.LevelWarn
-		if !state.found && report.Restored == 0 && report.Removed == 0 {
-			level = slog.LevelDebug // the first start: nothing was ever there
+		if !state.found && (l.cfg.Volatile || report.Restored == 0 && report.Removed == 0) {
+			level = slog.LevelDebug // nothing was ever there
 		}
 		l.log.Log(ctx, level, "redis was behind and is healed from the history", "found", state.found, "from", state.revision,
 			"revision", p.revision, "restored", report.Restored, "removed", report.Removed)

@@ -44,7 +44,11 @@ func newApply() *cobra.Command {
 		}
 		return show(cmd, applied, func(w *tabwriter.Writer) {
 			for _, o := range applied {
-				fmt.Fprintf(w, "%s/%s\trevision %d\n", strings.ToLower(o.Kind), o.Metadata.Name, o.Metadata.Revision)
+				what := fmt.Sprintf("revision %d", o.Metadata.Revision)
+				if dryRun {
+					what = "valid, not written"
+				}
+				fmt.Fprintf(w, "%s/%s\t%s\n", strings.ToLower(o.Kind), o.Metadata.Name, what)
 			}
 		})
 	}

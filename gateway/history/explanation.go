@@ -15,6 +15,8 @@ type Explanation struct {
 	Revision  uint64    `json:"revision"`
 	Dedup     Dedup     `json:"dedup"`
 	Admission Admission `json:"admission"`
+	// Error is why nothing could be chosen: a policy that failed.
+	Error string `json:"error,omitempty"`
 	// Links are all links, sorted by name.
 	Links []Link `json:"links"`
 }

@@ -1,6 +1,0 @@
-//go:build !race
-
-package event
-
-// underRace is false: allocations can be counted.
-const underRace = false
