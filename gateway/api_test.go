@@ -253,7 +253,7 @@ func TestHistory(t *testing.T) {
 		r.do("POST", "/events", fmt.Sprint(i), "ce-specversion", "1.0", "ce-id", fmt.Sprint(i), "ce-source", "/s", "ce-type", fmt.Sprintf("t.%d", i%2), "Content-Type", asJSON)
 	}
 	p := r.do("GET", "/api/v1/events?type=t.0&limit=2", "").page(t)
-	if len(p.Items) != 2 || p.Next == "" || !strings.Contains(string(p.Items[0]), `"position":"0:0"`) || !strings.Contains(string(p.Items[0]), `"logTime":`) {
+	if len(p.Items) != 2 || p.Next == "" || !strings.Contains(string(p.Items[0]), `"position":"0:0"`) || !strings.Contains(string(p.Items[0]), `"logtime":`) {
 		t.Errorf("%s next %q", p.Items, p.Next)
 	}
 	if rest := r.do("GET", "/api/v1/events?type=t.0&limit=2&cursor="+p.Next, "").page(t); len(rest.Items) != 1 || rest.Next != "" {

@@ -230,7 +230,7 @@ func TestEveryKindHasASchemaOfItsSpec(t *testing.T) {
 func TestTheCheckerSeesWhatIsWrong(t *testing.T) {
 	doc := start(t, nil).document()
 	for _, wrong := range []string{
-		`{"items":null}`, `{}`, `{"items":[{"id":"1"}]}`, `{"items":[{"specversion":"0.3","id":"1","source":"s","type":"t","logTime":""}]}`,
+		`{"items":null}`, `{}`, `{"items":[{"id":"1"}]}`, `{"items":[{"specversion":"0.3","id":"1","source":"s","type":"t","logtime":""}]}`,
 	} {
 		var v any
 		_ = json.Unmarshal([]byte(wrong), &v)

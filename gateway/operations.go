@@ -129,7 +129,7 @@ var (
 	}
 	opSubscribe = operation{
 		tag: "events", id: "subscribe",
-		summary: "The live stream as Server-Sent Events, or as a WebSocket on upgrade. Each message is an event in the CloudEvents JSON format with position and logTime, or a run record. A subscriber that is too slow is cut off.",
+		summary: "The live stream as Server-Sent Events, or as a WebSocket on upgrade. Each message is an event in the CloudEvents JSON format with position and logtime, or a run record. A subscriber that is too slow is cut off.",
 		params: params([]param{
 			{name: "stream", in: "query", what: "events (default) or runs", schema: schema{"type": "string", "enum": []any{"events", "runs"}}},
 			query("filter", "a CESQL expression over the event"),

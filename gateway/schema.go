@@ -36,7 +36,7 @@ func components() schemas {
 	s["Accepted"] = schema{"type": "object", "required": []any{"accepted"}, "properties": schema{"accepted": schema{"type": "integer", "minimum": 0}}}
 	s["Alive"] = schema{"type": "object", "required": []any{"status"}, "properties": schema{"status": schema{"const": "alive"}}}
 	s["Event"] = eventSchema()
-	s["LoggedEvent"] = schema{"allOf": []any{ref("Event"), schema{"type": "object", "required": []any{"logTime"}, "properties": schema{"position": text(), "logTime": schema{"type": "string", "format": "date-time"}}}}}
+	s["LoggedEvent"] = schema{"allOf": []any{ref("Event"), schema{"type": "object", "required": []any{"logtime"}, "properties": schema{"position": text(), "logtime": text()}}}}
 	s["LoggedEventList"] = listOf(ref("LoggedEvent"))
 	s.add("Problem", problem.Problem{})
 	s.add("Readiness", readiness{})

@@ -59,27 +59,12 @@ func tailLine(cmd *cobra.Command, runs bool, data []byte) error {
 		_, err := fmt.Fprintln(out, r.Time.Format("15:04:05.000"), runLine(r))
 		return err
 	}
-	e, err := loggedEvent(data)
+	e, err := event.ParseJSON(data)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out, eventLine(e))
 	return err
-}
-
-// loggedEvent reads an event of the live stream: the JSON format, and beside
-// the attributes the member logTime, which is none (it has a capital).
-func loggedEvent(data []byte) (*event.Event, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, err
-	}
-	delete(members, "logTime")
-	data, err := json.Marshal(members)
-	if err != nil {
-		return nil, err
-	}
-	return event.ParseJSON(data)
 }
 
 // eventLine is an event as one line.

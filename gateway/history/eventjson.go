@@ -7,15 +7,17 @@ import (
 )
 
 // EventJSON is the event of a record in the CloudEvents JSON format, with two
-// members that are the log's and not the event's: position ("partition:offset")
-// and logTime (RFC 3339). Their names hide no attribute: one has a capital
-// letter, and an extension called position is left as it is.
+// extensions that are the log's: position ("partition:offset") and logtime
+// (RFC 3339). One that the event has itself is left as it is.
 func EventJSON(r *event.Record) []byte {
 	b := r.Event.AppendJSON(make([]byte, 0, 512+len(r.Event.Data)))
 	b = b[:len(b)-1] // the closing brace
-	if _, ok := r.Event.Extension("position"); !ok {
-		b = append(append(append(b, `,"position":"`...), r.Position.String()...), '"')
+	add := func(name, value string) {
+		if _, ok := r.Event.Extension(name); !ok {
+			b = append(append(append(append(append(b, `,"`...), name...), `":"`...), value...), '"')
+		}
 	}
-	b = append(append(b, `,"logTime":"`...), r.Timestamp.UTC().Format(time.RFC3339Nano)...)
-	return append(b, `"}`...)
+	add("position", r.Position.String())
+	add("logtime", r.Timestamp.UTC().Format(time.RFC3339Nano))
+	return append(b, '}')
 }

@@ -47,7 +47,7 @@ func TestEventJSONHidesNoAttribute(t *testing.T) {
 		Timestamp: time.Unix(0, 0),
 	}
 	var got map[string]any
-	if err := json.Unmarshal(EventJSON(r), &got); err != nil || got["position"] != "mine" || got["logTime"] != "1970-01-01T00:00:00Z" {
+	if err := json.Unmarshal(EventJSON(r), &got); err != nil || got["position"] != "mine" || got["logtime"] != "1970-01-01T00:00:00Z" {
 		t.Errorf("%v %v", got, err)
 	}
 	r.Event.Extensions = nil
