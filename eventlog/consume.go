@@ -16,8 +16,10 @@ import (
 
 // consumer is one membership in the group.
 type consumer struct {
-	log     *Log
-	cl      *kgo.Client
+	log *Log
+	cl  *kgo.Client
+	// made is cl for those that ask from outside, nil before it is made.
+	made    atomic.Pointer[kgo.Client]
 	handler Handler
 	owners  sync.WaitGroup
 
@@ -38,6 +40,16 @@ type consumer struct {
 type round struct {
 	cancel context.CancelFunc
 	over   chan struct{}
+}
+
+// joined reports whether the group has this member.
+func (c *consumer) joined() bool {
+	cl := c.made.Load()
+	if cl == nil {
+		return false
+	}
+	_, generation := cl.GroupMetadata()
+	return generation >= 0
 }
 
 // Consume joins the group and delivers the events topic to h until ctx ends.
@@ -65,6 +77,7 @@ func (l *Log) Consume(ctx context.Context, h Handler) error {
 	if c.cl, err = kgo.NewClient(opts...); err != nil {
 		return fmt.Errorf("event log: consumer: %w", err)
 	}
+	c.made.Store(c.cl)
 	var committer sync.WaitGroup
 	stopCommits, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -46,8 +46,7 @@ func (l *Log) Stats() Stats {
 	}
 	if c := l.consuming.Load(); c != nil {
 		s.Assigned, s.Unsettled = c.levels()
-		_, generation := c.cl.GroupMetadata()
-		s.Joined = generation >= 0
+		s.Joined = c.joined()
 	}
 	return s
 }
