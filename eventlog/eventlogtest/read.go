@@ -3,6 +3,7 @@ package eventlogtest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,7 +68,13 @@ func (s suite) testRead(t *testing.T) {
 	t.Run("follows what is appended later", func(t *testing.T) { follows(t, l) })
 	t.Run("passes over transactions that were aborted", func(t *testing.T) {
 		transactions(t, cfg)
-		equal(t, values(t, l, eventlog.Last(4)), []string{"committed-0"})
+		// The broker answers before the markers stand in the log, and only then
+		// does the end move past them.
+		want, got := []string{"committed-0"}, values(t, l, eventlog.Last(4))
+		for ctx := within(t); !slices.Equal(got, want) && ctx.Err() == nil; {
+			got = values(t, l, eventlog.Last(4))
+		}
+		equal(t, got, want)
 	})
 	t.Run("what was truncated is gone", func(t *testing.T) {
 		if err := l.TruncateBefore(within(t), eventlog.Events, at[3]); err != nil {
