@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
@@ -64,6 +65,8 @@ type App struct {
 
 	dispatcher *dispatcher.Dispatcher
 	server     *gateway.Server
+	// manifestsRead is set once the directory of manifests was read, applied or refused.
+	manifestsRead atomic.Bool
 }
 
 // New checks the options and makes a process that has not started anything.
@@ -187,6 +190,8 @@ func (a *App) openGateway(context.Context) error {
 	return err
 }
 
+var errManifestsUnread = errors.New("the manifests are not applied yet")
+
 // errNotConsuming is a dispatcher that gets nothing to deliver yet.
 var errNotConsuming = errors.New("the consumer has not joined its group")
 
@@ -196,6 +201,14 @@ func (a *App) checks() []gateway.Check {
 	checks := []gateway.Check{
 		{Name: "log", Probe: a.events.Ping},
 		{Name: "resources", Probe: a.reloads.loaded},
+	}
+	if a.hooks.Manifests != "" {
+		checks = append(checks, gateway.Check{Name: "manifests", Probe: func(context.Context) error {
+			if !a.manifestsRead.Load() {
+				return errManifestsUnread
+			}
+			return nil
+		}})
 	}
 	if a.opts.has(RoleDispatcher) {
 		checks = append(checks, gateway.Check{Name: "dispatcher", Probe: func(context.Context) error {
@@ -245,7 +258,7 @@ func (a *App) watchManifests(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	m := &manifestDir{dir: a.hooks.Manifests, store: &resourceStore{ledger: a.ledger, await: a.reloads.await}, log: a.log, applied: applied}
+	m := &manifestDir{dir: a.hooks.Manifests, store: &resourceStore{ledger: a.ledger, await: a.reloads.await}, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
 	return m.run(ctx)
 }
 

@@ -32,6 +32,8 @@ type manifestDir struct {
 	store   manifestStore
 	log     *slog.Logger
 	applied func(summary string, err error)
+	// first is called after the directory was read for the first time.
+	first func()
 }
 
 // settleTime is how long a change waits for the next one: editors write a file in steps.
@@ -49,6 +51,7 @@ func (m *manifestDir) run(ctx context.Context) error {
 		return fmt.Errorf("watching %s: %w", m.dir, err)
 	}
 	m.sync(ctx)
+	m.first()
 	settled := time.NewTimer(time.Hour)
 	defer settled.Stop()
 	for {

@@ -33,6 +33,7 @@ func runBare(ctx context.Context, args []string) error {
 		kgo.ConsumerGroup(*topic), kgo.ConsumeTopics(*topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0), // a sender waits for each event: the client's default of 10 ms would be all of the latency
 		kgo.FetchMaxWait(250*time.Millisecond),
 	)
 	if err != nil {

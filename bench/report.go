@@ -73,8 +73,11 @@ func (cfg config) measure(ctx context.Context) error {
 		if err := s.write(ctx, p, &b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		if err := os.WriteFile(cfg.out, []byte(b.String()), 0o644); err != nil { // what is measured is kept, whatever fails later
+			return err
+		}
 	}
-	return os.WriteFile(cfg.out, []byte(b.String()), 0o644)
+	return nil
 }
 
 func (cfg config) header(ctx context.Context, b *strings.Builder) {
