@@ -328,7 +328,7 @@ func TestPoliciesDenyAndTargetAndChangeWithoutARestart(t *testing.T) {
 				return err
 			}
 			for _, l := range ex.Links {
-				if l.Name == "open" && strings.Contains(l.Why, "closed") && len(l.Deliveries) == 0 {
+				if l.Name == "open" && strings.Contains(l.Why, "closed") && open.count()[id] == 0 {
 					return nil
 				}
 			}
