@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/client"
-	"github.com/signalbox-dev/signalbox/event"
 )
 
 // binaryHeader are the headers of an event in binary mode.
@@ -385,5 +384,3 @@ func TestAStopUnderLoadLosesAndRepeatsNothing(t *testing.T) {
 		}
 	})
 }
-
-var _ = event.Delivered
