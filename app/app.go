@@ -62,6 +62,8 @@ type App struct {
 	engine   *policies.Engine
 	registry *functions.Registry
 	reloads  *reloader
+	// resources are what the API and the manifests of dev write to.
+	resources *resourceStore
 
 	dispatcher *dispatcher.Dispatcher
 	server     *gateway.Server
@@ -172,11 +174,11 @@ func (a *App) openGateway(context.Context) error {
 	cfg.Ingest.AcceptTimeout = a.opts.AcceptTimeout
 	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
 	reader := &logReader{log: a.events}
-	resources := &resourceStore{ledger: a.ledger, await: a.reloads.await}
+	a.resources = &resourceStore{ledger: a.ledger, await: a.reloads.await}
 	var err error
 	a.server, err = gateway.New(cfg, gateway.Deps{
 		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events)},
-		Resources:      resources,
+		Resources:      a.resources,
 		Reader:         reader,
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
@@ -258,7 +260,7 @@ func (a *App) watchManifests(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	m := &manifestDir{dir: a.hooks.Manifests, store: &resourceStore{ledger: a.ledger, await: a.reloads.await}, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
+	m := &manifestDir{dir: a.hooks.Manifests, store: a.resources, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
 	return m.run(ctx)
 }
 
