@@ -91,7 +91,12 @@ func (b *bed) settle(offset int64) {
 // waitSettled waits until n records are settled.
 func (b *bed) waitSettled(n int) {
 	b.t.Helper()
-	limit := time.After(20 * time.Second)
+	b.waitSettledWithin(n, 20*time.Second)
+}
+
+func (b *bed) waitSettledWithin(n int, limit time.Duration) {
+	b.t.Helper()
+	late := time.After(limit)
 	for {
 		b.mu.Lock()
 		got := len(b.settled)
@@ -105,7 +110,7 @@ func (b *bed) waitSettled(n int) {
 		}
 		select {
 		case <-change:
-		case <-limit:
+		case <-late:
 			b.t.Fatalf("%d records settled, want %d; lanes %+v; runs %+v", got, n, b.Lanes(), b.log.Runs())
 		}
 	}

@@ -256,17 +256,5 @@ func TestARetryHoldsNoWorkerAndNoOtherEvent(t *testing.T) {
 // waitSettledVirtual waits in a bubble, where time passes only while all wait.
 func (b *bed) waitSettledVirtual(n int) {
 	b.t.Helper()
-	for b.settledCount() < n {
-		b.mu.Lock()
-		if b.change == nil {
-			b.change = make(chan struct{})
-		}
-		change := b.change
-		b.mu.Unlock()
-		select {
-		case <-change:
-		case <-time.After(100 * time.Hour):
-			b.t.Fatalf("%d records settled, want %d", b.settledCount(), n)
-		}
-	}
+	b.waitSettledWithin(n, 100*time.Hour)
 }
