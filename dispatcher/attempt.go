@@ -199,7 +199,7 @@ func (l *lane) nextAttempt(dl *delivery, fail *DeliveryError) (due time.Time, sp
 func (l *lane) bury(w *worker, dl *delivery, class Class) {
 	rec := &dl.p.rec
 	letter := &event.DeadLetter{
-		ID:       event.DeadLetterID(rec.Position, w.run.Link),
+		ID:       event.DeadLetterID(rec.Position, w.run.Link, 0),
 		Event:    rec.Event,
 		Link:     w.run.Link,
 		Function: w.run.Function,

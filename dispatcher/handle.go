@@ -178,7 +178,7 @@ func (d *Dispatcher) choose(s *session, rec *event.Record, buf []resource.Target
 // ended before that was written.
 func (d *Dispatcher) refuse(s *session, rec *event.Record, revision uint64, why error, settle func(int64)) bool {
 	dl := &event.DeadLetter{
-		ID:       event.DeadLetterID(rec.Position, ""),
+		ID:       event.DeadLetterID(rec.Position, "", 0),
 		Event:    rec.Event,
 		Reason:   why.Error(),
 		Attempts: []event.Attempt{},

@@ -111,10 +111,14 @@ func ParseDeadLetter(m Message) (DeadLetter, error) {
 	return d, nil
 }
 
-// DeadLetterID names the dead letter of one delivery, or of a record that is no
-// event (link ""). It is the same whenever it is written again, short, and safe
-// in a URL path.
-func DeadLetterID(pos Position, link string) string {
+// DeadLetterID names the dead letter of one delivery that was sent again so many
+// times, or of a record that is no event (link ""). It is the same whenever it
+// is written again, short, and safe in a URL path.
+func DeadLetterID(pos Position, link string, redrive int) string {
 	var room [64]byte
-	return string(appendDeliveryID(room[:0], pos, link))
+	b := appendDeliveryID(room[:0], pos, link)
+	if redrive > 0 {
+		b = strconv.AppendInt(append(b, "-r"...), int64(redrive), 10)
+	}
+	return string(b)
 }

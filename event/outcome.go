@@ -85,4 +85,12 @@ type DeadLetter struct {
 	Position string    `json:"position"`
 	Time     time.Time `json:"time"`
 	TraceID  string    `json:"traceId,omitempty"`
+	// Accepted is the time of the event's record in the log.
+	Accepted time.Time `json:"accepted,omitzero"`
+	// Key is the key that the link orders by, base64 in JSON; nil is none.
+	Key []byte `json:"key,omitempty"`
+	// Held says that the later events of the key wait for what is decided about this one.
+	Held bool `json:"held,omitempty"`
+	// Redrive counts the times that the delivery was sent again before.
+	Redrive int `json:"redrive,omitempty"`
 }

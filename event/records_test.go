@@ -71,15 +71,15 @@ func TestRecordIDs(t *testing.T) {
 	ids := map[string]bool{}
 	for _, id := range []string{
 		RunID(pos, "l", 1), RunID(pos, "l", 2), RunID(pos, "m", 1), RunID(Position{2, 1}, "l", 1), RunID(pos, "", 1),
-		DeadLetterID(pos, "l"), DeadLetterID(pos, "policy:x/y?z "+strings.Repeat("l", 300)), DeadLetterID(Position{1, 1 << 40}, "l"), DeadLetterID(pos, ""),
+		DeadLetterID(pos, "l", 0), DeadLetterID(pos, "policy:x/y?z "+strings.Repeat("l", 300), 0), DeadLetterID(Position{1, 1 << 40}, "l", 0), DeadLetterID(pos, "", 0), DeadLetterID(pos, "l", 1),
 	} {
 		if ids[id] || !safe.MatchString(id) {
 			t.Errorf("id %q stands twice or is not safe in a path", id)
 		}
 		ids[id] = true
 	}
-	if RunID(pos, "l", 1) != "2-1099511627776-af63e14c8601f50b-1" || DeadLetterID(pos, "") != "2-1099511627776" {
-		t.Errorf("ids have changed: %s, %s", RunID(pos, "l", 1), DeadLetterID(pos, ""))
+	if RunID(pos, "l", 1) != "2-1099511627776-af63e14c8601f50b-1" || DeadLetterID(pos, "", 0) != "2-1099511627776" {
+		t.Errorf("ids have changed: %s, %s", RunID(pos, "l", 1), DeadLetterID(pos, "", 0))
 	}
 }
 

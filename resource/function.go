@@ -33,6 +33,9 @@ type FunctionSpec struct {
 	// Concurrency bounds the calls of this function in flight per dispatcher,
 	// over all its links; 0 is the default of 64.
 	Concurrency int `json:"concurrency,omitempty"`
+	// Weight is the function's share of a dispatcher's calls in flight when
+	// more functions want to be called than there is room for: 1 to 100; 0 is 1.
+	Weight int `json:"weight,omitempty"`
 }
 
 // Function is a resource of kind Function.
@@ -57,6 +60,9 @@ func (s *FunctionSpec) validate(Metadata) Faults {
 	}
 	if s.Concurrency < 0 || s.Concurrency > 10000 {
 		f.add("spec.concurrency", "%d: want 1 to 10000, or 0 for the default of 64", s.Concurrency)
+	}
+	if s.Weight < 0 || s.Weight > 100 {
+		f.add("spec.weight", "%d: want 1 to 100, or 0 for 1", s.Weight)
 	}
 	return f
 }

@@ -21,11 +21,33 @@ type LinkSpec struct {
 	Types []string `json:"types"`
 	// Filters are of the CloudEvents Subscriptions dialects; all must hold.
 	Filters []Filter `json:"filters,omitempty"`
-	// Order is none (default).
+	// Order is none (default) or key: then deliveries of events with one key
+	// (partitionkey, else subject) succeed one after the other, in the order of
+	// the log. Events without a key have no order.
 	Order string `json:"order,omitempty"`
-	// Paused links match but do not deliver.
+	// StartFrom is where a new link begins in the log: latest (default),
+	// earliest, or an RFC 3339 time.
+	StartFrom string `json:"startFrom,omitempty"`
+	// Paused links keep their place in the log and go on from there.
 	Paused   bool     `json:"paused,omitempty"`
 	Delivery Delivery `json:"delivery,omitzero"`
+}
+
+// The orders of a link, and the starts of one that are no time.
+const (
+	OrderNone     = "none"
+	OrderKey      = "key"
+	StartLatest   = "latest"
+	StartEarliest = "earliest"
+)
+
+// Ordered reports whether deliveries of one key wait for one another.
+func (s *LinkSpec) Ordered() bool { return s.Order == OrderKey }
+
+// StartTime is StartFrom when that is a time.
+func (s *LinkSpec) StartTime() (t time.Time, ok bool) {
+	t, err := time.Parse(time.RFC3339Nano, s.StartFrom)
+	return t, err == nil
 }
 
 // Filter is one filter of the CloudEvents Subscriptions API (0.1-wip, section
@@ -53,6 +75,13 @@ type Delivery struct {
 	MaxAge Duration `json:"maxAge,omitzero"`
 	// Concurrency bounds the calls of this link in flight per dispatcher; default 64.
 	Concurrency int `json:"concurrency,omitempty"`
+	// Rate bounds the calls of this link per second, over all dispatchers
+	// together; 0 is unbounded, else 0.001 to 1000000.
+	Rate float64 `json:"rate,omitempty"`
+	// AfterDead says what becomes of a key, with order key, once one of its
+	// deliveries is a dead letter: hold (default) keeps the later ones until it is
+	// redriven or dropped, continue goes on with them.
+	AfterDead string `json:"afterDead,omitempty"`
 	// Format is binary (default), structured or batch (a batch of one).
 	Format string `json:"format,omitempty"`
 }
@@ -64,6 +93,12 @@ type Backoff struct {
 	Initial Duration `json:"initial,omitzero"`
 	Max     Duration `json:"max,omitzero"`
 }
+
+// What becomes of a key after a dead letter.
+const (
+	AfterDeadHold     = "hold"
+	AfterDeadContinue = "continue"
+)
 
 // The formats of a delivery.
 const (
@@ -88,6 +123,9 @@ func (d Delivery) WithDefaults() Delivery {
 	}
 	if d.Concurrency == 0 {
 		d.Concurrency = 64
+	}
+	if d.AfterDead == "" {
+		d.AfterDead = AfterDeadHold
 	}
 	if d.Format == "" {
 		d.Format = FormatBinary
@@ -123,8 +161,13 @@ func (s *LinkSpec) validate(Metadata) Faults {
 	for i := range s.Filters {
 		s.Filters[i].validate(&f, index("spec.filters", i))
 	}
-	if s.Order != "" && s.Order != "none" {
-		f.add("spec.order", "%q: want none", s.Order)
+	switch s.Order {
+	case "", OrderNone, OrderKey:
+	default:
+		f.add("spec.order", "%q: want none or key", s.Order)
+	}
+	if _, isTime := s.StartTime(); !isTime && s.StartFrom != "" && s.StartFrom != StartLatest && s.StartFrom != StartEarliest {
+		f.add("spec.startFrom", "%q: want latest, earliest or a time such as 2026-01-02T15:04:05Z", s.StartFrom)
 	}
 	s.Delivery.validate(&f, "spec.delivery")
 	return f
@@ -199,6 +242,14 @@ func (d *Delivery) validate(f *Faults, field string) {
 	}
 	if d.Concurrency < 0 || d.Concurrency > 10000 {
 		f.add(field+".concurrency", "%d: want 1 to 10000, or 0 for the default of 64", d.Concurrency)
+	}
+	if d.Rate != 0 && (d.Rate < 0.001 || d.Rate > 1e6 || d.Rate != d.Rate) {
+		f.add(field+".rate", "%v: want 0.001 to 1000000 calls per second, or 0 for no bound", d.Rate)
+	}
+	switch d.AfterDead {
+	case "", AfterDeadHold, AfterDeadContinue:
+	default:
+		f.add(field+".afterDead", "%q: want hold or continue", d.AfterDead)
 	}
 	switch d.Format {
 	case "", FormatBinary, FormatStructured, FormatBatch:

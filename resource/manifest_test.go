@@ -24,7 +24,7 @@ func TestDecodeNamesLineFieldAndWhatIsAllowed(t *testing.T) {
 	const u = "  url: http://127.0.0.1:9000/\n"
 	tests := []struct{ name, src, want string }{
 		{"an unknown field at the top", link("") + "specs: {}\n", "m.yaml:7: specs: unknown field: want one of apiVersion, kind, metadata, spec, status"},
-		{"an unknown field in a spec", link("  paued: true\n"), "m.yaml:7: spec.paued: unknown field: want one of delivery, filters, function, order, paused, types"},
+		{"an unknown field in a spec", link("  paued: true\n"), "m.yaml:7: spec.paued: unknown field: want one of delivery, filters, function, order, paused, startFrom, types"},
 		{"an unknown field further in", link("  delivery:\n    backoff: {min: 1s}\n"), "m.yaml:8: spec.delivery.backoff.min: unknown field: want one of initial, max"},
 		{"a field in another case", link("  Paused: true\n"), "m.yaml:7: spec.Paused: unknown field"},
 		{"a field twice", link("  paused: true\n  paused: true\n"), "m.yaml:8: spec.paused: stands twice: want it once"},
@@ -47,7 +47,10 @@ func TestDecodeNamesLineFieldAndWhatIsAllowed(t *testing.T) {
 		{"attempts beyond the limit", link("  delivery: {attempts: 101}\n"), "m.yaml:7: spec.delivery.attempts: 101: want 1 to 100"},
 		{"concurrency beyond the limit", link("  delivery: {concurrency: -1}\n"), "m.yaml:7: spec.delivery.concurrency: -1: want 1 to 10000"},
 		{"a format there is not", link("  delivery: {format: xml}\n"), `m.yaml:7: spec.delivery.format: "xml": want binary, structured or batch`},
-		{"an order there is not", link("  order: fifo\n"), `m.yaml:7: spec.order: "fifo": want none`},
+		{"an order there is not", link("  order: fifo\n"), `m.yaml:7: spec.order: "fifo": want none or key`},
+		{"a start that is no time", link("  startFrom: yesterday\n"), `m.yaml:7: spec.startFrom: "yesterday": want latest, earliest or a time such as 2026-01-02T15:04:05Z`},
+		{"a rate below zero", link("  delivery: {rate: -1}\n"), `m.yaml:7: spec.delivery.rate: -1: want 0.001 to 1000000 calls per second, or 0 for no bound`},
+		{"an end of a key there is not", link("  delivery: {afterDead: stop}\n"), `m.yaml:7: spec.delivery.afterDead: "stop": want hold or continue`},
 		{"a star within a type", strings.Replace(link(""), "[a]", "\n  - a\n  - a*b", 1), `m.yaml:8: spec.types[1]: "a*b": '*' is allowed at the end only`},
 		{"an empty type", strings.Replace(link(""), "[a]", `["", "*"]`, 1), "m.yaml:6: spec.types[0]: empty"},
 		{"no types", strings.Replace(link(""), "[a]", "[]", 1), "m.yaml:6: spec.types: empty: want at least one event type"},

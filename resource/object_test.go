@@ -109,12 +109,12 @@ func TestDuration(t *testing.T) {
 func TestDeliveryDefaults(t *testing.T) {
 	want := Delivery{
 		Timeout: Duration(30 * time.Second), Attempts: 8, Backoff: Backoff{Initial: Duration(200 * time.Millisecond), Max: Duration(5 * time.Minute)},
-		MaxAge: Duration(24 * time.Hour), Concurrency: 64, Format: FormatBinary,
+		MaxAge: Duration(24 * time.Hour), Concurrency: 64, AfterDead: "hold", Format: FormatBinary,
 	}
 	if got := (Delivery{}).WithDefaults(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	set := Delivery{Timeout: 1, Attempts: 2, Backoff: Backoff{Initial: 3, Max: 4}, MaxAge: 5, Concurrency: 6, Format: FormatBatch}
+	set := Delivery{Timeout: 1, Attempts: 2, Backoff: Backoff{Initial: 3, Max: 4}, MaxAge: 5, Concurrency: 6, AfterDead: "continue", Format: FormatBatch}
 	if got := set.WithDefaults(); got != set {
 		t.Errorf("what is set is changed: %+v", got)
 	}
