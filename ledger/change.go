@@ -104,6 +104,7 @@ func (l *Ledger) newWrite(o resource.Object, cond Condition) (write, error) {
 	}
 	o.Metadata.Revision = 0
 	o.Metadata.UpdatedAt = l.now().Truncate(time.Millisecond)
+	o.Metadata.UID = resource.NewUID(o.Metadata.UpdatedAt)
 	digest, err := digestOf(&o)
 	if err != nil {
 		return write{}, err
@@ -157,6 +158,9 @@ func (l *Ledger) writeRedis(ctx context.Context, token string, writes []write) (
 	for i := range writes {
 		writes[i].done = text(out, 2+2*i) == "1"
 		writes[i].before = text(out, 3+2*i)
+		if err := writes[i].keepUID(); err != nil {
+			return 0, err
+		}
 	}
 	return strconv.ParseUint(text(out, 1), 10, 64)
 }

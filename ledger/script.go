@@ -36,8 +36,16 @@ func evalArgs(command, body string, keys []string, args []any) []any {
 // Answers {"ok", revision, then for each resource "1" if it was written else
 // "0", and what stood there or ""}, {"behind"}, or {"exists" | "missing" |
 // "conflict", kind/name, its revision}. A write that changes nothing keeps the
-// resource's revision.
+// resource's revision; one that replaces a resource keeps its uid (write.keepUID
+// does the same to our copy).
 var changeScript = newScript(`
+local head = '{"apiVersion":"[^"]*","kind":"[^"]*","metadata":{"name":"[^"]*","uid":"()([^"]+)()"'
+local function keep(document, old)
+  local _, uid = string.match(old, '^%d+ %x+ ' .. head)
+  local from, _, to = string.match(document, '^' .. head)
+  if not uid or not from then return document end
+  return string.sub(document, 1, from - 1) .. uid .. string.sub(document, to)
+end
 local now = redis.call('GET', KEYS[1])
 if not now or tonumber(now) < tonumber(ARGV[2]) then return {'behind'} end
 local out, todo = {'ok', now}, {}
@@ -50,7 +58,7 @@ for i = 5, #ARGV, 4 do
   if digest == '' and not have then return {'missing', field, rev} end
   if cond ~= '' and cond ~= '!' and cond ~= rev then return {'conflict', field, rev} end
   local write = digest == '' or old ~= digest
-  if write then todo[#todo+1] = i end
+  if write then todo[#todo+1] = {i, have or ''} end
   out[#out+1] = write and '1' or '0'
   out[#out+1] = have or ''
 end
@@ -58,12 +66,13 @@ if #todo == 0 then return out end
 local rev = string.format('%.0f', redis.call('INCR', KEYS[1]))
 out[2] = rev
 local fields = {}
-for _, i in ipairs(todo) do
+for _, t in ipairs(todo) do
+  local i = t[1]
   fields[#fields+1] = ARGV[i]
   if ARGV[i+2] == '' then
     redis.call('HDEL', KEYS[2], ARGV[i])
   else
-    redis.call('HSET', KEYS[2], ARGV[i], rev .. ' ' .. ARGV[i+2] .. ' ' .. ARGV[i+3])
+    redis.call('HSET', KEYS[2], ARGV[i], rev .. ' ' .. ARGV[i+2] .. ' ' .. keep(ARGV[i+3], t[2]))
   end
 end
 if ARGV[3] ~= '' then

@@ -26,6 +26,10 @@ type Object struct {
 type Metadata struct {
 	// Name is a DNS label or several joined by dots, at most 253 characters, unique within its kind.
 	Name string `json:"name"`
+	// UID is set by the ledger when the resource is created and kept by every
+	// change: one that is deleted and added again has another. It begins with the
+	// time of creation. What a PUT or a manifest says is not looked at.
+	UID string `json:"uid,omitempty"`
 	// Labels select and group; policies read them.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations are notes that nothing in Signalbox reads.

@@ -97,7 +97,7 @@ func (s *Set) addImpliedLinks() {
 			continue
 		}
 		s.Links = append(s.Links, &Link{
-			Metadata: Metadata{Name: fn.Metadata.Name, Labels: fn.Metadata.Labels, Revision: fn.Metadata.Revision},
+			Metadata: Metadata{Name: fn.Metadata.Name, UID: fn.Metadata.UID, Labels: fn.Metadata.Labels, Revision: fn.Metadata.Revision},
 			Spec:     LinkSpec{Function: fn.Metadata.Name, Types: fn.Spec.On},
 		})
 	}

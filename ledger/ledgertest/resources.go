@@ -15,6 +15,7 @@ func testResources(t *testing.T, s suite) {
 	t.Run("what is put is got and listed", func(t *testing.T) { testRoundTrip(t, s) })
 	t.Run("conditions", func(t *testing.T) { testConditions(t, s) })
 	t.Run("a write that changes nothing keeps the revision", func(t *testing.T) { testUnchanged(t, s) })
+	t.Run("the uid is that of the first version until it is deleted", func(t *testing.T) { testUID(t, s) })
 	t.Run("faulty resources are refused", func(t *testing.T) { testFaulty(t, s) })
 }
 
@@ -96,6 +97,29 @@ func testUnchanged(t *testing.T, s suite) {
 		if got := put(t, l, o).Metadata.Revision; got != first.Metadata.Revision+uint64(i)+1 {
 			t.Errorf("change %d: revision %d", i, got)
 		}
+	}
+}
+
+func testUID(t *testing.T, s suite) {
+	cfg, h := s.fresh(t), new(History)
+	l := open(t, cfg, h)
+	first := put(t, l, function("x", "1"))
+	o := function("x", "2")
+	o.Metadata.UID = "of the client"
+	second := put(t, l, o)
+	if first.Metadata.UID == "" || second.Metadata.UID != first.Metadata.UID {
+		t.Errorf("uid %q, then %q: want one and the same", first.Metadata.UID, second.Metadata.UID)
+	}
+	if got, err := l.Get(t.Context(), "Function", "x"); err != nil || got.Metadata.UID != first.Metadata.UID || versionOf(t, got) != "2" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	_, all := snapshot(t, l)
+	checkHistoryEnds(t, h, all)
+	if err := l.Delete(t.Context(), "Function", "x", ledger.Any()); err != nil {
+		t.Fatal(err)
+	}
+	if again := put(t, l, function("x", "2")); again.Metadata.UID == first.Metadata.UID || again.Metadata.UID == "" {
+		t.Errorf("added again: uid %q, that of the deleted one is %q", again.Metadata.UID, first.Metadata.UID)
 	}
 }
 
