@@ -146,7 +146,7 @@ func masterOf(t *testing.T, cfg ledger.Config) string {
 
 // rights are those DESIGN.md names.
 const rights = "~signalbox:* ~{signalbox:* &{signalbox:* -@all +ping +select +get +set +del +incr +hget +hgetall +hlen +hset +hsetnx +hdel " +
-	"+pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha +cluster|slots +cluster|shards +command"
+	"+hincrby +time +pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha +cluster|slots +cluster|shards +command"
 
 func testRights(t *testing.T, cfg ledger.Config) {
 	ctx := t.Context()
@@ -183,7 +183,9 @@ func testRights(t *testing.T, cfg ledger.Config) {
 	errClaim := l.Claim(ctx, []event.Record{{Event: &event.Event{ID: "1"}}}, make([]event.Verdict, 1))
 	_, _, errLookup := l.Lookup(ctx, "", "1")
 	_, errHeal := l.Heal(ctx)
-	if err := errors.Join(errApply, errDelete, errSnapshot, errClaim, errLookup, errHeal); err != nil {
+	_, _, errRate := l.TakeRate(ctx, "f", 10, 1)
+	_, errChain := l.CountChain(ctx, "c", 1)
+	if err := errors.Join(errApply, errDelete, errSnapshot, errClaim, errLookup, errHeal, errRate, errChain); err != nil {
 		t.Error(err)
 	}
 	<-seen

@@ -22,6 +22,9 @@ type Ledger struct {
 	keys    keys
 	dedup   windows
 	batches sync.Pool
+	// chains names the buckets of CountChain, counts gathers its calls.
+	chains windows
+	counts counts
 	// seen is the highest revision this process has met; Redis showing a lower one has lost data.
 	seen atomic.Uint64
 }
@@ -67,8 +70,13 @@ func Open(ctx context.Context, cfg Config, history History) (*Ledger, error) {
 	cfg = cfg.withDefaults()
 	l := &Ledger{
 		cfg: cfg, mode: a.mode, client: client, history: history, log: cfg.Logger,
-		keys:  newKeys(cfg.KeyPrefix),
-		dedup: windows{prefix: cfg.KeyPrefix + "d:{", window: cfg.DedupWindow, buckets: uint32(cfg.DedupBuckets)},
+		keys:   newKeys(cfg.KeyPrefix),
+		dedup:  windows{prefix: cfg.KeyPrefix + "d:{", window: cfg.DedupWindow, buckets: uint32(cfg.DedupBuckets)},
+		chains: windows{prefix: cfg.KeyPrefix + "c:{", window: chainWindow, buckets: uint32(cfg.DedupBuckets)},
+		counts: counts{turn: make(chan struct{}, 1)},
+	}
+	if cfg.Volatile {
+		l.chains.buckets = shards // an embedded Redis walks all its keys each second
 	}
 	l.batches.New = func() any { return new(batch) }
 	if err := l.Ping(ctx); err != nil {

@@ -72,6 +72,8 @@ func testAway(t *testing.T, l *ledger.Ledger, cfg ledger.Config) {
 		"claim": func() error {
 			return l.Claim(ctx, []event.Record{record("/s", "1", 0, 1)}, make([]event.Verdict, 1))
 		},
+		"rate":     func() error { _, _, err := l.TakeRate(ctx, "f", 1000, 1); return err },
+		"chain":    func() error { _, err := l.CountChain(ctx, "c", 1); return err },
 		"lookup":   func() error { _, _, err := l.Lookup(ctx, "/s", "1"); return err },
 		"get":      func() error { _, err := l.Get(ctx, "Function", "a"); return err },
 		"snapshot": func() error { _, _, err := l.Snapshot(ctx); return err },

@@ -28,6 +28,8 @@ func Run(t *testing.T, config func(testing.TB) ledger.Config) {
 		"watch":     testWatch,
 		"healing":   testHealing,
 		"claims":    testClaims,
+		"rates":     testRates,
+		"chains":    testChains,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}

@@ -1,0 +1,169 @@
+package ledgertest
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/signalbox-dev/signalbox/ledger"
+)
+
+// rateTime is for how long a rate is measured.
+const rateTime = 5 * time.Second
+
+func testRates(t *testing.T, s suite) {
+	t.Run("no limit", func(t *testing.T) {
+		l := open(t, s.fresh(t), nil)
+		for _, rate := range []float64{0, -1, math.Inf(1), math.NaN()} {
+			if n, wait, err := l.TakeRate(t.Context(), "f", rate, 500); n != 500 || wait != 0 || err != nil {
+				t.Errorf("rate %v: %d, %s, %v", rate, n, wait, err)
+			}
+		}
+	})
+	t.Run("nothing wanted", func(t *testing.T) {
+		l := open(t, s.fresh(t), nil)
+		for _, want := range []int{0, -1} {
+			if n, wait, err := l.TakeRate(t.Context(), "f", 1, want); n != 0 || wait != 0 || err != nil {
+				t.Errorf("%d: %d, %s, %v", want, n, wait, err)
+			}
+		}
+	})
+	t.Run("names do not share", testRateNames(s))
+	t.Run("a bucket goes when it is not used", testRateExpiry(s))
+	t.Run("is held by three replicas", func(t *testing.T) {
+		var wg sync.WaitGroup
+		for name, c := range map[string]rateCase{
+			"3 a second":      {rates: []float64{3}},
+			"12 a second":     {rates: []float64{12}},
+			"150 a second":    {rates: []float64{150}},
+			"4000 a second":   {rates: []float64{4000}},
+			"raised halfway":  {rates: []float64{100, 400}},
+			"lowered halfway": {rates: []float64{1000, 50}},
+		} {
+			// At once, and not as many as there are processors: they wait, they do not work.
+			wg.Go(func() { t.Run(name, func(t *testing.T) { c.run(t, s) }) })
+		}
+		wg.Wait()
+	})
+}
+
+func testRateNames(s suite) func(*testing.T) {
+	return func(t *testing.T) {
+		l := open(t, s.fresh(t), nil)
+		for _, name := range []string{"a", "b", "a}b{", "{}"} {
+			n, wait, err := l.TakeRate(t.Context(), name, 1, 10)
+			if n != 1 || wait <= 0 || wait > 2*time.Second || err != nil {
+				t.Errorf("%q: %d, %s, %v; want one, and a wait", name, n, wait, err)
+			}
+			if n, _, err := l.TakeRate(t.Context(), name, 1, 10); n != 0 || err != nil {
+				t.Errorf("%q at once again: %d, %v", name, n, err)
+			}
+		}
+	}
+}
+
+func testRateExpiry(s suite) func(*testing.T) {
+	return func(t *testing.T) {
+		cfg := s.fresh(t)
+		if _, _, err := open(t, cfg, nil).TakeRate(t.Context(), "f", 0.01, 1); err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		err := eachMaster(t.Context(), client(t, cfg), func(ctx context.Context, n redis.Cmdable) error {
+			ttl, err := n.PTTL(ctx, cfg.KeyPrefix+"rate:f").Result()
+			if err == nil && ttl > 0 {
+				found++
+				if ttl < 100*time.Second || ttl > 110*time.Second {
+					t.Errorf("lives for %s, want a little more than the next permit takes", ttl)
+				}
+			}
+			return ignoreMoved(err)
+		})
+		if err != nil || found != 1 {
+			t.Errorf("%d buckets with a time to live, %v", found, err)
+		}
+	}
+}
+
+// ignoreMoved drops the answer of a cluster's node that does not have the key.
+func ignoreMoved(err error) error {
+	if redis.HasErrorPrefix(err, "MOVED") {
+		return nil
+	}
+	return err
+}
+
+// rateCase is a rate, or one for each equal part of the time.
+type rateCase struct{ rates []float64 }
+
+func (c rateCase) run(t *testing.T, s suite) {
+	const replicas = 3
+	cfg := s.fresh(t)
+	var taken [replicas]atomic.Int64
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for i := range replicas {
+		l := open(t, cfg, nil)
+		wg.Go(func() { c.take(t, l, begin, &taken[i]) })
+	}
+	wg.Wait()
+	took := time.Since(begin)
+	want, total := c.permits(took), int64(0)
+	for i := range taken {
+		total += taken[i].Load()
+	}
+	// A burst and the first permit come on top, and the last ones may not be taken yet.
+	last := c.rates[len(c.rates)-1]
+	slack := 0.02*want + 1
+	t.Logf("%d permits in %s, want %.1f", total, took, want)
+	if over := float64(total) - want; over > slack || over < -slack-math.Max(1, last*0.02) {
+		t.Errorf("%d permits in %s, want %.1f within 2 %%", total, took, want)
+	}
+	for i := range taken {
+		if n := taken[i].Load(); want > 100 && n < total/10 {
+			t.Errorf("replica %d got %d of %d", i, n, total)
+		}
+	}
+}
+
+// rateAt is the rate after so much time.
+func (c rateCase) rateAt(after time.Duration) float64 {
+	i := int(after * time.Duration(len(c.rates)) / rateTime)
+	return c.rates[min(i, len(c.rates)-1)]
+}
+
+// permits is how many come in so much time.
+func (c rateCase) permits(took time.Duration) (n float64) {
+	part := rateTime / time.Duration(len(c.rates))
+	for i, rate := range c.rates {
+		length := part
+		if i == len(c.rates)-1 {
+			length = took - part*time.Duration(i)
+		}
+		n += rate * length.Seconds()
+	}
+	return n
+}
+
+// take asks as a dispatcher does: for a tenth of a second ahead, and again when it is told to.
+func (c rateCase) take(t *testing.T, l *ledger.Ledger, begin time.Time, taken *atomic.Int64) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for time.Since(begin) < rateTime {
+		rate := c.rateAt(time.Since(begin))
+		n, wait, err := l.TakeRate(t.Context(), "f", rate, int(math.Ceil(rate/10)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		taken.Add(int64(n))
+		timer.Reset(min(wait, rateTime-time.Since(begin)))
+		<-timer.C
+	}
+}
