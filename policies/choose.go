@@ -33,7 +33,8 @@ type scratch struct {
 }
 
 // Choose appends to dst one target for each link that matches ev and that no
-// policy takes out, and what policies add. It works wholly on one set; what
+// policy takes out, and what policies add; paused links too, since what is
+// kept for them is chosen as for any other. It works wholly on one set; what
 // targets point at never changes. Without trigger policies, and with a
 // remembered decision that denies nothing, it allocates nothing but room in
 // dst. An error wraps ErrPolicy or is that of ctx; dst is returned as it was.

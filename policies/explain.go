@@ -37,7 +37,7 @@ func (e *Engine) Explain(ctx context.Context, ev *event.Event) (Explanation, err
 	var candidates []int32
 	for i := range s.links {
 		x.Links[i] = s.links[i].explain(ev)
-		if x.Links[i].Chosen {
+		if x.Links[i].Matched {
 			candidates = append(candidates, int32(i))
 		}
 	}

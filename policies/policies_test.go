@@ -158,15 +158,20 @@ func TestFiltersOfEveryDialect(t *testing.T) {
 	}
 }
 
-func TestPausedLinksAreNotChosen(t *testing.T) {
+func TestPausedLinksAreChosenAndExplainedAsPaused(t *testing.T) {
 	l := link("l", "a", "t")
 	l.Spec.Paused = true
-	if got := chosen(t, newEngine(t, set([]*resource.Link{l})), ev("t")); got != "" {
-		t.Error(got)
+	e := newEngine(t, set([]*resource.Link{l}))
+	if got := chosen(t, e, ev("t")); got != "l" {
+		t.Errorf("chosen: %q", got)
+	}
+	x, err := e.Explain(t.Context(), ev("t"))
+	if err != nil || x.Links[0].Chosen || !x.Links[0].Matched || x.Links[0].Why != "paused" {
+		t.Errorf("explained: %+v, %v", x.Links, err)
 	}
 }
 
-// explained is the names of the links an explanation calls chosen.
+// explained is the names of the links an explanation calls matched.
 func explained(t testing.TB, e *Engine, x *event.Event) string {
 	t.Helper()
 	why, err := e.Explain(context.Background(), x)
@@ -175,7 +180,7 @@ func explained(t testing.TB, e *Engine, x *event.Event) string {
 	}
 	var names []string
 	for _, l := range why.Links {
-		if l.Chosen {
+		if l.Matched { // what Choose chooses: a paused link too
 			names = append(names, l.Name)
 		}
 		if l.Why == "" {

@@ -145,7 +145,7 @@ func bruteForce(s resource.Set, e *event.Event) string {
 			return t == e.Type || (prefix && strings.HasPrefix(e.Type, p))
 		})
 		filtered := !slices.ContainsFunc(l.Spec.Filters, func(f resource.Filter) bool { return !holds(f, e) })
-		if exists && typed && filtered && !l.Spec.Paused {
+		if exists && typed && filtered {
 			names = append(names, l.Metadata.Name)
 		}
 	}
@@ -224,7 +224,7 @@ func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
 	explainedLinks := map[string]bool{}
 	for _, l := range why.Links {
 		explainedLinks[l.Name] = true
-		if l.Chosen != targets[l.Name] || (denials[l.Name] != "" && l.Why != denials[l.Name]) || l.Why == "" {
+		if l.Matched != targets[l.Name] || (denials[l.Name] != "" && l.Why != denials[l.Name]) || l.Why == "" {
 			t.Fatalf("%+v explained, chosen %s", l, describe(c))
 		}
 	}

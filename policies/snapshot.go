@@ -34,7 +34,7 @@ type compiledLink struct {
 	// function is nil where off says why the link chooses nothing.
 	function *resource.Function
 	off      string
-	// filter is compiled also where the link is not in the index: off, or paused.
+	// filter is compiled also where the link is not in the index: off.
 	filter *Filter
 	// term is the link as a candidate in input.links; nil when no policy reads it.
 	term *ast.Term
@@ -100,7 +100,7 @@ func (s *snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
 	for i, l := range links {
 		c, fs := s.compileLink(l)
 		faults = append(faults, fs...)
-		if c.off == "" && !l.Spec.Paused && len(fs) == 0 {
+		if c.off == "" && len(fs) == 0 {
 			b.add(int32(i), l.Spec.Types, c.filter)
 			if terms {
 				c.term = linkTerm(l, c.function)
