@@ -54,6 +54,9 @@ var (
 	ErrQuery       = problem.ErrQuery
 )
 
+// RetryError is what they wrap one in that passes, with the time to come again.
+type RetryError = problem.RetryError
+
 // Reader is all that is read back from the log.
 type Reader interface {
 	api.Reader

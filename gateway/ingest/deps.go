@@ -18,7 +18,8 @@ type Appender interface {
 	//
 	// It returns at the latest when ctx ends, whatever the broker does. Errors
 	// that wrap problem.ErrBacklog are answered 429, problem.ErrTooLarge 413,
-	// everything else 503.
+	// everything else 503. The Retry-After is that of a problem.RetryError
+	// among the causes, else one second.
 	AppendEvents(ctx context.Context, events []*event.Event, hop tracing.Context) error
 }
 

@@ -2,6 +2,7 @@ package problem
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -61,9 +62,14 @@ func New(k Kind, format string, args ...any) *Problem {
 }
 
 // Wrap is New with the cause's text as the detail; errors.Is finds the cause.
+// A RetryError among the causes says when to come again.
 func Wrap(k Kind, cause error) *Problem {
 	p := New(k, "%s", cause.Error())
 	p.cause = cause
+	var retry *RetryError
+	if p.RetryAfter > 0 && errors.As(cause, &retry) && retry.After > 0 {
+		p.RetryAfter = retry.After
+	}
 	return p
 }
 
