@@ -47,7 +47,7 @@ func components() schemas {
 	s.add("DeadLetter", event.DeadLetter{})
 	s.with("DeadLetter", "event", ref("Event"))
 	s.with("DeadLetter", "raw", schema{"type": "object", "description": "the record as it stood in the log, when it was no event; key and values in base64"})
-	s["DeadLetterList"] = listOf(ref("DeadLetter"))
+	s.letters()
 	s.add("Explanation", history.Explanation{})
 	s.with("Explanation", "event", ref("Event"))
 	s.with("Explanation", "position", text())
@@ -75,7 +75,7 @@ func eventSchema() schema {
 func (s schemas) kind(k resource.Kind) {
 	object := schema{"type": "object"}
 	specs := map[string]any{
-		resource.KindFunction: resource.FunctionSpec{}, resource.KindLink: resource.LinkSpec{}, resource.KindPolicy: resource.PolicySpec{},
+		resource.KindFunction: resource.FunctionSpec{}, resource.KindLink: resource.LinkSpec{}, resource.KindPolicy: resource.PolicySpec{}, resource.KindReplay: resource.ReplaySpec{},
 	}
 	if spec, ok := specs[k.Name]; ok {
 		s.add(k.Name+"Spec", spec)

@@ -10,11 +10,12 @@ import (
 type Set struct {
 	// Revision is the number of the last change the set contains.
 	Revision uint64
-	// Functions, Links and Policies are sorted by name. Links holds also those
-	// a function's `on` stands for.
+	// Functions, Links, Policies and Replays are sorted by name. Links holds also
+	// those a function's `on` stands for.
 	Functions []*Function
 	Links     []*Link
 	Policies  []*Policy
+	Replays   []*Replay
 	// functions finds by name; NewSet builds it.
 	functions map[string]*Function
 }
@@ -55,6 +56,7 @@ func NewSet(revision uint64, objects []Object) (Set, Faults) {
 	s.addImpliedLinks()
 	sort.Slice(s.Links, func(i, j int) bool { return s.Links[i].Metadata.Name < s.Links[j].Metadata.Name })
 	sort.Slice(s.Policies, func(i, j int) bool { return s.Policies[i].Metadata.Name < s.Policies[j].Metadata.Name })
+	sort.Slice(s.Replays, func(i, j int) bool { return s.Replays[i].Metadata.Name < s.Replays[j].Metadata.Name })
 	return s, faults
 }
 
@@ -81,6 +83,8 @@ func (s *Set) addObject(o *Object) error {
 		}
 		s.Policies = append(s.Policies, v)
 		return nil
+	case KindReplay:
+		return s.addReplay(o)
 	}
 	return fmt.Errorf("unknown kind %q", o.Kind)
 }
