@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,8 @@ type App struct {
 	reloads  *reloader
 	// resources are what the API and the manifests of dev write to.
 	resources *resourceStore
+	// backlog is what new events are refused by.
+	backlog *backlog
 
 	dispatcher *dispatcher.Dispatcher
 	server     *gateway.Server
@@ -173,11 +176,12 @@ func (a *App) openGateway(context.Context) error {
 	cfg.Ingest.MaxBatch = a.opts.MaxBatch
 	cfg.Ingest.AcceptTimeout = a.opts.AcceptTimeout
 	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
+	a.backlog = newBacklog(unsettled{a.events}, a.opts.MaxBacklog, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
 	reader := &logReader{log: a.events}
 	a.resources = &resourceStore{ledger: a.ledger, await: a.reloads.await}
 	var err error
 	a.server, err = gateway.New(cfg, gateway.Deps{
-		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events)},
+		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), backlog: a.backlog},
 		Resources:      a.resources,
 		Reader:         reader,
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
@@ -234,6 +238,9 @@ func (a *App) components() []component {
 			component{name: "gauges", run: a.watchGauges, grace: grace},
 		)
 	}
+	if a.opts.has(RoleGateway) {
+		list = append(list, component{name: "backlog", run: a.backlog.run, grace: grace})
+	}
 	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.StopDelay + a.opts.AcceptTimeout + 2*grace})
 	if a.hooks.Manifests != "" {
 		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})
@@ -249,7 +256,7 @@ func (a *App) consume(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	return a.events.Consume(ctx, a.dispatcher)
+	return a.events.Consume(ctx, &logHandler{Dispatcher: a.dispatcher, open: make(map[int32]*sync.WaitGroup)})
 }
 
 func (a *App) watchManifests(ctx context.Context) error {
@@ -335,3 +342,40 @@ func (a *App) close() {
 
 // topic is a topic's name on the broker.
 func (a *App) topic(t eventlog.Topic) string { return fmt.Sprint(a.opts.TopicPrefix, t) }
+
+// logHandler is the dispatcher as the log wants it, until it has lanes for what is parked.
+type logHandler struct {
+	*dispatcher.Dispatcher
+	mu   sync.Mutex
+	open map[int32]*sync.WaitGroup // handed over and not settled, by partition
+}
+
+func (h *logHandler) Own(_ context.Context, partition int32) {
+	h.mu.Lock()
+	h.open[partition] = new(sync.WaitGroup)
+	h.mu.Unlock()
+}
+
+func (h *logHandler) Handle(ctx context.Context, recs []event.Record, settle func(int64)) {
+	h.mu.Lock()
+	open := h.open[recs[0].Partition]
+	h.mu.Unlock()
+	open.Add(len(recs))
+	h.Dispatcher.Handle(ctx, recs, func(offset int64) { settle(offset); open.Done() })
+}
+
+// HandleParked leaves what is parked in the log: nothing is parked yet.
+func (h *logHandler) HandleParked(context.Context, string, []event.Record, func(int64)) {}
+
+// Release waits for what is in flight.
+func (h *logHandler) Release(ctx context.Context, partition int32) {
+	h.mu.Lock()
+	open := h.open[partition]
+	h.mu.Unlock()
+	settled := make(chan struct{})
+	go func() { open.Wait(); close(settled) }()
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}

@@ -106,6 +106,14 @@ type counter struct {
 	done func()
 }
 
+func (c *counter) Own(context.Context, int32) {}
+
+func (c *counter) HandleParked(ctx context.Context, _ string, recs []event.Record, settle func(int64)) {
+	c.Handle(ctx, recs, settle)
+}
+
+func (c *counter) Release(context.Context, int32) {}
+
 func (c *counter) Handle(_ context.Context, recs []event.Record, settle func(int64)) {
 	for _, r := range recs {
 		settle(r.Offset)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,9 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// commitState is the progress of one partition at one moment.
+// commitState is the progress of one stream at one moment.
 type commitState struct {
-	p        *partition
+	account  *account
 	offset   int64
 	metadata string
 	version  uint64
@@ -60,9 +62,9 @@ func (c *consumer) commitOwned(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	c.cl.CommitOffsets(withMetadata(ctx, states), offsets(c.log.topicName(Events), states),
-		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-			c.commitDone(states, began, resp, err)
+	c.cl.CommitOffsets(withMetadata(ctx, states), offsets(states),
+		func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			c.commitDone(states, began, req, resp, err)
 			close(answered)
 		})
 	c.committing.Unlock()
@@ -72,11 +74,18 @@ func (c *consumer) commitOwned(ctx context.Context) {
 // states collects the progress of the partitions owned now.
 func (c *consumer) states() []commitState {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	ps := slices.Collect(maps.Values(c.partitions))
+	c.mu.Unlock()
+	return statesOf(ps)
+}
+
+func statesOf(ps []*partition) []commitState {
 	var states []commitState
-	for _, p := range c.partitions {
-		if s, ok := p.state(); ok {
-			states = append(states, s)
+	for _, p := range ps {
+		for _, a := range p.accounts() {
+			if s, ok := a.state(); ok {
+				states = append(states, s)
+			}
 		}
 	}
 	return states
@@ -86,12 +95,7 @@ func (c *consumer) states() []commitState {
 func (c *consumer) commitSync(ps []*partition) error {
 	c.committing.Lock()
 	defer c.committing.Unlock()
-	var states []commitState
-	for _, p := range ps {
-		if s, ok := p.state(); ok {
-			states = append(states, s)
-		}
-	}
+	states := statesOf(ps)
 	if len(states) == 0 {
 		return nil
 	}
@@ -99,54 +103,71 @@ func (c *consumer) commitSync(ps []*partition) error {
 	defer cancel()
 	began := time.Now()
 	answer := make(chan error, 1)
-	c.cl.CommitOffsetsSync(withMetadata(ctx, states), offsets(c.log.topicName(Events), states),
-		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-			answer <- c.commitDone(states, began, resp, err)
+	c.cl.CommitOffsetsSync(withMetadata(ctx, states), offsets(states),
+		func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			answer <- c.commitDone(states, began, req, resp, err)
 		})
 	return <-answer
 }
 
-func offsets(topic string, states []commitState) map[string]map[int32]kgo.EpochOffset {
-	m := make(map[int32]kgo.EpochOffset, len(states))
+func offsets(states []commitState) map[string]map[int32]kgo.EpochOffset {
+	m := make(map[string]map[int32]kgo.EpochOffset)
 	for _, s := range states {
+		of := m[s.account.topic]
+		if of == nil {
+			of = make(map[int32]kgo.EpochOffset)
+			m[s.account.topic] = of
+		}
 		// No epoch: what the log does when it goes back is ours to decide.
-		m[s.p.id] = kgo.EpochOffset{Epoch: -1, Offset: s.offset}
+		of[s.account.id] = kgo.EpochOffset{Epoch: -1, Offset: s.offset}
 	}
-	return map[string]map[int32]kgo.EpochOffset{topic: m}
+	return m
 }
 
 // withMetadata lets the settled records beyond the watermark ride in the commit.
 func withMetadata(ctx context.Context, states []commitState) context.Context {
 	return kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
-		byID := make(map[int32]string, len(states))
+		of := make(map[topicPartition]string, len(states))
 		for _, s := range states {
-			byID[s.p.id] = s.metadata
+			of[topicPartition{s.account.topic, s.account.id}] = s.metadata
 		}
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {
 				p := &req.Topics[i].Partitions[j]
-				p.Metadata = kmsg.StringPtr(byID[p.Partition])
+				p.Metadata = kmsg.StringPtr(of[topicPartition{req.Topics[i].Topic, p.Partition}])
 			}
 		}
 		return nil
 	})
 }
 
+type topicPartition struct {
+	topic string
+	id    int32
+}
+
 // commitDone notes which partitions are committed, and returns what failed.
-func (c *consumer) commitDone(states []commitState, began time.Time, resp *kmsg.OffsetCommitResponse, err error) error {
-	failed := make(map[int32]error)
+func (c *consumer) commitDone(states []commitState, began time.Time, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) error {
+	failed := make(map[topicPartition]error)
 	if err == nil {
+		names := make(map[[16]byte]string)
+		for _, t := range req.Topics {
+			names[t.TopicID] = t.Topic
+		}
 		for _, t := range resp.Topics {
+			if t.Topic == "" {
+				t.Topic = names[t.TopicID]
+			}
 			for _, p := range t.Partitions {
 				if perr := kerr.ErrorForCode(p.ErrorCode); perr != nil {
-					failed[p.Partition] = perr
-					err = fmt.Errorf("partition %d: %w", p.Partition, perr)
+					failed[topicPartition{t.Topic, p.Partition}] = perr
+					err = fmt.Errorf("partition %d of %s: %w", p.Partition, t.Topic, perr)
 				}
 			}
 		}
 		for _, s := range states {
-			if failed[s.p.id] == nil {
-				s.p.committed(s.version)
+			if failed[topicPartition{s.account.topic, s.account.id}] == nil {
+				s.account.committed(s, began)
 			}
 		}
 	}

@@ -55,8 +55,13 @@ type Config struct {
 	// CommitRecords commits earlier, when that many records are settled.
 	CommitRecords int
 	// Window bounds, per partition, the records that were handed over and
-	// cannot be committed yet, 1 to 100000. A full window stops the hand-over.
+	// cannot be committed yet, 1 to 1048576. A full window stops the hand-over.
 	Window int
+	// ParkedWindow is the same for what is parked, per function and partition.
+	ParkedWindow int
+	// ParkedInterval is how often the log looks for deliveries that other
+	// processes parked.
+	ParkedInterval time.Duration
 	// QueueRecords and QueueBytes bound, per partition, what is fetched and
 	// not yet handed over (one fetch may go over it). A full queue pauses the
 	// fetching of that partition only.
@@ -67,7 +72,8 @@ type Config struct {
 
 	// MaxBufferedRecords and MaxBufferedBytes bound what is appended and not
 	// yet acknowledged. Full: Append fails with ErrBacklog. Telemetry has a
-	// quarter of these for itself, over which it is dropped.
+	// quarter of these for itself, over which it is dropped; parking as much
+	// again for itself.
 	MaxBufferedRecords int
 	MaxBufferedBytes   int
 	// Linger waits for more records before a batch is sent; 0 sends at once,
@@ -120,7 +126,9 @@ func DefaultConfig() Config {
 		DrainTimeout:       10 * time.Second,
 		CommitInterval:     200 * time.Millisecond,
 		CommitRecords:      5000,
-		Window:             10000,
+		Window:             100000,
+		ParkedWindow:       500,
+		ParkedInterval:     3 * time.Second,
 		QueueRecords:       1000,
 		QueueBytes:         2 << 20,
 		HandleRecords:      256,
@@ -158,7 +166,8 @@ func (c *Config) Validate() error {
 	between("Partitions", int64(c.Partitions), 1, 10000)
 	between("MaxMessageBytes", int64(c.MaxMessageBytes), 1<<10, 64<<20)
 	between("CommitRecords", int64(c.CommitRecords), 1, 1<<30)
-	between("Window", int64(c.Window), 1, 100000)
+	between("Window", int64(c.Window), 1, 1<<20)
+	between("ParkedWindow", int64(c.ParkedWindow), 1, 1<<20)
 	between("QueueRecords", int64(c.QueueRecords), 1, 1<<20)
 	between("QueueBytes", int64(c.QueueBytes), 1<<10, 1<<30)
 	between("HandleRecords", int64(c.HandleRecords), 1, 1<<20)
@@ -175,6 +184,7 @@ func (c *Config) Validate() error {
 	duration("RebalanceTimeout", c.RebalanceTimeout, 100*time.Millisecond, time.Hour)
 	duration("DrainTimeout", c.DrainTimeout, 0, time.Hour)
 	duration("CommitInterval", c.CommitInterval, time.Millisecond, time.Hour)
+	duration("ParkedInterval", c.ParkedInterval, 10*time.Millisecond, time.Hour)
 	duration("Linger", c.Linger, 0, time.Minute)
 	_, err := codec(c.Compression)
 	add(err == nil, "Compression", fmt.Sprintf("%q", c.Compression), "none, lz4, snappy or zstd")

@@ -34,6 +34,7 @@ type consumer struct {
 	committing sync.Mutex
 	settled    atomic.Int64  // since the last commit
 	commitNow  chan struct{} // cap 1
+	lookNow    chan struct{} // cap 1
 }
 
 // round is one turn of the poll loop.
@@ -53,7 +54,7 @@ func (c *consumer) joined() bool {
 }
 
 // Consume joins the group and delivers the events topic to h until ctx ends.
-// Then it hands over nothing more, waits for what is in flight (at most
+// Then it hands over nothing more, has h release its partitions (within
 // Config.DrainTimeout), commits, leaves the group and returns nil, or what went
 // wrong in the last commit. A connection that breaks is not an end: it is
 // mended in the background.
@@ -63,6 +64,7 @@ func (l *Log) Consume(ctx context.Context, h Handler) error {
 		partitions: make(map[int32]*partition),
 		last:       make(map[int32]<-chan struct{}),
 		commitNow:  make(chan struct{}, 1),
+		lookNow:    make(chan struct{}, 1),
 	}
 	if !l.consuming.CompareAndSwap(nil, c) {
 		return errors.New("event log: Consume runs already")
@@ -78,11 +80,13 @@ func (l *Log) Consume(ctx context.Context, h Handler) error {
 		return fmt.Errorf("event log: consumer: %w", err)
 	}
 	c.made.Store(c.cl)
-	var committer sync.WaitGroup
+	var committer, looker sync.WaitGroup
 	stopCommits, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	committer.Go(func() { c.keepCommitting(stopCommits) })
+	looker.Go(func() { c.keepLooking(ctx) })
 	c.pollUntil(ctx)
+	looker.Wait()
 	return c.finish(func() { cancel(); committer.Wait() }, abort)
 }
 
@@ -161,7 +165,7 @@ func (c *consumer) distribute(fetches kgo.Fetches) {
 	records := 0
 	fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
 		if ftp.Err != nil {
-			c.complain(ftp.Partition, ftp.Err)
+			c.complain(ftp.Topic, ftp.Partition, ftp.Err)
 		}
 		if len(ftp.Records) > 0 {
 			records += len(ftp.Records)
@@ -189,8 +193,7 @@ func (c *consumer) offer(id int32, recs []*kgo.Record, logStart int64) {
 	c.log.log.Error("the log went back: records after this offset were lost by the broker",
 		"topic", c.log.topicName(Events), "partition", id, "offset", recs[0].Offset)
 	// The old owner's progress is about records that are no more.
-	p.stop()
-	p.cancel()
+	p.abandon()
 	p = c.own(id)
 	p.begin(recs[0].Offset, "")
 	p.offer(recs, logStart)
@@ -198,7 +201,7 @@ func (c *consumer) offer(id int32, recs []*kgo.Record, logStart int64) {
 
 // complain logs an error of polling, at most one in ten seconds, since the
 // client repeats it while it tries to mend it.
-func (c *consumer) complain(id int32, err error) {
+func (c *consumer) complain(topic string, id int32, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed) {
 		return
 	}
@@ -210,7 +213,7 @@ func (c *consumer) complain(id int32, err error) {
 	}
 	c.mu.Unlock()
 	if !quiet {
-		c.log.log.Warn("reading the event log fails, retrying", "partition", id, "error", err)
+		c.log.log.Warn("reading the event log fails, retrying", "topic", topic, "partition", id, "error", err)
 	}
 }
 
@@ -299,7 +302,7 @@ func deref(s *string) string {
 	return *s
 }
 
-// onRevoked hands partitions over: it waits for what is in flight, within
+// onRevoked hands partitions over: it has the handler release them, within
 // bounds, and commits, so that the next owner repeats as little as possible.
 // The other partitions go on meanwhile.
 func (c *consumer) onRevoked(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
@@ -319,15 +322,14 @@ func (c *consumer) onRevoked(_ context.Context, _ *kgo.Client, revoked map[strin
 func (c *consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	ids := lost[c.log.topicName(Events)]
 	for _, p := range c.disown(ids) {
-		p.stop()
-		p.cancel()
+		p.abandon()
 	}
 	if len(ids) > 0 {
 		c.log.log.Warn("partitions lost", "topic", c.log.topicName(Events), "partitions", ids)
 	}
 }
 
-// drain waits for what is in flight on partitions, side by side.
+// drain has partitions released, side by side.
 func (c *consumer) drain(ps []*partition, budget time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
@@ -364,7 +366,9 @@ func (c *consumer) levels() (partitions, unsettled int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.partitions {
-		unsettled += p.unsettled()
+		for _, a := range p.accounts() {
+			unsettled += a.unsettled()
+		}
 	}
 	return len(c.partitions), unsettled
 }

@@ -14,19 +14,19 @@ import (
 // createTopics creates the topics that are missing and waits until every topic
 // has leaders. What exists is left as it is: an operator may have changed it.
 func (l *Log) createTopics(ctx context.Context) error {
-	found, err := l.findTopics(ctx)
+	found, err := l.findTopics(ctx, topics[:]...)
 	if err != nil {
 		return err
 	}
 	for _, t := range topics {
 		if topicIn(found, l.topicName(t)).ErrorCode == kerr.UnknownTopicOrPartition.Code {
-			if err := l.createTopic(ctx, t); err != nil {
+			if err := l.makeTopic(ctx, t, l.cfg.partitionsOf(t)); err != nil {
 				return err
 			}
 		}
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		if found, err = l.findTopics(ctx); err != nil {
+		if found, err = l.findTopics(ctx, topics[:]...); err != nil {
 			return err
 		}
 		if ready, err := l.learnTopics(found); ready || err != nil {
@@ -38,9 +38,43 @@ func (l *Log) createTopics(ctx context.Context) error {
 	}
 }
 
+// ensureParked makes the parked topic of a function, or gives it more
+// partitions, until it has so many; it returns how many there are.
+func (l *Log) ensureParked(ctx context.Context, function string, partitions int32) (int32, error) {
+	t := Parked(function)
+	name := l.topicName(t)
+	found, err := l.findTopics(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	topic := topicIn(found, name)
+	has := int32(len(topic.Partitions))
+	switch err := kerr.ErrorForCode(topic.ErrorCode); {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return 0, l.makeTopic(ctx, t, partitions)
+	case err != nil:
+		return 0, fmt.Errorf("topic %s: %w", name, err)
+	case has < partitions:
+		resp, err := l.adm.UpdatePartitions(ctx, int(partitions), name)
+		if err == nil {
+			err = resp.Error()
+		}
+		if err != nil && !errors.Is(err, kerr.InvalidPartitions) { // somebody was faster
+			return 0, fmt.Errorf("more partitions for topic %s: %w", name, err)
+		}
+		return has, nil
+	}
+	for _, p := range topic.Partitions {
+		if p.ErrorCode != 0 || p.Leader < 0 {
+			return 0, nil
+		}
+	}
+	return has, nil
+}
+
 // findTopics asks the broker itself: the client would answer from memory for
 // some seconds, also that a topic just created does not exist.
-func (l *Log) findTopics(ctx context.Context) (*kmsg.MetadataResponse, error) {
+func (l *Log) findTopics(ctx context.Context, topics ...Topic) (*kmsg.MetadataResponse, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, t := range topics {
 		rt := kmsg.NewMetadataRequestTopic()
@@ -82,16 +116,16 @@ func (l *Log) learnTopics(resp *kmsg.MetadataResponse) (ready bool, err error) {
 	return ready, nil
 }
 
-func (l *Log) createTopic(ctx context.Context, t Topic) error {
+func (l *Log) makeTopic(ctx context.Context, t Topic, partitions int32) error {
 	name := l.topicName(t)
-	resp, err := l.adm.CreateTopic(ctx, l.cfg.partitionsOf(t), l.cfg.ReplicationFactor, l.cfg.topicConfig(t), name)
+	resp, err := l.adm.CreateTopic(ctx, partitions, l.cfg.ReplicationFactor, l.cfg.topicConfig(t), name)
 	if err == nil {
 		err = resp.Err
 	}
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	l.log.Info("topic created", "topic", name, "partitions", l.cfg.partitionsOf(t))
+	l.log.Info("topic created", "topic", name, "partitions", partitions)
 	return nil
 }
 
@@ -110,6 +144,12 @@ func (c *Config) topicConfig(t Topic) map[string]*string {
 		set("segment.bytes", strconv.FormatInt(c.segmentBytes(t), 10))
 	case t == Resources:
 		set("cleanup.policy", "compact")
+	case t.parked():
+		// What is settled is deleted by us; nothing else may be.
+		set("cleanup.policy", "delete")
+		set("retention.ms", "-1")
+		set("retention.bytes", "-1")
+		set("segment.bytes", strconv.Itoa(64<<20))
 	default:
 		set("cleanup.policy", "delete")
 		if r := c.Retention.of(t); r > 0 {
@@ -124,6 +164,9 @@ func (c *Config) topicConfig(t Topic) map[string]*string {
 // segmentBytes makes segments small enough that trimming frees space: a
 // segment is removed as a whole.
 func (c *Config) segmentBytes(t Topic) int64 {
+	if t.parked() {
+		return 1 << 20
+	}
 	share := c.share(t)
 	if share == 0 {
 		share = 16 << 20

@@ -30,6 +30,9 @@ type Log struct {
 
 	events    budget // records appended for which somebody waits
 	telemetry budget
+	parked    parkTopics
+	cursors   sync.Mutex // one writer of cursors at a time
+	tails     tails
 	// stalled is set while appends run out of time, and cleared by the next
 	// acknowledgement: a full buffer then means away, not busy.
 	stalled atomic.Bool
@@ -38,7 +41,10 @@ type Log struct {
 
 	consuming atomic.Pointer[consumer]
 
+	work    context.Context // of the workers
 	stop    context.CancelFunc
+	closing sync.Mutex // guards closed
+	closed  bool
 	workers sync.WaitGroup
 	trim    chan struct{}
 	trimmed atomic.Int64 // bytes appended since the last look at sizes
@@ -60,6 +66,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	l.events.set(cfg.MaxBufferedRecords, cfg.MaxBufferedBytes)
 	l.telemetry.set(max(1, cfg.MaxBufferedRecords/4), max(1, cfg.MaxBufferedBytes/4))
+	l.parked.budget.set(cfg.MaxBufferedRecords, max(cfg.MaxBufferedBytes, int(cfg.maxBytesOf(Dead))))
+	l.parked.of = make(map[string]*parkTopic)
+	l.tails.init()
 	l.part = kgo.StickyKeyPartitioner(nil).ForTopic("")
 	opts, err := l.producerOpts()
 	if err != nil {
@@ -75,12 +84,22 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		l.cl.Close()
 		return nil, err
 	}
-	work, stop := context.WithCancel(context.Background())
-	l.stop = stop
+	l.work, l.stop = context.WithCancel(context.Background())
 	if cfg.Embedded {
-		l.workers.Go(func() { l.keepTrimmed(work) })
+		l.spawn(l.keepTrimmed)
 	}
 	return l, nil
+}
+
+// spawn runs f beside the log, which waits for it in Close; false when that
+// was called.
+func (l *Log) spawn(f func(context.Context)) bool {
+	l.closing.Lock()
+	defer l.closing.Unlock()
+	if !l.closed {
+		l.workers.Go(func() { f(l.work) })
+	}
+	return !l.closed
 }
 
 func (l *Log) connect(ctx context.Context) error {
@@ -119,20 +138,17 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	dead := l.topicName(Dead)
+	sticky := kgo.StickyKeyPartitioner(nil) // murmur2, as Kafka's own clients
 	return append(opts,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Kafka's own clients
+		kgo.RecordPartitioner(parkPartitioner{l.cfg.TopicPrefix, sticky, kgo.ManualPartitioner()}),
 		kgo.ProducerBatchCompression(compression),
 		kgo.ProducerLinger(l.cfg.Linger),
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
-			if topic == dead {
-				return l.cfg.maxBytesOf(Dead) + batchOverhead
-			}
-			return l.cfg.maxBytesOf(Events) + batchOverhead
+			return l.cfg.maxBytesOf(Topic(strings.TrimPrefix(topic, l.cfg.TopicPrefix))) + batchOverhead
 		}),
 		// Our budgets are what bounds the buffer; these are never reached.
-		kgo.MaxBufferedRecords(2*l.cfg.MaxBufferedRecords),
+		kgo.MaxBufferedRecords(3*l.cfg.MaxBufferedRecords),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
 	), nil
 }
@@ -173,7 +189,12 @@ func (l *Log) hint(err error) string {
 
 func (l *Log) addresses() string { return strings.Join(l.cfg.Brokers, ",") }
 
-func (l *Log) topicName(t Topic) string { return l.names[t] }
+func (l *Log) topicName(t Topic) string {
+	if name, ok := l.names[t]; ok {
+		return name
+	}
+	return l.cfg.TopicPrefix + string(t)
+}
 
 // PartitionOf is where a record with this key goes: the hash that Kafka's own
 // clients use. -1 when there is no key, and any partition will do.
@@ -185,57 +206,23 @@ func (l *Log) PartitionOf(topic Topic, key []byte) int32 {
 }
 
 // Partitions is how many partitions the topic has, as of Open.
-func (l *Log) Partitions(topic Topic) int32 { return l.partitions[topic] }
-
-// Lag is, for each partition of the events topic, how many offsets lie between
-// the committed progress of the group and the end.
-func (l *Log) Lag(ctx context.Context) (map[int32]int64, error) {
-	ends, err := l.bounds(ctx, Events)
-	if err != nil {
-		return nil, err
+func (l *Log) Partitions(topic Topic) int32 {
+	if topic.parked() {
+		topic = Events
 	}
-	committed, err := l.committed(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lag := make(map[int32]int64, len(ends))
-	for p, b := range ends {
-		from, ok := committed[p]
-		if !ok || from < b.start {
-			from = b.start
-		}
-		lag[p] = max(0, b.end-from)
-	}
-	return lag, nil
-}
-
-// committed is the group's progress on the events topic; partitions without
-// any are not in it.
-func (l *Log) committed(ctx context.Context) (map[int32]int64, error) {
-	topic := l.topicName(Events)
-	resp, err := l.adm.FetchOffsetsForTopics(ctx, l.cfg.Group, topic)
-	if err != nil {
-		return nil, fmt.Errorf("%w: offsets of group %s: %w", ErrUnavailable, l.cfg.Group, err)
-	}
-	m := make(map[int32]int64)
-	for p, o := range resp[topic] {
-		if o.Err != nil {
-			return nil, fmt.Errorf("%w: offset of group %s, partition %d: %w", ErrUnavailable, l.cfg.Group, p, o.Err)
-		}
-		if o.At >= 0 {
-			m[p] = o.At
-		}
-	}
-	return m, nil
+	return l.partitions[topic]
 }
 
 // Close waits, as long as ctx allows, for what is appended to be acknowledged,
 // and ends the connection. Consume must have returned.
 func (l *Log) Close(ctx context.Context) error {
+	l.closing.Lock()
+	l.closed = true
+	l.closing.Unlock()
 	l.stop()
 	l.workers.Wait()
 	err := l.cl.Flush(ctx)
-	left := l.events.records.Load() + l.telemetry.records.Load()
+	left := l.events.records.Load() + l.telemetry.records.Load() + l.parked.budget.records.Load()
 	l.cl.Close()
 	if err != nil {
 		return fmt.Errorf("%w: %d records not acknowledged at close: %w", ErrUnavailable, left, err)

@@ -5,72 +5,85 @@ import (
 	"sync"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Handler is what Consume delivers to.
+// Handler is what Consume delivers to. Whoever owns a partition of the events
+// topic owns what is parked of its events too: the same partition of every
+// parked topic.
 type Handler interface {
+	// Own is called once when a time of owning a partition begins, before any
+	// record of it; ctx ends when the ownership does. It must not block.
+	Own(ctx context.Context, partition int32)
 	// Handle takes responsibility for recs, which are of one partition in
 	// offset order, on that partition's own goroutine; they are the handler's
 	// to keep. It may block: that is the backpressure, and holds up no other
 	// partition. A record that is no event comes with Event nil and Fault set.
 	// settle(offset) is called exactly once per record, from any goroutine,
-	// once every delivery of it has a durable outcome. ctx ends when the
-	// partition is lost or the drain budget is over: Handle then returns soon,
-	// what is not settled is delivered again by the next owner, and settling
-	// later does nothing.
+	// once every delivery of it has a durable outcome. ctx is that of Own: it
+	// ends when the partition is lost, handed over, or the drain budget is
+	// over; Handle then returns soon, what is not settled is delivered again by
+	// the next owner, and settling later does nothing.
 	Handle(ctx context.Context, recs []event.Record, settle func(offset int64))
+	// HandleParked is like Handle for the parked deliveries of a function, at
+	// the same partition: Message holds the parked record, Event and Fault are
+	// nil, Position is that in the parked topic. It is called on a goroutine
+	// of this function and partition, at the same time as Handle: blocking
+	// holds up nothing else. A record may come before Park has said that it
+	// was appended.
+	HandleParked(ctx context.Context, function string, recs []event.Record, settle func(offset int64))
+	// Release is called once at a clean hand-over or stop, when nothing more
+	// will be handed over: the handler makes the calls of Handle and
+	// HandleParked that are in progress return, starts nothing new, parks or
+	// abandons what waits, and returns when nothing of the partition will be
+	// settled any more, or soon after ctx ends. Then progress is committed. A
+	// partition that is lost is not released.
+	Release(ctx context.Context, partition int32)
 }
 
 // partition is the owner of one assigned partition: a queue filled by the poll
-// loop, a goroutine that hands over, and the tracker.
+// loop, a goroutine that hands over, and the parked streams.
 type partition struct {
 	c      *consumer
 	id     int32
 	ctx    context.Context // of the handler
 	cancel context.CancelFunc
 	before <-chan struct{} // closed when this process's last owner of the partition is gone
-	done   chan struct{}   // closed when run is
+	begun  chan struct{}   // closed when Own has returned, or will not be called
+	done   chan struct{}   // closed when nothing of this owner runs any more
 
 	queue
-	stopOnce sync.Once
+	*account
 	stopping chan struct{} // closed: hand over nothing more
+	reads    context.Context
+	endReads context.CancelFunc
+	reading  sync.WaitGroup // goroutines of streams
 
-	room    chan struct{} // cap 1: the window has room again
-	drained chan struct{} // cap 1: nothing is open
-
-	mu      sync.Mutex // guards what is below
-	tracker *tracker
-	skip    []span // settled before the last crash or hand-over
-	changes uint64 // counts what a commit would tell
-	saved   uint64 // changes as of the last commit
-	spans   []span // scratch
+	smu     sync.Mutex // guards what is below
+	halted  bool
+	owned   bool // Own was called, or is being called
+	streams map[string]*stream
 }
 
 func (c *consumer) newPartition(id int32, before <-chan struct{}) *partition {
 	p := &partition{
 		c: c, id: id, before: before,
+		begun:    make(chan struct{}),
 		done:     make(chan struct{}),
 		stopping: make(chan struct{}),
-		tracker:  newTracker(),
-		room:     make(chan struct{}, 1),
-		drained:  make(chan struct{}, 1),
+		streams:  make(map[string]*stream),
+		account:  newAccount(c.log.topicName(Events), id, c.log.cfg.Window, c.countSettled),
 	}
 	p.queue.init(c, id)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.reads, p.endReads = context.WithCancel(p.ctx)
 	return p
 }
 
 // begin tells where the group stands; offset is -1 without a commit.
 func (p *partition) begin(offset int64, metadata string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.tracker.next >= 0 || offset < 0 {
-		return
+	if p.account.begin(offset, metadata) && offset >= 0 {
+		p.queue.expect(offset)
 	}
-	p.tracker.next = offset
-	p.skip = decodeProgress(offset, metadata)
-	p.queue.expect(offset)
 }
 
 // run hands records over until the partition is stopped.
@@ -79,146 +92,106 @@ func (p *partition) run() {
 	if p.before != nil {
 		<-p.before
 	}
-	settle := p.settle // one closure for all records
+	if p.enter() {
+		p.c.handler.Own(p.ctx, p.id)
+		close(p.begun)
+		signal(p.c.lookNow)
+		p.deliver()
+	}
+	p.reading.Wait()
+	p.c.log.tails.forget(p.id)
+}
+
+// enter is false when the partition was stopped before it began.
+func (p *partition) enter() bool {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	p.owned = !p.halted
+	return p.owned
+}
+
+func (p *partition) deliver() {
+	settle := p.account.settle // one closure for all records
 	for {
 		recs := p.queue.next(p.stopping, p.c.log.cfg.HandleRecords)
-		if recs == nil || !p.waitForRoom() {
+		if recs == nil || !p.waitForRoom(p.stopping) {
 			return
 		}
-		if batch := p.take(recs); len(batch) > 0 {
-			p.c.handler.Handle(p.ctx, batch, settle)
+		open := p.take(recs)
+		if len(open) == 0 {
+			continue
 		}
-	}
-}
-
-// waitForRoom blocks while the window is full; false when stopped meanwhile.
-func (p *partition) waitForRoom() bool {
-	for {
-		p.mu.Lock()
-		fits := p.tracker.n < p.c.log.cfg.Window
-		p.mu.Unlock()
-		if fits {
-			return true
+		batch := make([]event.Record, len(open))
+		for i, r := range open {
+			batch[i] = eventRecord(r)
 		}
-		select {
-		case <-p.room:
-		case <-p.stopping:
-			return false
-		}
+		p.c.handler.Handle(p.ctx, batch, settle)
 	}
 }
 
-// take enters recs in the tracker and returns those that are to be handled:
-// neither markers of transactions nor records settled before.
-func (p *partition) take(recs []*kgo.Record) []event.Record {
-	open := recs[:0]
-	p.mu.Lock()
-	for _, r := range recs {
-		settled := r.Attrs.IsControl() || p.skipped(r.Offset)
-		p.tracker.take(r.Offset, settled) // the queue lets none pass that goes back
-		if settled {
-			p.changes++
-		} else {
-			open = append(open, r)
-		}
+// stop ends the hand-over; what is fetched and not handed over is dropped. It
+// reports whether the handler was told of this ownership.
+func (p *partition) stop() (owned bool) {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	if !p.halted {
+		p.halted = true
+		close(p.stopping)
+		p.endReads()
 	}
-	p.mu.Unlock()
-	batch := make([]event.Record, len(open))
-	for i, r := range open {
-		batch[i] = eventRecord(r)
-	}
-	return batch
+	return p.owned
 }
 
-func (p *partition) skipped(offset int64) bool {
-	for len(p.skip) > 0 && p.skip[0].to <= offset {
-		p.skip = p.skip[1:]
-	}
-	return len(p.skip) > 0 && p.skip[0].from <= offset
-}
-
-// settle is given to the handler.
-func (p *partition) settle(offset int64) {
-	p.mu.Lock()
-	if !p.tracker.settle(offset) {
-		p.mu.Unlock()
-		return
-	}
-	p.changes++
-	room := p.tracker.n == 0 || p.tracker.n < p.c.log.cfg.Window
-	drained := p.tracker.open == 0
-	p.mu.Unlock()
-	if room {
-		signal(p.room)
-	}
-	if drained {
-		signal(p.drained)
-	}
-	p.c.countSettled()
-}
-
-// signal wakes the one that waits on c, now or later.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// stop ends the hand-over; what is queued and not handed over is dropped.
-func (p *partition) stop() { p.stopOnce.Do(func() { close(p.stopping) }) }
-
-// drain stops the partition and waits for what was handed over to be settled,
-// as long as ctx allows; afterwards the handler's context is over and the
-// goroutine gone.
+// drain stops the partition and has the handler release it, within ctx;
+// afterwards nothing is settled any more, the handler's context is over and
+// the goroutines are gone.
 func (p *partition) drain(ctx context.Context) {
-	p.stop()
+	owned := p.stop()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if owned {
+			<-p.begun
+			p.c.handler.Release(ctx, p.id)
+		}
+		<-p.done
+	}()
 	select {
-	case <-p.done:
-		p.waitSettled(ctx)
+	case <-over:
 	case <-ctx.Done():
 	}
+	p.fence()
+	<-over
+}
+
+// abandon ends an ownership that somebody else may have by now.
+func (p *partition) abandon() {
+	p.stop()
+	p.fence()
+}
+
+// fence ends the handler's context; settling does nothing from here on.
+func (p *partition) fence() {
+	for _, a := range p.accounts() {
+		a.close()
+	}
 	p.cancel()
-	<-p.done
 }
 
-func (p *partition) waitSettled(ctx context.Context) {
-	for {
-		p.mu.Lock()
-		open := p.tracker.open
-		p.mu.Unlock()
-		if open == 0 {
-			return
-		}
-		select {
-		case <-p.drained:
-		case <-ctx.Done():
-			return
-		}
+// accounts are those of the partition and its parked streams.
+func (p *partition) accounts() []*account {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	all := make([]*account, 0, 1+len(p.streams))
+	all = append(all, p.account)
+	for _, s := range p.streams {
+		all = append(all, s.account)
 	}
+	return all
 }
 
-// state is what can be committed, and its version for committed; false when
-// it is as at the last commit.
-func (p *partition) state() (s commitState, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := p.tracker.watermark()
-	if at < 0 || p.changes == p.saved {
-		return commitState{}, false
-	}
-	p.spans = p.tracker.ahead(p.spans)
-	return commitState{p: p, offset: at, metadata: encodeProgress(at, p.spans), version: p.changes}, true
-}
-
-func (p *partition) committed(version uint64) {
-	p.mu.Lock()
-	p.saved = version
-	p.mu.Unlock()
-}
-
-func (p *partition) unsettled() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.tracker.open
+func (p *partition) stream(function string) *stream {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	return p.streams[function]
 }

@@ -161,7 +161,7 @@ func rangesAt(m map[int32]bound, at []event.Position) map[int32]bound {
 // more), or it was never committed.
 func (l *Log) At(ctx context.Context, topic Topic, pos event.Position) (event.Record, error) {
 	missing := fmt.Errorf("%w: %s %s", ErrNotFound, l.topicName(topic), pos)
-	if pos.Offset < 0 || pos.Partition < 0 || pos.Partition >= l.partitions[topic] {
+	if pos.Offset < 0 || pos.Partition < 0 || pos.Partition >= l.Partitions(topic) {
 		return event.Record{}, missing
 	}
 	// One byte asks for one batch, which comes whole.

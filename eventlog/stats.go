@@ -5,7 +5,7 @@ import "sync/atomic"
 type counters struct {
 	produced, produceErrors, dropped      atomic.Int64
 	polled, settled, commits, commitFails atomic.Int64
-	retired                               atomic.Int64
+	retired, unparked                     atomic.Int64
 }
 
 // Stats are counts since Open, and levels as of now.
@@ -16,6 +16,8 @@ type Stats struct {
 	Polled, Settled int64
 	// Commits and CommitErrors count commits of progress.
 	Commits, CommitErrors int64
+	// Unparked counts parked deliveries that were handed over.
+	Unparked int64
 	// Retired counts offsets that the broker removed before they were delivered.
 	Retired int64
 	// BufferedRecords and BufferedBytes wait for their acknowledgement.
@@ -35,13 +37,14 @@ func (l *Log) Stats() Stats {
 		Produced:        l.stats.produced.Load(),
 		ProduceErrors:   l.stats.produceErrors.Load(),
 		Dropped:         l.stats.dropped.Load(),
+		Unparked:        l.stats.unparked.Load(),
 		Polled:          l.stats.polled.Load(),
 		Settled:         l.stats.settled.Load(),
 		Commits:         l.stats.commits.Load(),
 		CommitErrors:    l.stats.commitFails.Load(),
 		Retired:         l.stats.retired.Load(),
-		BufferedRecords: l.events.records.Load() + l.telemetry.records.Load(),
-		BufferedBytes:   l.events.bytes.Load() + l.telemetry.bytes.Load(),
+		BufferedRecords: l.events.records.Load() + l.telemetry.records.Load() + l.parked.budget.records.Load(),
+		BufferedBytes:   l.events.bytes.Load() + l.telemetry.bytes.Load() + l.parked.budget.bytes.Load(),
 		Full:            l.full.Load(),
 	}
 	if c := l.consuming.Load(); c != nil {

@@ -1,6 +1,9 @@
 package eventlog
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Topic is the logical name of a topic; on the broker it carries the prefix of
 // the configuration.
@@ -13,6 +16,24 @@ const (
 	Runs      Topic = "runs"
 	Resources Topic = "resources"
 )
+
+// parkedName stands before the function's name in the name of a parked topic.
+const parkedName = "parked."
+
+// Parked is the topic of a function's parked deliveries (event.Parked). It has
+// as many partitions as Events, and is made when it is first needed.
+func Parked(function string) Topic { return Topic(parkedName + function) }
+
+// cutParked takes the function's name out of the name of a parked topic.
+func cutParked(prefix, name string) (function string, ok bool) {
+	if name, ok = strings.CutPrefix(name, prefix); !ok {
+		return "", false
+	}
+	function, ok = strings.CutPrefix(name, parkedName)
+	return function, ok && function != ""
+}
+
+func (t Topic) parked() bool { return strings.HasPrefix(string(t), parkedName) }
 
 // topics are all topics that Open makes sure of.
 var topics = [...]Topic{Events, Dead, Runs, Resources}
@@ -56,7 +77,7 @@ func (c *Config) partitionsOf(t Topic) int32 {
 const deadLetterRoom = 1 << 20
 
 func (c *Config) maxBytesOf(t Topic) int32 {
-	if t == Dead {
+	if t == Dead || t.parked() {
 		return c.MaxMessageBytes + deadLetterRoom
 	}
 	return c.MaxMessageBytes

@@ -35,6 +35,14 @@ func (h *holder) Handle(_ context.Context, recs []event.Record, settle func(int6
 	}
 }
 
+func (h *holder) Own(context.Context, int32) {}
+
+func (h *holder) HandleParked(ctx context.Context, _ string, recs []event.Record, settle func(int64)) {
+	h.Handle(ctx, recs, settle)
+}
+
+func (h *holder) Release(context.Context, int32) {}
+
 func (h *holder) letGo() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -129,25 +129,33 @@ func equal(t testing.TB, got, want []string) {
 }
 
 // inbox is a handler that keeps what it gets and leaves settling to the test.
+// Release waits for what is open to be settled.
 type inbox struct {
 	mu      sync.Mutex
 	got     []delivery
-	changed chan struct{}
-	// auto settles at once, later from another goroutine; block is waited for
-	// before a batch is taken.
-	auto  bool
-	later bool
-	block func(ctx context.Context, recs []event.Record)
+	parked  []delivery
+	events  []string      // Own and Release, as they came
+	open    map[int32]int // handed over and not settled, by partition
+	changed chan struct{} // closed at the next change
+	// auto settles at once, later from another goroutine; block and
+	// blockParked are waited for before a batch is taken.
+	auto        bool
+	later       bool
+	block       func(ctx context.Context, recs []event.Record)
+	blockParked func(ctx context.Context, function string, recs []event.Record)
 }
 
 type delivery struct {
 	event.Record
-	settle func(int64)
+	function string
+	settle   func(int64)
 }
 
 func (d delivery) done() { d.settle(d.Offset) }
 
-func newInbox() *inbox { return &inbox{changed: make(chan struct{})} }
+func newInbox() *inbox {
+	return &inbox{changed: make(chan struct{}), open: make(map[int32]int)}
+}
 
 // settleOn settles at once what comes from now on.
 func (b *inbox) settleOn() {
@@ -156,22 +164,56 @@ func (b *inbox) settleOn() {
 	b.mu.Unlock()
 }
 
+// change does what f does and wakes who waits.
+func (b *inbox) change(f func()) {
+	b.mu.Lock()
+	f()
+	close(b.changed)
+	b.changed = make(chan struct{})
+	b.mu.Unlock()
+}
+
+// Own implements eventlog.Handler.
+func (b *inbox) Own(_ context.Context, partition int32) {
+	b.change(func() {
+		b.events = append(b.events, fmt.Sprint("own ", partition))
+		b.open[partition] = 0
+	})
+}
+
 // Handle implements eventlog.Handler.
 func (b *inbox) Handle(ctx context.Context, recs []event.Record, settle func(int64)) {
 	if b.block != nil {
 		b.block(ctx, recs)
 	}
-	b.mu.Lock()
-	for _, r := range recs {
-		b.got = append(b.got, delivery{r, settle})
+	b.take(&b.got, "", recs, settle)
+}
+
+// HandleParked implements eventlog.Handler.
+func (b *inbox) HandleParked(ctx context.Context, function string, recs []event.Record, settle func(int64)) {
+	if b.blockParked != nil {
+		b.blockParked(ctx, function, recs)
 	}
-	close(b.changed)
-	b.changed = make(chan struct{})
-	auto := b.auto
-	b.mu.Unlock()
+	b.take(&b.parked, function, recs, settle)
+}
+
+func (b *inbox) take(into *[]delivery, function string, recs []event.Record, settle func(int64)) {
+	partition := recs[0].Partition
+	counted := func(offset int64) {
+		settle(offset)
+		b.change(func() { b.open[partition]-- })
+	}
+	auto := false
+	b.change(func() {
+		for _, r := range recs {
+			*into = append(*into, delivery{r, function, counted})
+		}
+		b.open[partition] += len(recs)
+		auto = b.auto
+	})
 	all := func() {
 		for _, r := range recs {
-			settle(r.Offset)
+			counted(r.Offset)
 		}
 	}
 	switch {
@@ -182,13 +224,42 @@ func (b *inbox) Handle(ctx context.Context, recs []event.Record, settle func(int
 	}
 }
 
+// Release implements eventlog.Handler.
+func (b *inbox) Release(ctx context.Context, partition int32) {
+	b.change(func() { b.events = append(b.events, fmt.Sprint("release ", partition)) })
+	for {
+		b.mu.Lock()
+		open, changed := b.open[partition], b.changed
+		b.mu.Unlock()
+		if open == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // until waits until enough says so of all that came.
 func (b *inbox) until(t testing.TB, enough func([]delivery) bool) []delivery {
+	t.Helper()
+	return b.untilOf(t, &b.got, enough)
+}
+
+// untilParked is the same for what was parked.
+func (b *inbox) untilParked(t testing.TB, enough func([]delivery) bool) []delivery {
+	t.Helper()
+	return b.untilOf(t, &b.parked, enough)
+}
+
+func (b *inbox) untilOf(t testing.TB, of *[]delivery, enough func([]delivery) bool) []delivery {
 	t.Helper()
 	ctx := within(t)
 	for {
 		b.mu.Lock()
-		got, changed := slices.Clone(b.got), b.changed
+		got, changed := slices.Clone(*of), b.changed
 		b.mu.Unlock()
 		if enough(got) {
 			return got

@@ -1,0 +1,312 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// keepLooking finds what is parked for the partitions owned: at once when one
+// is assigned, and now and then, since other processes park too.
+func (c *consumer) keepLooking(ctx context.Context) {
+	tick := time.NewTicker(c.log.cfg.ParkedInterval)
+	defer tick.Stop()
+	kept := time.Now()
+	for {
+		soon := false
+		if err := c.look(ctx); err != nil && ctx.Err() == nil {
+			c.log.log.Warn("looking for parked deliveries failed, trying again", "error", err)
+			soon = true
+		}
+		if time.Since(kept) > keepInterval && ctx.Err() == nil {
+			kept = time.Now()
+			c.keepParked(ctx)
+		}
+		var again <-chan time.Time
+		if soon {
+			again = time.After(200 * time.Millisecond)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-c.lookNow:
+		case <-again:
+		}
+	}
+}
+
+// look opens the streams that are not read yet, and tells those that are how
+// far they go now.
+func (c *consumer) look(ctx context.Context) error {
+	ps := c.entered()
+	if len(ps) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	topics, err := c.log.parkedTopics(ctx, c.allLooked(ps))
+	if err != nil {
+		return err
+	}
+	committed, err := c.committedParked(ctx, ps, topics)
+	if err != nil {
+		return err
+	}
+	ends, err := c.log.parkedEnds(ctx, idsOf(ps), topics)
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		err = errors.Join(err, c.lookAt(p, topics, committed, ends))
+	}
+	return err
+}
+
+// lookAt brings the streams of one partition up to date.
+func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.OffsetResponses, ends map[topicPartition]listedEnd) error {
+	var missing error
+	for function, partitions := range topics {
+		if p.id >= partitions {
+			continue
+		}
+		topic := c.log.topicName(Parked(function))
+		end, ok := ends[topicPartition{topic, p.id}]
+		switch {
+		case errors.Is(end.err, kerr.UnknownTopicOrPartition):
+			continue // deleted, or not known to every broker yet
+		case end.err != nil || !ok:
+			missing = fmt.Errorf("%w: end of partition %d of %s: %w", ErrUnavailable, p.id, topic, errors.Join(end.err))
+			continue
+		}
+		if s := p.stream(function); s != nil {
+			s.tail.grow(end.offset)
+			s.wake()
+			continue
+		}
+		at, metadata := int64(-1), ""
+		if o, ok := committed[topic][p.id]; ok {
+			if o.Err != nil {
+				missing = fmt.Errorf("%w: progress of partition %d of %s: %w", ErrUnavailable, p.id, topic, o.Err)
+				continue
+			}
+			at, metadata = o.At, o.Metadata
+		}
+		p.openStream(function, at, metadata, end.offset)
+	}
+	if missing == nil {
+		c.log.tails.setLooked(p.id)
+	}
+	return missing
+}
+
+// entered are the partitions whose handler was told of the ownership.
+func (c *consumer) entered() []*partition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ps []*partition
+	for _, p := range c.partitions {
+		select {
+		case <-p.begun:
+			ps = append(ps, p)
+		default:
+		}
+	}
+	return ps
+}
+
+func idsOf(ps []*partition) []int32 {
+	ids := make([]int32, len(ps))
+	for i, p := range ps {
+		ids[i] = p.id
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c *consumer) allLooked(ps []*partition) bool {
+	for _, p := range ps {
+		if !c.log.tails.hasLooked(p.id) {
+			return false
+		}
+	}
+	return true
+}
+
+// grew is told what this process has parked itself.
+func (c *consumer) grew(function string, id int32) {
+	c.mu.Lock()
+	p := c.partitions[id]
+	c.mu.Unlock()
+	if p == nil {
+		return
+	}
+	if s := p.stream(function); s != nil {
+		s.wake()
+		return
+	}
+	signal(c.lookNow)
+}
+
+// committedParked is the group's progress, when a stream is to be opened. It
+// is asked before the ends, which must not lie before it.
+func (c *consumer) committedParked(ctx context.Context, ps []*partition, topics map[string]int32) (kadm.OffsetResponses, error) {
+	fresh := false
+	for _, p := range ps {
+		for function, partitions := range topics {
+			fresh = fresh || p.id < partitions && p.stream(function) == nil
+		}
+	}
+	if !fresh {
+		return nil, nil
+	}
+	o, err := c.log.adm.FetchOffsets(ctx, c.log.cfg.Group)
+	if err != nil {
+		return nil, fmt.Errorf("%w: progress of group %s: %w", ErrUnavailable, c.log.cfg.Group, err)
+	}
+	return o, nil
+}
+
+// manyTopics is how many topics there may be on the broker for all of them to
+// be listed at each look; with more it is done at every tenth.
+const manyTopics = 2000
+
+// parkedTopics are the functions that have a parked topic, with the topics'
+// partitions. With later it may answer from memory when listing is costly.
+func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, error) {
+	p := &l.parked
+	p.mu.Lock()
+	rest := p.many > manyTopics && later && time.Since(p.listed) < 10*l.cfg.ParkedInterval
+	p.mu.Unlock()
+	if !rest {
+		if err := l.listParked(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	topics := make(map[string]int32)
+	for function, t := range p.of {
+		if n := t.partitions.Load(); n > 0 {
+			topics[function] = n
+		}
+	}
+	return topics, nil
+}
+
+// listParked asks the broker for all topics.
+func (l *Log) listParked(ctx context.Context) error {
+	req := kmsg.NewPtrMetadataRequest() // no topics are all of them
+	resp, err := req.RequestWith(ctx, l.cl)
+	if err != nil {
+		return fmt.Errorf("%w: metadata: %w", ErrUnavailable, err)
+	}
+	for _, t := range resp.Topics {
+		if t.Topic == nil || t.ErrorCode != 0 {
+			continue
+		}
+		if function, ok := cutParked(l.cfg.TopicPrefix, *t.Topic); ok {
+			l.parkTopic(function).known(int32(len(t.Partitions)))
+		}
+	}
+	l.parked.mu.Lock()
+	l.parked.listed, l.parked.many = time.Now(), len(resp.Topics)
+	l.parked.mu.Unlock()
+	return nil
+}
+
+// listedEnd is the end of a stream as the broker says it.
+type listedEnd struct {
+	offset int64
+	err    error
+}
+
+// parkedEnds are the last stable offsets of partitions of parked topics.
+func (l *Log) parkedEnds(ctx context.Context, ids []int32, topics map[string]int32) (map[topicPartition]listedEnd, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.IsolationLevel = -1, 1
+	for function, partitions := range topics {
+		rt := kmsg.NewListOffsetsRequestTopic()
+		rt.Topic = l.topicName(Parked(function))
+		for _, id := range ids {
+			if id < partitions {
+				rp := kmsg.NewListOffsetsRequestTopicPartition()
+				rp.Partition, rp.Timestamp = id, -1
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+		}
+		if len(rt.Partitions) > 0 {
+			req.Topics = append(req.Topics, rt)
+		}
+	}
+	ends := make(map[topicPartition]listedEnd)
+	if len(req.Topics) == 0 {
+		return ends, nil
+	}
+	var failed error
+	for _, shard := range l.cl.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			for _, t := range shard.Req.(*kmsg.ListOffsetsRequest).Topics {
+				for _, p := range t.Partitions {
+					ends[topicPartition{t.Topic, p.Partition}] = listedEnd{-1, shard.Err}
+				}
+			}
+			failed = shard.Err
+			continue
+		}
+		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range t.Partitions {
+				ends[topicPartition{t.Topic, p.Partition}] = listedEnd{p.Offset, kerr.ErrorForCode(p.ErrorCode)}
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: ends of parked topics: %w", ErrUnavailable, errors.Join(err, failed))
+	}
+	return ends, nil
+}
+
+// How often progress on parked topics is looked after: the broker forgets
+// offsets of topics that a group has not subscribed to after seven days without
+// a commit, and what is settled need not be kept.
+const keepInterval, keepAge = time.Minute, 12 * time.Hour
+
+// keepParked commits progress again that is old, and deletes what is settled.
+func (c *consumer) keepParked(ctx context.Context) {
+	del := make(kadm.Offsets)
+	for _, p := range c.entered() {
+		for _, a := range p.accounts()[1:] {
+			a.touch(time.Now().Add(-keepAge))
+			if at := a.progress(); at > a.deleted {
+				del.AddOffset(a.topic, a.id, at, -1)
+				a.deleted = at
+			}
+		}
+	}
+	if len(del) == 0 {
+		return
+	}
+	resp, err := c.log.adm.DeleteRecords(ctx, del)
+	if err == nil {
+		err = deleteError(resp)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.log.Warn("settled records of parked topics were not deleted", "error", err)
+	}
+}
+
+// deleteError leaves out what was deleted before.
+func deleteError(resp kadm.DeleteRecordsResponses) (err error) {
+	resp.Each(func(r kadm.DeleteRecordsResponse) {
+		if r.Err != nil && !errors.Is(r.Err, kerr.OffsetOutOfRange) && !errors.Is(r.Err, kerr.UnknownTopicOrPartition) {
+			err = fmt.Errorf("partition %d of %s: %w", r.Partition, r.Topic, r.Err)
+		}
+	})
+	return err
+}

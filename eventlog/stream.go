@@ -1,0 +1,181 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// stream is a parked stream whose partition this process owns. It is read with
+// plain fetches by a goroutine that runs while there is something to hand over.
+type stream struct {
+	p        *partition
+	function string
+	topic    Topic
+	tail     *tail
+	account  *account
+
+	running bool // guarded by p.smu
+
+	// What was fetched and not handed over; the goroutine's own.
+	fetched []*kgo.Record
+	after   int64 // where the log goes on behind it
+}
+
+// What one fetch asks for, and what one call of the handler gets at most: a
+// stream that is blocked keeps no more than this.
+const (
+	parkedFetchBytes = 64 << 10
+	parkedRecords    = 64
+)
+
+// openStream begins to read a parked stream from the group's progress on.
+// Streams of a partition that was stopped are not opened.
+func (p *partition) openStream(function string, at int64, metadata string, end int64) {
+	s := &stream{p: p, function: function, topic: Parked(function), tail: p.c.log.tails.tail(function, p.id)}
+	s.account = newAccount(p.c.log.topicName(s.topic), p.id, p.c.log.cfg.ParkedWindow, p.c.countSettled)
+	if at > end { // the topic was made anew, or the broker lost data
+		p.c.log.log.Error("the log of parked deliveries went back: reading it from its start",
+			"topic", s.account.topic, "partition", p.id, "offset", at, "end", end)
+		at, metadata = 0, ""
+	}
+	s.account.begin(max(0, at), metadata)
+	if at >= 0 {
+		s.account.touch(time.Now()) // the broker forgets by time; see keepLooking
+	}
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	if p.halted || p.streams[function] != nil {
+		return
+	}
+	p.streams[function] = s
+	s.tail.grow(end)
+	s.tail.at.Store(max(0, at))
+	s.wakeLocked()
+}
+
+// wake has the stream read up to its tail's end.
+func (s *stream) wake() {
+	s.p.smu.Lock()
+	defer s.p.smu.Unlock()
+	s.wakeLocked()
+}
+
+func (s *stream) wakeLocked() {
+	if s.running || s.p.halted || s.tail.at.Load() >= s.tail.end.Load() {
+		return
+	}
+	s.running = true
+	s.p.reading.Go(s.run)
+}
+
+// goOn is asked by the goroutine before each turn; after false it ends, and the
+// next wake starts another.
+func (s *stream) goOn() bool {
+	s.p.smu.Lock()
+	defer s.p.smu.Unlock()
+	s.running = !s.p.halted && s.tail.at.Load() < s.tail.end.Load()
+	return s.running
+}
+
+// Waits between fetches that fail or bring nothing.
+const parkedWait, maxParkedWait = 5 * time.Millisecond, time.Second
+
+func (s *stream) run() {
+	wait := parkedWait
+	for s.goOn() {
+		recs, next, err := s.some()
+		if err == nil && next > s.tail.at.Load() {
+			wait = parkedWait
+			if !s.handOver(recs, next) {
+				return
+			}
+			continue
+		}
+		if err != nil && s.p.reads.Err() == nil {
+			s.p.c.complain(s.account.topic, s.p.id, err)
+		}
+		_ = pause(s.p.reads, wait)
+		wait = min(2*wait, maxParkedWait)
+	}
+}
+
+// some are the next records, and where the log goes on behind them.
+func (s *stream) some() (recs []*kgo.Record, next int64, err error) {
+	if len(s.fetched) == 0 {
+		at := s.tail.at.Load()
+		s.fetched, s.after, err = s.p.c.log.fetch(s.p.reads, s.topic, s.p.id, at, parkedFetchBytes)
+		if errors.Is(err, kerr.OffsetOutOfRange) {
+			err = s.relocate(s.p.reads, at)
+			return nil, 0, err
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	n := min(len(s.fetched), parkedRecords, s.p.c.log.cfg.HandleRecords)
+	recs, s.fetched = s.fetched[:n:n], s.fetched[n:]
+	if len(s.fetched) > 0 {
+		return recs, s.fetched[0].Offset, nil
+	}
+	s.fetched = nil
+	return recs, s.after, nil
+}
+
+// relocate goes on at the log's start when what comes next was removed. When
+// the log went back it begins anew: its progress is about records that are no more.
+func (s *stream) relocate(ctx context.Context, at int64) error {
+	bounds, err := s.p.c.log.bounds(ctx, s.topic)
+	if err != nil {
+		return err
+	}
+	b := bounds[s.p.id]
+	switch {
+	case at < b.start:
+		if at > 0 {
+			s.p.c.log.log.Warn("parked deliveries were removed from the log",
+				"topic", s.account.topic, "partition", s.p.id, "from", at, "to", b.start)
+		}
+		s.account.pass(b.start)
+		s.tail.at.Store(b.start)
+	case at > b.end:
+		s.p.c.log.log.Error("the log of parked deliveries went back: reading it from its start",
+			"topic", s.account.topic, "partition", s.p.id, "offset", at, "end", b.end)
+		fresh := newAccount(s.account.topic, s.p.id, s.account.window, s.account.settled)
+		fresh.begin(b.start, "")
+		s.p.smu.Lock()
+		s.account.close()
+		s.account = fresh
+		if s.p.halted {
+			fresh.close()
+		}
+		s.p.smu.Unlock()
+		s.tail.end.Store(b.end)
+		s.tail.at.Store(b.start)
+	}
+	return nil
+}
+
+// handOver gives records to the handler; false when stopped before.
+func (s *stream) handOver(recs []*kgo.Record, next int64) bool {
+	if !s.account.waitForRoom(s.p.stopping) {
+		return false
+	}
+	open := s.account.take(slices.Clone(recs))
+	s.account.pass(next)
+	if len(open) > 0 {
+		batch := make([]event.Record, len(open))
+		for i, r := range open {
+			batch[i] = topicRecord(s.topic, r)
+		}
+		s.p.c.log.stats.unparked.Add(int64(len(batch)))
+		s.p.c.handler.HandleParked(s.p.ctx, s.function, batch, s.account.settle)
+	}
+	s.tail.at.Store(next)
+	return true
+}
