@@ -65,6 +65,8 @@ type App struct {
 	reloads  *reloader
 	// resources are what the API and the manifests of dev write to.
 	resources *resourceStore
+	// letters are the dead letters and what was decided about them.
+	letters *letterIndex
 	// backlog is what new events are refused by.
 	backlog *backlog
 
@@ -105,7 +107,7 @@ func (a *App) Run(ctx context.Context) error {
 // open connects to the parts and builds the components, without running them.
 func (a *App) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		a.openTracing, a.openLog, a.openLedger, a.openFunctions, a.openPolicies, a.openDispatcher, a.openGateway,
+		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openDispatcher, a.openGateway,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -179,11 +181,13 @@ func (a *App) openGateway(context.Context) error {
 	a.backlog = newBacklog(unsettled{a.events}, a.opts.MaxBacklog, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
 	reader := &logReader{log: a.events}
 	a.resources = &resourceStore{ledger: a.ledger, await: a.reloads.await}
+	letters := a.letterDesk()
 	var err error
 	a.server, err = gateway.New(cfg, gateway.Deps{
 		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), backlog: a.backlog},
 		Resources:      a.resources,
-		Reader:         reader,
+		Reader:         pastReader{reader, letters},
+		Letters:        letters,
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
 		Filter:         compileFilter,
@@ -241,6 +245,7 @@ func (a *App) components() []component {
 	if a.opts.has(RoleGateway) {
 		list = append(list, component{name: "backlog", run: a.backlog.run, grace: grace})
 	}
+	list = append(list, component{name: "dead letters", run: a.letters.run, grace: grace})
 	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.StopDelay + a.opts.AcceptTimeout + 2*grace})
 	if a.hooks.Manifests != "" {
 		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})

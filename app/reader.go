@@ -46,32 +46,6 @@ func (r *logReader) Runs(ctx context.Context, q gateway.Query) (gateway.Page[eve
 	})
 }
 
-// DeadLetters implements gateway.Reader.
-func (r *logReader) DeadLetters(ctx context.Context, q gateway.Query) (gateway.Page[event.DeadLetter], error) {
-	return page(ctx, r.log, eventlog.Dead, q, func(rec event.Record) (event.DeadLetter, bool) {
-		d, err := event.ParseDeadLetter(rec.Message)
-		return d, err == nil && q.MatchDeadLetter(&d)
-	})
-}
-
-// DeadLetter implements gateway.Reader.
-func (r *logReader) DeadLetter(ctx context.Context, id string) (event.DeadLetter, error) {
-	var letter event.DeadLetter
-	there := false
-	err := r.log.Read(ctx, eventlog.Dead, eventlog.Earliest(), eventlog.ReadOptions{}, func(rec event.Record) error {
-		d, err := event.ParseDeadLetter(rec.Message)
-		if err != nil || d.ID != id {
-			return nil // others are no concern of this question
-		}
-		letter, there = d, true
-		return eventlog.ErrStop
-	})
-	if err == nil && !there {
-		err = fmt.Errorf("dead letter %s: %w", id, gateway.ErrNotFound)
-	}
-	return letter, gatewayError(err)
-}
-
 // Record implements gateway.Reader.
 func (r *logReader) Record(ctx context.Context, p event.Position) (event.Record, error) {
 	rec, err := r.log.At(ctx, eventlog.Events, p)

@@ -95,6 +95,7 @@ func (d Deps) validate() error {
 	required("Appender", d.Appender == nil)
 	required("Resources", d.Resources == nil)
 	required("Reader", d.Reader == nil)
+	required("Letters", d.Letters == nil)
 	required("Explainer", d.Explainer == nil)
 	return errors.Join(errs...)
 }

@@ -58,7 +58,7 @@ func (o operation) document(path string) schema {
 		out["parameters"] = all
 	}
 	if len(o.body) > 0 {
-		out["requestBody"] = schema{"required": true, "content": content(o.body)}
+		out["requestBody"] = schema{"required": !o.bodyOptional, "content": content(o.body)}
 	}
 	return out
 }

@@ -112,6 +112,22 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"GET", "/api/v1/deadletters/{id}", "d1", "", "", 200},
 		{"GET", "/api/v1/deadletters/{id}", "d2", "", "", 200},
 		{"GET", "/api/v1/deadletters/{id}", "none", "", "", 404},
+		{"GET", "/api/v1/deadletters", "?state=gone", "", "", 400},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "d1", `{"event":` + structured + `}`, asJSON, 200},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "d1?dryRun=true", "", "", 200},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "d1", `{"events":1}`, asJSON, 400},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "d2", "", "", 409},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "none", "", "", 404},
+		{"POST", "/api/v1/deadletters/{id}/redrive", "d1", "x", "text/plain", 415},
+		{"POST", "/api/v1/deadletters/{id}/drop", "d1", "", "", 409},
+		{"POST", "/api/v1/deadletters/{id}/drop", "d2?dryRun=true", "", "", 200},
+		{"POST", "/api/v1/deadletters/{id}/drop", "none", "", "", 404},
+		{"POST", "/api/v1/deadletters/redrive", "?all=true&limit=1", "", "", 200},
+		{"POST", "/api/v1/deadletters/redrive", "?all=true", "", "", 200},
+		{"POST", "/api/v1/deadletters/redrive", "", "", "", 400},
+		{"POST", "/api/v1/deadletters/drop", "?since=1h&dryRun=true", "", "", 200},
+		{"POST", "/api/v1/deadletters/drop", "?nonsense=1", "", "", 400},
+		{"GET", "/api/v1/deadletters/{id}", "d1", "", "", 200},
 		{"GET", "/api/v1/explain", "?id=1&source=/s&type=t", "", "", 400},
 		{"GET", "/api/v1/explain", "?id=none", "", "", 404},
 		{"GET", "/healthz", "", "", "", 200},
@@ -138,8 +154,10 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(x.method, x.path, x.status), func(t *testing.T) {
 			path := x.path + x.query
-			if i := strings.Index(x.path, "{"); i > 0 {
-				path = x.path[:i] + x.query
+			if before, after, ok := strings.Cut(x.path, "{"); ok {
+				value, query, _ := strings.Cut(x.query, "?")
+				_, after, _ = strings.Cut(after, "}")
+				path = before + value + after + "?" + query
 			}
 			var h []string
 			if x.contentType != "" {

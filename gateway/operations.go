@@ -14,7 +14,9 @@ type operation struct {
 	summary string
 	params  []param
 	body    []media
-	answers []reply
+	// bodyOptional: a request without one is fine.
+	bodyOptional bool
+	answers      []reply
 }
 
 // param is a query parameter or header; its schema is a string unless said.
@@ -164,15 +166,6 @@ var (
 			{name: "outcome", in: "query", what: "how it ended", schema: schema{"type": "string", "enum": []any{"delivered", "dead", "dropped", "retrying"}}},
 		}, paramPage),
 		answers: replies([]reply{ok(200, "A page", "RunList")}, problem.InvalidQuery, problem.Unavailable),
-	}
-	opDeadLetters = operation{
-		tag: "history", id: "listDeadLetters", summary: "Dead letters, oldest first.",
-		params:  params(paramIdentity, paramDelivery, paramPage),
-		answers: replies([]reply{ok(200, "A page", "DeadLetterList")}, problem.InvalidQuery, problem.Unavailable),
-	}
-	opDeadLetter = operation{
-		tag: "history", id: "getDeadLetter", summary: "One dead letter.",
-		answers: replies([]reply{ok(200, "The dead letter", "DeadLetter")}, problem.NotFound, problem.Unavailable),
 	}
 	opExplain = operation{
 		tag: "history", id: "explain", summary: "What became of an event: for every link whether it matched and why, and its deliveries.",

@@ -4,6 +4,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
@@ -41,6 +42,10 @@ func (s *Server) table() []route {
 		{fiber.MethodGet, api.Prefix + "/runs", s.api.Runs, opRuns},
 		{fiber.MethodGet, api.Prefix + "/deadletters", s.api.DeadLetters, opDeadLetters},
 		{fiber.MethodGet, api.Prefix + "/deadletters/:id", s.api.DeadLetter, opDeadLetter},
+		{fiber.MethodPost, api.Prefix + "/deadletters/redrive", s.api.DecideAll(event.Redrive), opRedriveAll},
+		{fiber.MethodPost, api.Prefix + "/deadletters/drop", s.api.DecideAll(event.Drop), opDropAll},
+		{fiber.MethodPost, api.Prefix + "/deadletters/:id/redrive", s.api.Decide(event.Redrive), opRedrive},
+		{fiber.MethodPost, api.Prefix + "/deadletters/:id/drop", s.api.Decide(event.Drop), opDrop},
 		{fiber.MethodGet, api.Prefix + "/explain", s.api.Explain, opExplain},
 		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
 		{fiber.MethodGet, "/", s.home, opHome},

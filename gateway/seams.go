@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
@@ -35,6 +36,17 @@ type (
 	Explainer   = api.Explainer
 	Explanation = history.Explanation
 
+	// Letters decides about dead letters.
+	Letters = api.Letters
+	// Letter is a dead letter with its LetterState, Decision what is to be done about
+	// some, Decided and Tally what became of one and of many.
+	Letter       = history.Letter
+	LetterState  = history.LetterState
+	Decision     = history.Decision
+	Decided      = history.Decided
+	Tally        = history.Tally
+	DecidedError = history.DecidedError
+
 	// Query and Page are a question to the past and its answer.
 	Query          = history.Query
 	Page[T any]    = history.Page[T]
@@ -42,6 +54,16 @@ type (
 	// CompileFilter compiles a CESQL expression.
 	CompileFilter = subscribe.CompileFilter
 )
+
+// The states of a dead letter.
+const (
+	LetterOpen     = history.LetterOpen
+	LetterRedriven = history.LetterRedriven
+	LetterDropped  = history.LetterDropped
+)
+
+// StateAfter is the state that an action on a dead letter leads to.
+func StateAfter(a event.Action) LetterState { return history.StateAfter(a) }
 
 // What implementations of the seams wrap their errors in.
 var (
@@ -52,6 +74,9 @@ var (
 	ErrBacklog     = problem.ErrBacklog
 	ErrTooLarge    = problem.ErrTooLarge
 	ErrQuery       = problem.ErrQuery
+
+	ErrDecided       = problem.ErrDecided
+	ErrNotRedrivable = problem.ErrNotRedrivable
 )
 
 // RetryError is what they wrap one in that passes, with the time to come again.
@@ -74,13 +99,14 @@ type Check struct {
 
 // Deps are what a gateway calls.
 type Deps struct {
-	// Appender, Resources, Reader and Explainer are required.
+	// Appender, Resources, Reader, Letters and Explainer are required.
 	Appender  Appender
 	Resources Resources
 	Reader    Reader
+	Letters   Letters
 	Explainer Explainer
 	// Admitter nil admits everything, Filter nil refuses filters on the live
-	// stream, Traces and Metrics nil are none.
+	// stream and on dead letters, Traces and Metrics nil are none.
 	Admitter Admitter
 	Filter   CompileFilter
 	Traces   *tracing.Provider

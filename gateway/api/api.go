@@ -8,16 +8,22 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
-// Deps are what the API calls. All are required, except that Now nil is time.Now.
+// Deps are what the API calls. All are required, except that Filter nil
+// refuses filters and Now nil is time.Now.
 type Deps struct {
 	Resources Resources
 	Reader    Reader
+	Letters   Letters
 	Explainer Explainer
-	Now       func() time.Time
+	// Filter compiles a CESQL expression; the error says what is wrong with it.
+	// The function is called from one goroutine at a time.
+	Filter func(expression string) (func(*event.Event) bool, error)
+	Now    func() time.Time
 }
 
 // API serves the routes below /api/v1. It is safe for concurrent use.

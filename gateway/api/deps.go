@@ -45,9 +45,25 @@ type Reader interface {
 	// Runs returns the runs for which Query.MatchRun holds.
 	Runs(ctx context.Context, q history.Query) (history.Page[event.Run], error)
 	// DeadLetters returns those for which Query.MatchDeadLetter holds.
-	DeadLetters(ctx context.Context, q history.Query) (history.Page[event.DeadLetter], error)
-	// DeadLetter returns one, or problem.ErrNotFound.
-	DeadLetter(ctx context.Context, id string) (event.DeadLetter, error)
+	DeadLetters(ctx context.Context, q history.Query) (history.Page[history.Letter], error)
+	// DeadLetter returns one with what was decided about it, or problem.ErrNotFound.
+	DeadLetter(ctx context.Context, id string) (history.Letter, error)
+}
+
+// Letters decides about dead letters. A decision is durable when it returns;
+// the first one about a dead letter holds, and is not carried out twice. Errors
+// wrap problem.ErrUnavailable when the log is away or another request decides
+// about the same one at this moment. Safe for concurrent use.
+type Letters interface {
+	// Decide does it for one; there being none is problem.ErrNotFound, another
+	// decision before problem.ErrDecided, and what cannot be redriven as asked
+	// problem.ErrNotRedrivable.
+	Decide(ctx context.Context, id string, d history.Decision) (history.Decided, error)
+	// DecideAll does it for those for which Query.MatchDeadLetter holds, oldest
+	// first, for at most Query.Limit of them and as long as ctx leaves time;
+	// Tally.Next is where to go on. Those made after the first call (the one
+	// without a cursor) are left alone: what is redriven may die again.
+	DecideAll(ctx context.Context, q history.Query, d history.Decision) (history.Tally, error)
 }
 
 // Explainer says what became of an event.

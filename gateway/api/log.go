@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -14,10 +13,9 @@ import (
 
 // The parameters of the query routes; nothing changes them.
 var (
-	eventParameters      = []string{"source", "id", "type", "since", "until", "limit", "cursor"}
-	runParameters        = []string{"source", "id", "type", "function", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
-	deadLetterParameters = []string{"source", "id", "type", "function", "link", "reason", "since", "until", "limit", "cursor"}
-	explainParameters    = []string{"source", "id"}
+	eventParameters   = []string{"source", "id", "type", "since", "until", "limit", "cursor"}
+	runParameters     = []string{"source", "id", "type", "function", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
+	explainParameters = []string{"source", "id"}
 )
 
 // Events lists events of the log.
@@ -50,37 +48,6 @@ func (a *API) Runs(c *fiber.Ctx) error {
 	})
 }
 
-// DeadLetters lists dead letters.
-func (a *API) DeadLetters(c *fiber.Ctx) error {
-	q, err := a.query(c, deadLetterParameters...)
-	if err != nil {
-		return err
-	}
-	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.DeadLetters(ctx, q)
-		if err != nil {
-			return err
-		}
-		return page(c, p, deadLetterJSON)
-	})
-}
-
-// DeadLetter answers one dead letter.
-func (a *API) DeadLetter(c *fiber.Ctx) error {
-	id := strings.Clone(c.Params("id"))
-	return a.within(func(ctx context.Context) error {
-		d, err := a.deps.Reader.DeadLetter(ctx, id)
-		if err != nil {
-			return err
-		}
-		b, err := deadLetterJSON(&d)
-		if err != nil {
-			return err
-		}
-		return answer(c, fiber.StatusOK, json.RawMessage(b))
-	})
-}
-
 // Explain says what became of an event.
 func (a *API) Explain(c *fiber.Ctx) error {
 	q, err := a.query(c, explainParameters...)
@@ -100,42 +67,3 @@ func (a *API) Explain(c *fiber.Ctx) error {
 }
 
 func eventJSON(r *event.Record) ([]byte, error) { return history.EventJSON(r), nil }
-
-// deadLetterJSON adds the event, or the record that was no event.
-func deadLetterJSON(d *event.DeadLetter) ([]byte, error) {
-	out := struct {
-		*event.DeadLetter
-		Event    json.RawMessage `json:"event,omitempty"`
-		Raw      *rawRecord      `json:"raw,omitempty"`
-		Attempts []event.Attempt `json:"attempts"`
-	}{DeadLetter: d, Attempts: d.Attempts}
-	if out.Attempts == nil {
-		out.Attempts = []event.Attempt{}
-	}
-	if d.Event != nil {
-		out.Event = d.Event.AppendJSON(nil)
-	} else {
-		out.Raw = raw(&d.Raw)
-	}
-	return json.Marshal(out)
-}
-
-// rawRecord is a Kafka record as JSON; bytes are base64.
-type rawRecord struct {
-	Key     []byte      `json:"key,omitempty"`
-	Headers []rawHeader `json:"headers"`
-	Value   []byte      `json:"value"`
-}
-
-type rawHeader struct {
-	Key   string `json:"key"`
-	Value []byte `json:"value"`
-}
-
-func raw(m *event.Message) *rawRecord {
-	r := &rawRecord{Key: m.Key, Value: m.Value, Headers: make([]rawHeader, len(m.Headers))}
-	for i, h := range m.Headers {
-		r.Headers[i] = rawHeader(h)
-	}
-	return r
-}

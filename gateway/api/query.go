@@ -45,6 +45,10 @@ func (a *API) parameter(q *history.Query, name, value string, allowed []string) 
 		q.Link = value
 	case "reason":
 		q.Reason = value
+	case "state":
+		q.State, err = history.ParseLetterState(value)
+	case "where":
+		q.Where, err = a.where(value)
 	case "cursor":
 		q.Cursor = value
 	case "outcome":
@@ -55,8 +59,20 @@ func (a *API) parameter(q *history.Query, name, value string, allowed []string) 
 		q.Until, err = history.ParseTime(name, value, a.deps.Now())
 	case "limit":
 		q.Limit, err = a.limit(value)
-	}
+	} // all and dryRun are no part of a query
 	return err
+}
+
+// where compiles a CESQL expression over the event of a dead letter.
+func (a *API) where(expression string) (func(*event.Event) bool, error) {
+	if a.deps.Filter == nil {
+		return nil, problem.New(problem.InvalidQuery, "where: not available here")
+	}
+	f, err := a.deps.Filter(expression)
+	if err != nil {
+		return nil, problem.New(problem.InvalidQuery, "where: %v", err)
+	}
+	return f, nil
 }
 
 // limit is a page size; more than the most is cut to it.

@@ -14,7 +14,7 @@ import (
 )
 
 // Log is an event log of one partition. It is a gateway.Appender, a
-// gateway.Reader and a gateway.Explainer. The zero value is an empty log; it is
+// gateway.Reader, a gateway.Letters and a gateway.Explainer. The zero value is an empty log; it is
 // safe for concurrent use.
 type Log struct {
 	// Append, unless nil, is called first; an error keeps the events out.
@@ -23,7 +23,7 @@ type Log struct {
 	mu      sync.Mutex
 	records []event.Record
 	runs    []event.Run
-	dead    []event.DeadLetter
+	dead    []history.Letter
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 	// followers is the number of Follow and FollowRuns under way.
@@ -53,7 +53,9 @@ func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, hop traci
 func (l *Log) AddRun(r event.Run) { l.change(func() { l.runs = append(l.runs, r) }) }
 
 // AddDeadLetter appends a dead letter.
-func (l *Log) AddDeadLetter(d event.DeadLetter) { l.change(func() { l.dead = append(l.dead, d) }) }
+func (l *Log) AddDeadLetter(d event.DeadLetter) {
+	l.change(func() { l.dead = append(l.dead, history.Letter{DeadLetter: d, State: history.LetterOpen}) })
+}
 
 // Break ends everybody's following with an error.
 func (l *Log) Break(err error) { l.change(func() { l.broken = err }) }
@@ -155,25 +157,6 @@ func (l *Log) Runs(_ context.Context, q history.Query) (history.Page[event.Run],
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return scan(q, l.runs, q.MatchRun)
-}
-
-// DeadLetters implements gateway.Reader.
-func (l *Log) DeadLetters(_ context.Context, q history.Query) (history.Page[event.DeadLetter], error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return scan(q, l.dead, q.MatchDeadLetter)
-}
-
-// DeadLetter implements gateway.Reader.
-func (l *Log) DeadLetter(_ context.Context, id string) (event.DeadLetter, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, d := range l.dead {
-		if d.ID == id {
-			return d, nil
-		}
-	}
-	return event.DeadLetter{}, fmt.Errorf("dead letter: %w", problem.ErrNotFound)
 }
 
 // scan pages through all; its cursor is the index of the next item.

@@ -20,6 +20,10 @@ type Query struct {
 	Link     string
 	Outcome  event.Outcome
 	Reason   string
+	// State and Where apply to dead letters only. One that was no event matches
+	// no Where.
+	State LetterState
+	Where func(*event.Event) bool
 	// Since is included, Until is not; both are the log's time. With neither
 	// Since nor Cursor a reader may begin at the newest part of the log instead
 	// of reading all of it.
@@ -55,7 +59,7 @@ func (q *Query) MatchRun(r *event.Run) bool {
 
 // MatchDeadLetter reports whether the query asks for a dead letter. One that
 // was no event has neither source, id nor type.
-func (q *Query) MatchDeadLetter(d *event.DeadLetter) bool {
+func (q *Query) MatchDeadLetter(d *Letter) bool {
 	var source, id, typ string
 	if d.Event != nil {
 		source, id, typ = d.Event.Source, d.Event.ID, d.Event.Type
@@ -63,7 +67,9 @@ func (q *Query) MatchDeadLetter(d *event.DeadLetter) bool {
 	return q.matchTime(d.Time) && q.matchIdentity(source, id, typ) &&
 		(q.Function == "" || q.Function == d.Function) &&
 		(q.Link == "" || q.Link == d.Link) &&
-		strings.Contains(d.Reason, q.Reason)
+		(q.State == "" || q.State == d.State) &&
+		strings.Contains(d.Reason, q.Reason) &&
+		(q.Where == nil || d.Event != nil && q.Where(d.Event))
 }
 
 func (q *Query) matchTime(t time.Time) bool {

@@ -15,8 +15,5 @@ func ParseTime(name, value string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(value); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	if len(value) > 64 {
-		value = value[:64] + "…"
-	}
-	return time.Time{}, problem.New(problem.InvalidQuery, "%s %q: want an RFC 3339 time such as 2026-01-31T12:00:00Z, or how long ago, such as 10m", name, value)
+	return time.Time{}, problem.New(problem.InvalidQuery, "%s %q: want an RFC 3339 time such as 2026-01-31T12:00:00Z, or how long ago, such as 10m", name, clip(value))
 }

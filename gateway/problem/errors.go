@@ -28,6 +28,10 @@ var (
 	ErrTooLarge = errors.New("too large for the log")
 	// ErrQuery: a cursor, a filter or another part of a query makes no sense.
 	ErrQuery = errors.New("invalid query")
+	// ErrDecided: something else was decided about the dead letter before.
+	ErrDecided = errors.New("already decided")
+	// ErrNotRedrivable: the dead letter cannot be delivered again as asked.
+	ErrNotRedrivable = errors.New("cannot be redriven")
 )
 
 // Of says what problem an error is: the only place where that is decided.
@@ -79,6 +83,8 @@ var sentinels = [...]struct {
 	{ErrBacklog, Backlog},
 	{ErrTooLarge, TooLarge},
 	{ErrQuery, InvalidQuery},
+	{ErrDecided, Decided},
+	{ErrNotRedrivable, NotRedrivable},
 	{ErrUnavailable, Unavailable},
 	{context.DeadlineExceeded, Unavailable},
 	{context.Canceled, Stopping},

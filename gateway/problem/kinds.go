@@ -13,6 +13,7 @@ const (
 	InvalidQuery
 	InvalidResource
 	InvalidPatch
+	InvalidRequest
 	Denied
 	Forbidden
 	NotFound
@@ -21,6 +22,8 @@ const (
 	RequestTimeout
 	Exists
 	Conflict
+	Decided
+	NotRedrivable
 	PreconditionFailed
 	TooLarge
 	BatchTooLong
@@ -52,6 +55,7 @@ var table = [kindCount]info{
 	InvalidQuery:         {"invalid-query", "Invalid query", 400},
 	InvalidResource:      {"invalid-resource", "Invalid resource", 400},
 	InvalidPatch:         {"invalid-patch", "Invalid merge patch", 400},
+	InvalidRequest:       {"invalid-request", "Invalid request", 400},
 	Denied:               {"denied", "Denied by admission policy", 403},
 	Forbidden:            {"forbidden", "Forbidden", 403},
 	NotFound:             {"not-found", "Not found", 404},
@@ -60,6 +64,8 @@ var table = [kindCount]info{
 	RequestTimeout:       {"request-timeout", "Request took too long to arrive", 408},
 	Exists:               {"exists", "Already exists", 409},
 	Conflict:             {"revision-conflict", "Changed by somebody else", 409},
+	Decided:              {"already-decided", "Already decided otherwise", 409},
+	NotRedrivable:        {"not-redrivable", "Cannot be redriven", 409},
 	PreconditionFailed:   {"precondition-failed", "Precondition failed", 412},
 	TooLarge:             {"too-large", "Body too large", 413},
 	BatchTooLong:         {"batch-too-long", "Batch too long", 413},
