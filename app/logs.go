@@ -28,13 +28,17 @@ func traced(e *event.Event, hop tracing.Context) event.Message {
 
 // appender is the gateway's way into the log.
 type appender struct {
-	log    *eventlog.Log
-	traces *tracing.Provider
-	topic  string
+	log     *eventlog.Log
+	traces  *tracing.Provider
+	topic   string
+	backlog *backlog
 }
 
 // AppendEvents implements gateway.Appender.
 func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, hop tracing.Context) error {
+	if err := a.backlog.admit(); err != nil {
+		return err
+	}
 	var only *event.Event
 	if len(events) == 1 {
 		only = events[0]
@@ -54,8 +58,10 @@ func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, hop 
 	_, err := a.log.Append(ctx, eventlog.Events, messages)
 	if err != nil {
 		span.Fail("append", err.Error())
+		return a.backlog.retry(gatewayError(err))
 	}
-	return gatewayError(err)
+	a.backlog.accepted(len(events))
+	return nil
 }
 
 // gatewayError says an error of the log in the gateway's terms.

@@ -59,6 +59,7 @@ type Options struct {
 	MaxBatch       int
 	MaxHeader      int
 	AcceptTimeout  time.Duration
+	MaxBacklog     int64
 	WebhookOrigins []string
 
 	MaxHops       int
@@ -84,8 +85,8 @@ func DefaultOptions() Options {
 		TopicPrefix: "signalbox.", EmbeddedRetention: 256 << 20,
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
-		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, WebhookOrigins: []string{"*"},
-		MaxHops: 64, QueueLength: 1024, Window: 10000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
+		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
+		MaxHops: 64, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
 	}
@@ -128,6 +129,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.MaxBatch, "max-batch", o.MaxBatch, "events of one batch at most")
 	fs.IntVar(&o.MaxHeader, "max-header", o.MaxHeader, "bytes of a request's headers at most")
 	fs.DurationVar(&o.AcceptTimeout, "accept-timeout", o.AcceptTimeout, "how long POST /events waits for the log before it answers 503")
+	fs.Int64Var(&o.MaxBacklog, "max-backlog", o.MaxBacklog, "events and parked deliveries not done at which new events are refused (429); 0: no limit")
 	fs.StringSliceVar(&o.WebhookOrigins, "webhook-origins", o.WebhookOrigins, "origins granted by the CloudEvents webhook handshake; *: all")
 
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
@@ -240,6 +242,7 @@ func (o *Options) Validate() error {
 	check(o.MaxBatch >= 1 && o.MaxBatch <= 100000, "max-batch", o.MaxBatch, "1 to 100000")
 	check(o.MaxHeader >= 1<<10 && o.MaxHeader <= 1<<20, "max-header", o.MaxHeader, "1024 to 1048576 bytes")
 	check(o.AcceptTimeout >= 10*time.Millisecond && o.AcceptTimeout <= 5*time.Minute, "accept-timeout", o.AcceptTimeout, "10ms to 5m")
+	check(o.MaxBacklog >= 0 && o.MaxBacklog <= 1e12, "max-backlog", o.MaxBacklog, "0 to 1000000000000")
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")

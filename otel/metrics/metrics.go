@@ -51,6 +51,8 @@ type Metrics struct {
 	TraceExportFailures prometheus.Counter
 	TraceSpansDropped   prometheus.Counter
 
+	Backlog
+
 	refused *prometheus.CounterVec
 	dropped *prometheus.CounterVec
 	lag     *prometheus.GaugeVec
@@ -88,6 +90,7 @@ func New() *Metrics {
 	)
 	m.intake()
 	m.deliveries()
+	m.backlog()
 	m.state()
 	return m
 }
