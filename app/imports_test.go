@@ -20,17 +20,18 @@ var rooms = map[string][]string{
 	"event":         {},
 	"resource":      {},
 	"otel":          {"event"},
-	"eventlog":      {"event", "otel"},
-	"ledger":        {"event", "resource", "otel"},
+	"failpoint":     {},
+	"eventlog":      {"event", "otel", "failpoint"},
+	"ledger":        {"event", "resource", "otel", "failpoint"},
 	"policies":      {"event", "resource", "otel"},
 	"functions":     {"event", "resource", "otel"},
-	"dispatcher":    {"event", "resource", "otel"},
-	"gateway":       {"event", "resource", "otel"},
+	"dispatcher":    {"event", "resource", "otel", "failpoint"},
+	"gateway":       {"event", "resource", "otel", "failpoint"},
 	"client":        {"event", "resource"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway"},
 	"cmd/signalbox": {"app", "client", "event", "resource"},
 	"bench":         {},
-	"e2e":           {"client", "event", "resource"},
+	"e2e":           {"client", "event", "resource", "failpoint"},
 }
 
 // roomOf is the room a package's path belongs to; "" is none.

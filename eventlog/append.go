@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -30,6 +31,7 @@ func (l *Log) Append(ctx context.Context, topic Topic, msgs []event.Message) ([]
 		return nil, err
 	}
 	a := l.newAppending(topic, msgs, size)
+	failpoint.Hit(failpoint.LogAppendBefore)
 	for i := range a.records {
 		// The record gets no context of ours: a cancelled one would fail its
 		// whole partition, the records of others included.
@@ -122,6 +124,7 @@ func (a *appending) promise(_ *kgo.Record, err error) {
 	if a.left.Add(-1) > 0 {
 		return
 	}
+	failpoint.Hit(failpoint.LogAppendAcked)
 	a.log.events.give(int64(len(a.records)), a.size)
 	a.log.appended(a.topic, len(a.records), a.size, time.Since(a.began), a.err())
 	close(a.done)
@@ -179,7 +182,9 @@ func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Positi
 	r := &kgo.Record{}
 	began := time.Now()
 	fillRecord(r, l.topicName(topic), &msg, began)
+	failpoint.Hit(failpoint.LogAppendBefore)
 	l.cl.TryProduce(context.Background(), r, func(r *kgo.Record, err error) {
+		failpoint.Hit(failpoint.LogAppendAcked)
 		l.events.give(1, size)
 		err = appendError(err)
 		l.appended(topic, 1, size, time.Since(began), err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -61,6 +62,7 @@ func (c *consumer) commitOwned(ctx context.Context) {
 		c.committing.Unlock()
 		return
 	}
+	failpoint.Hit(failpoint.LogCommitBefore)
 	began := time.Now()
 	c.cl.CommitOffsets(withMetadata(ctx, states), offsets(states),
 		func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
@@ -99,6 +101,7 @@ func (c *consumer) commitSync(ps []*partition) error {
 	if len(states) == 0 {
 		return nil
 	}
+	failpoint.Hit(failpoint.LogHandoverBefore)
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	began := time.Now()
@@ -148,6 +151,7 @@ type topicPartition struct {
 
 // commitDone notes which partitions are committed, and returns what failed.
 func (c *consumer) commitDone(states []commitState, began time.Time, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) error {
+	failpoint.Hit(failpoint.LogCommitAfter)
 	failed := make(map[topicPartition]error)
 	if err == nil {
 		names := make(map[[16]byte]string)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -75,6 +76,7 @@ func (r *parking) produce() {
 
 func (r *parking) end(err error) {
 	if err == nil {
+		failpoint.Hit(failpoint.LogParkAcked)
 		r.tail.grow(r.record.Offset + 1)
 	}
 	r.tail.parking.Add(-1)

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 )
 
 // maxGroup bounds the records of one script, and so for how long it keeps
@@ -40,9 +41,11 @@ func (l *Ledger) Claim(ctx context.Context, recs []event.Record, out []event.Ver
 	if len(b.groups) == 0 {
 		return nil
 	}
+	failpoint.Hit(failpoint.LedgerClaimBefore)
 	if err := b.exchange(bound, l.client); err != nil {
 		return unavailable(ctx, err)
 	}
+	failpoint.Hit(failpoint.LedgerClaimAfter)
 	return unavailable(ctx, b.verdicts(out))
 }
 

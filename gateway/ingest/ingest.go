@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
@@ -83,9 +84,11 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	if len(events) == 0 {
 		return 0, nil
 	}
+	failpoint.Hit(failpoint.GatewayAcceptBefore)
 	if err := h.deps.Appender.AppendEvents(ctx, events, span.Context()); err != nil {
 		return 0, appendProblem(err)
 	}
+	failpoint.Hit(failpoint.GatewayAcceptAfter)
 	return len(events), nil
 }
 
