@@ -39,8 +39,8 @@ var errDecidedElsewhere = fmt.Errorf("%w: another request decides about this dea
 // lets it be redriven again, but never lost.
 func (d *letterDesk) decide(ctx context.Context, letters []gateway.Letter, what gateway.Decision) ([]result, error) {
 	results := make([]result, len(letters))
-	tasks, release := d.take(letters, results, what)
-	defer release()
+	tasks, others := d.take(letters, results, what)
+	defer d.release(tasks)
 	if err := d.settled(ctx, tasks); err != nil {
 		return nil, err
 	}
@@ -52,40 +52,43 @@ func (d *letterDesk) decide(ctx context.Context, letters []gateway.Letter, what 
 	if what.DryRun {
 		return results, nil
 	}
-	if err := d.claim(ctx, tasks); err != nil {
-		return nil, err
-	}
+	others = append(others, d.claim(ctx, tasks)...)
 	d.send(ctx, tasks)
 	d.resolve(ctx, tasks, what)
+	d.awaitOthers(ctx, others)
 	return results, nil
 }
 
-// take makes tasks of those about which nothing was decided and which no other
-// request to this process is deciding about; release lets these go.
-func (d *letterDesk) take(letters []gateway.Letter, results []result, what gateway.Decision) (tasks []*task, release func()) {
+// take makes tasks of those about which nothing was decided, and takes those
+// among them about which no other request to this process is deciding.
+func (d *letterDesk) take(letters []gateway.Letter, results []result, what gateway.Decision) (taken, others []*task) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range letters {
 		l, r := &letters[i], &results[i]
+		t := &task{letter: l, result: r}
 		r.state = gateway.StateAfter(what.Action)
 		switch {
 		case l.State != gateway.LetterOpen:
 			r.state, r.already = l.State, true
-		case d.busy[l.ID] && writtenTwice(tasks, l.ID):
+		case d.busy[l.ID] && writtenTwice(taken, l.ID):
 			r.already = true
 		case d.busy[l.ID]:
 			r.err = errDecidedElsewhere
+			others = append(others, t)
 		default:
 			d.busy[l.ID] = true
-			tasks = append(tasks, &task{letter: l, result: r})
+			taken = append(taken, t)
 		}
 	}
-	return tasks, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for _, t := range tasks {
-			delete(d.busy, t.letter.ID)
-		}
+	return taken, others
+}
+
+func (d *letterDesk) release(taken []*task) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range taken {
+		delete(d.busy, t.letter.ID)
 	}
 }
 
@@ -279,10 +282,9 @@ const (
 	claimSlice  = 10 * time.Second
 )
 
-// claim leaves out those that another process has claimed, waiting shortly for
-// what it decides. Without the ledger everything is ours, and two processes
-// may redrive the same dead letter.
-func (d *letterDesk) claim(ctx context.Context, tasks []*task) error {
+// claim returns those that another process has claimed. Without the ledger
+// everything is ours, and two processes may redrive the same dead letter.
+func (d *letterDesk) claim(ctx context.Context, tasks []*task) (lost []*task) {
 	if d.claims == nil {
 		return nil
 	}
@@ -301,25 +303,25 @@ func (d *letterDesk) claim(ctx context.Context, tasks []*task) error {
 		d.logger.Warn("dead letters are not claimed: one may be redriven twice if another process redrives it too", "error", err)
 		return nil
 	}
-	var lost []*task
 	for i, v := range verdicts {
 		if t := owners[i]; v == event.Duplicate && t.result.err == nil {
 			t.result.err = errDecidedElsewhere
 			lost = append(lost, t)
 		}
 	}
-	return d.awaitOthers(ctx, lost)
+	return lost
 }
 
-// otherWait is how long is waited for what another process decides.
+// otherWait is how long is waited for what another request decides.
 const otherWait = 2 * time.Second
 
-func (d *letterDesk) awaitOthers(ctx context.Context, lost []*task) error {
+// awaitOthers waits shortly for what others decide about dead letters.
+func (d *letterDesk) awaitOthers(ctx context.Context, lost []*task) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for until := d.now().Add(otherWait); len(lost) > 0 && d.now().Before(until); {
-		if err := d.settled(ctx, lost); err != nil {
-			return err
+		if d.settled(ctx, lost) != nil {
+			return
 		}
 		left := lost[:0]
 		for _, t := range lost {
@@ -333,8 +335,7 @@ func (d *letterDesk) awaitOthers(ctx context.Context, lost []*task) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", gateway.ErrUnavailable, context.Cause(ctx))
+			return
 		}
 	}
-	return nil
 }

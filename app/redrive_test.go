@@ -19,6 +19,9 @@ import (
 
 // parkedHere keeps what is parked, or refuses it.
 type parkedHere struct {
+	// during, unless nil, is called by each Park.
+	during func()
+
 	mu   sync.Mutex
 	err  error
 	all  []event.Parked
@@ -26,6 +29,9 @@ type parkedHere struct {
 }
 
 func (p *parkedHere) Park(function string, partition int32, m event.Message, done func(event.Position, error)) {
+	if p.during != nil {
+		p.during()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	parked, err := event.ParseParked(m)
@@ -241,6 +247,38 @@ func TestSeveralProcessesRedriveOneDeadLetterOnce(t *testing.T) {
 	}
 	if n := len(parked[0].all) + len(parked[1].all) + len(parked[2].all); n != 1 {
 		t.Errorf("parked %d times", n)
+	}
+}
+
+func TestWhileOneRequestIsAtItAnotherIsToldSo(t *testing.T) {
+	log, _ := openLog(t, t.TempDir())
+	d, parked := desk(t, log)
+	l := letter(5)
+	write(t, log, eventlog.Dead, l.Message())
+	parked.during = func() {
+		parked.during = nil
+		if tally, err := d.DecideAll(t.Context(), gateway.Query{Limit: 10}, gateway.Decision{Action: event.Redrive, DryRun: true}); err != nil || tally.Failed != 1 {
+			t.Errorf("meanwhile: %+v, %v", tally, err)
+		}
+	}
+	if _, err := d.Decide(t.Context(), l.ID, redrive); err != nil || len(parked.all) != 1 {
+		t.Errorf("%v, %d parked", err, len(parked.all))
+	}
+}
+
+func TestADecisionMadeSinceTheDeadLetterWasReadHolds(t *testing.T) {
+	log, _ := openLog(t, t.TempDir())
+	d, parked := desk(t, log)
+	l := letter(5)
+	write(t, log, eventlog.Dead, l.Message())
+	read, err := d.DeadLetter(t.Context(), l.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, log, eventlog.Dead, resolution(l.ID, event.Drop))
+	got, err := d.decide(t.Context(), []gateway.Letter{read}, redrive)
+	if err != nil || !got[0].already || got[0].state != gateway.LetterDropped || len(parked.all) > 0 {
+		t.Errorf("%+v, %v, %d parked", got, err, len(parked.all))
 	}
 }
 
