@@ -43,7 +43,8 @@ func (d *Dispatcher) failure(resp *fasthttp.Response, err error) *DeliveryError 
 	status := resp.StatusCode()
 	if err != nil {
 		if !errors.Is(err, fasthttp.ErrBodyTooLarge) {
-			return &DeliveryError{Class: classOf(err), Cause: err}
+			class := classOf(err)
+			return &DeliveryError{Class: class, Cause: err, PutOff: class == ClassRefused}
 		}
 		// The status came before the body that is too large.
 		if judge(status) == verdictReply && claimsEvent(&resp.Header) {
@@ -54,14 +55,19 @@ func (d *Dispatcher) failure(resp *fasthttp.Response, err error) *DeliveryError 
 	case verdictDead:
 		return &DeliveryError{Class: statusClass(status), Status: status, Permanent: true}
 	case verdictRetry:
-		return &DeliveryError{Class: statusClass(status), Status: status, RetryAfter: d.retryAfter(resp, status)}
+		return &DeliveryError{Class: statusClass(status), Status: status, RetryAfter: d.retryAfter(resp, status), PutOff: busy(status)}
 	}
 	return nil
 }
 
+// busy reports whether a status says that the function takes nothing now.
+func busy(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
 // retryAfter is what a 429 or 503 asks for, at most MaxRetryAfter; else 0.
 func (d *Dispatcher) retryAfter(resp *fasthttp.Response, status int) time.Duration {
-	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+	if !busy(status) {
 		return 0
 	}
 	v := string(resp.Header.Peek("Retry-After"))

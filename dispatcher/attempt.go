@@ -10,22 +10,26 @@ import (
 )
 
 // attempt makes the next call of dl and sees to what follows from it: dl is
-// over, or waits in the lane again, when it returns.
+// over, or waits again, when it returns. The session is held.
 func (l *lane) attempt(w *worker, dl *delivery) {
 	defer w.forget()
 	start := l.d.parts.Now()
+	if plan := planOf(dl.p.rec.Event); plan.expired(start) {
+		l.d.discard(dl, ClassExpired, plan.why())
+		return
+	}
 	rawURL, err := l.d.parts.Endpoints.URL(dl.target.Function)
 	var e *endpoint
 	if err == nil {
 		e, err = l.endpoint(rawURL, dl.spec.Timeout.D())
 	}
-	if err != nil {
-		l.notReady(w, dl, start, err)
-		return
-	}
+	l.startSpan(dl)
 	dl.attempt++
-	if dl.attempt == 1 && dl.notReady == 0 {
-		l.startSpan(dl)
+	if err != nil {
+		fail := &DeliveryError{Function: l.name, Attempt: dl.attempt, Class: ClassNotReady, PutOff: true, Cause: err}
+		l.record(w, dl, start, 0, traceID(dl.p.rec.TraceParent))
+		l.putOff(w, dl, fail)
+		return
 	}
 	trace, took, fail := l.call(w, dl, e, start)
 	if fail != nil && dl.p.session.grace.Err() != nil {
@@ -33,12 +37,27 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 		return
 	}
 	l.record(w, dl, start, took, trace)
-	if fail != nil {
+	l.follow(w, dl, fail)
+}
+
+// follow sees to what follows from a call.
+func (l *lane) follow(w *worker, dl *delivery, fail *DeliveryError) {
+	switch {
+	case fail == nil:
+		l.good()
+		w.run.Outcome, w.run.Status = event.Delivered, w.resp.StatusCode()
+		l.finish(w, dl, "")
+	case fail.PutOff:
+		l.putOff(w, dl, fail)
+	case fail.Permanent:
+		l.good() // it is there, and said no
 		l.failed(w, dl, fail, bodyStart(w, fail))
-		return
+	default:
+		if fail.Class != ClassAppend { // that was the log
+			l.faulty(dl.p.position, w.run.Time)
+		}
+		l.failed(w, dl, fail, bodyStart(w, fail))
 	}
-	w.run.Outcome, w.run.Status = event.Delivered, w.resp.StatusCode()
-	l.finish(w, dl, "")
 }
 
 // call makes one call within its span and appends what it answers with. It
@@ -70,7 +89,8 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 }
 
 func (l *lane) startSpan(dl *delivery) {
-	if t := l.d.parts.Tracer; t != nil {
+	if t := l.d.parts.Tracer; t != nil && !dl.traced {
+		dl.traced = true
 		dl.span = t.Delivery(&dl.p.rec, dl.target, dl.p.revision)
 	}
 }
@@ -80,7 +100,7 @@ func (l *lane) record(w *worker, dl *delivery, start time.Time, took time.Durati
 	rec, link := &dl.p.rec, dl.target.Link.Metadata.Name
 	replies := w.run.Replies
 	w.run = event.Run{
-		ID:          event.RunID(rec.Position, link, dl.attempt),
+		ID:          runID(dl),
 		Link:        link,
 		Function:    l.key.name,
 		Version:     l.key.version,
@@ -95,6 +115,18 @@ func (l *lane) record(w *worker, dl *delivery, start time.Time, took time.Durati
 		Revision:    dl.p.revision,
 		Replies:     replies,
 	}
+}
+
+// runID names the run of the delivery's present attempt.
+func runID(dl *delivery) string {
+	id := event.RunID(dl.p.rec.Position, dl.target.Link.Metadata.Name, dl.attempt)
+	if dl.parked != nil && dl.parked.Replay != "" {
+		id += "-" + dl.parked.Replay
+	}
+	if n := dl.redrive(); n > 0 {
+		id += "-r" + strconv.Itoa(n)
+	}
+	return id
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -118,37 +150,81 @@ func (l *lane) finish(w *worker, dl *delivery, class Class) {
 		dl.span.End(w.run.Outcome, w.run.Reason, dl.attempt)
 	}
 	l.d.report(&dl.p.rec, &w.run, class)
-	p := dl.p
-	l.d.freeDelivery(dl)
-	if p.session.grace.Err() == nil {
-		p.done()
-	}
+	l.d.settleDelivery(dl)
 }
 
-// notReady puts a delivery off whose function has no endpoint. That spends
-// attempts only once it has lasted NotReadyGrace.
-func (l *lane) notReady(w *worker, dl *delivery, now time.Time, cause error) {
-	if dl.attempt == 0 && dl.notReady == 0 {
-		l.startSpan(dl)
+// putOff keeps a delivery for later that the function did not take. That
+// spends no attempt; only maxAge ends it.
+func (l *lane) putOff(w *worker, dl *delivery, fail *DeliveryError) {
+	wait := fail.RetryAfter
+	if fail.Class == ClassNotReady { // asking again is cheap, and it may start at any moment
+		wait = notReadyWait
 	}
-	if dl.notReady == 0 {
-		dl.notReadySince = now
-	}
-	dl.notReady++
-	if now.Sub(dl.notReadySince) < l.d.cfg.NotReadyGrace {
-		limit := min(dl.spec.Backoff.Max.D(), l.d.cfg.RetryMax)
-		wait := backoff(min(dl.spec.Backoff.Initial.D(), limit), limit, dl.notReady, l.d.parts.Rand())
-		l.retry(dl, now.Add(max(wait, time.Millisecond)))
+	l.refused(w.run.Time, wait)
+	now := l.d.parts.Now()
+	end := dl.expires()
+	if !end.IsZero() && !now.Before(end) {
+		dl.attempts = append(dl.attempts, attemptOf(w, dl, fail, bodyStart(w, fail)))
+		w.run.Status, w.run.Outcome = fail.Status, event.Dead
+		w.run.Reason = fmt.Sprintf("older than maxAge %s, and the function did not take it, the last time: %s", dl.spec.MaxAge, fail.reason())
+		l.bury(w, dl, fail.Class)
 		return
 	}
-	dl.attempt++
-	fail := &DeliveryError{Function: l.name, Attempt: dl.attempt, Class: ClassNotReady, Cause: cause}
-	l.record(w, dl, now, 0, traceID(dl.p.rec.TraceParent))
-	l.failed(w, dl, fail, "")
+	dl.attempt--
+	dl.putOff++
+	limit := min(dl.spec.Backoff.Max.D(), l.d.cfg.BreakerMax)
+	if wait == 0 {
+		wait = max(time.Millisecond, backoff(min(dl.spec.Backoff.Initial.D(), limit), limit, dl.putOff, l.d.parts.Rand()))
+	}
+	l.again(w, dl, fail, l.within(dl, now.Add(wait)))
+}
+
+// notReadyWait is the time between questions for the endpoint of a function
+// that has none.
+const notReadyWait = 100 * time.Millisecond
+
+// within is at, or when the delivery's time is over if that is earlier.
+func (l *lane) within(dl *delivery, at time.Time) time.Time {
+	if end := dl.expires(); !end.IsZero() && at.After(end) {
+		return end
+	}
+	return at
+}
+
+// again reports a failed call that will be repeated when due, and keeps the
+// delivery until then: in the lane, or parked when it would hold up the live
+// stream, or others behind it in the parked topic.
+func (l *lane) again(w *worker, dl *delivery, fail *DeliveryError, due time.Time) {
+	w.run.Status, w.run.Outcome, w.run.Reason = fail.Status, event.Retrying, fail.reason()
+	if fail.Class != ClassNotReady { // no call was made
+		l.d.report(&dl.p.rec, &w.run, fail.Class)
+	}
+	wait := max(due.Sub(l.d.parts.Now()), l.shutFor())
+	switch {
+	case l.d.parts.Parking == nil:
+	case dl.live() && wait > l.d.cfg.ParkAfter,
+		!dl.live() && dl.key == nil && wait > rotateAfter && l.crowded():
+		l.d.putAway(dl, event.ParkRetry, due)
+		return
+	}
+	l.retry(dl, due)
 }
 
 // failed repeats a delivery later, or makes it a dead letter.
 func (l *lane) failed(w *worker, dl *delivery, fail *DeliveryError, body string) {
+	dl.attempts = append(dl.attempts, attemptOf(w, dl, fail, body))
+	due, spent := l.nextAttempt(dl, fail)
+	if spent == "" {
+		dl.putOff = 0
+		l.again(w, dl, fail, due)
+		return
+	}
+	w.run.Status, w.run.Outcome, w.run.Reason = fail.Status, event.Dead, spent
+	l.bury(w, dl, fail.Class)
+}
+
+// attemptOf is what a dead letter says of a call that failed.
+func attemptOf(w *worker, dl *delivery, fail *DeliveryError, body string) event.Attempt {
 	a := event.Attempt{
 		Number:     dl.attempt,
 		Time:       w.run.Time,
@@ -160,46 +236,31 @@ func (l *lane) failed(w *worker, dl *delivery, fail *DeliveryError, body string)
 	if fail.Cause != nil {
 		a.Error = fail.Cause.Error()
 	}
-	dl.attempts = append(dl.attempts, a)
-	w.run.Status = fail.Status
-	due, spent := l.nextAttempt(dl, fail)
-	if spent == "" {
-		w.run.Outcome, w.run.Reason = event.Retrying, fail.reason()
-		l.d.report(&dl.p.rec, &w.run, fail.Class)
-		l.retry(dl, due)
-		return
-	}
-	w.run.Outcome, w.run.Reason = event.Dead, spent
-	l.bury(w, dl, fail.Class)
+	return a
 }
 
 // nextAttempt is when a failed delivery is tried again, or why it is not.
 func (l *lane) nextAttempt(dl *delivery, fail *DeliveryError) (due time.Time, spent string) {
 	now := l.d.parts.Now()
-	end := dl.p.rec.Timestamp.Add(dl.spec.MaxAge.D())
-	aged := !dl.p.rec.Timestamp.IsZero()
+	end := dl.expires()
 	switch {
 	case fail.Permanent:
 		return now, fail.reason()
 	case dl.attempt >= dl.spec.Attempts:
 		return now, strconv.Itoa(dl.attempt) + " attempts spent, the last: " + fail.reason()
-	case aged && !now.Before(end):
+	case !end.IsZero() && !now.Before(end):
 		return now, fmt.Sprintf("older than maxAge %s after %d attempts, the last: %s", dl.spec.MaxAge, dl.attempt, fail.reason())
 	}
 	wait := backoff(dl.spec.Backoff.Initial.D(), dl.spec.Backoff.Max.D(), dl.attempt, l.d.parts.Rand())
-	due = now.Add(max(wait, fail.RetryAfter))
-	if aged && due.After(end) {
-		due = end
-	}
-	return due, ""
+	return l.within(dl, now.Add(max(wait, fail.RetryAfter))), ""
 }
 
-// bury writes the dead letter and settles. Without a durable dead letter
-// the delivery has no outcome and stays unsettled.
+// bury writes the dead letter and settles, unless it holds its key. Without a
+// durable dead letter the delivery has no outcome and stays unsettled.
 func (l *lane) bury(w *worker, dl *delivery, class Class) {
-	rec := &dl.p.rec
+	rec, holds := &dl.p.rec, l.d.holdsKey(dl)
 	letter := &event.DeadLetter{
-		ID:       event.DeadLetterID(rec.Position, w.run.Link, 0),
+		ID:       letterID(dl),
 		Event:    rec.Event,
 		Link:     w.run.Link,
 		Function: w.run.Function,
@@ -210,10 +271,23 @@ func (l *lane) bury(w *worker, dl *delivery, class Class) {
 		Position: dl.p.position,
 		Time:     l.d.parts.Now(),
 		TraceID:  w.run.TraceID,
+		Accepted: rec.Timestamp,
+		Key:      rec.Message.Key,
+		Held:     holds,
+		Redrive:  dl.redrive(),
 	}
 	if !l.d.writeDeadLetter(dl.p.session, l, letter) {
 		l.d.cutOff(dl)
 		return
 	}
-	l.finish(w, dl, class)
+	if !holds {
+		l.finish(w, dl, class)
+		return
+	}
+	if dl.span != nil {
+		dl.span.End(w.run.Outcome, w.run.Reason, dl.attempt)
+		dl.span = nil
+	}
+	l.d.report(rec, &w.run, class)
+	l.d.keep(dl, letter.ID)
 }

@@ -24,9 +24,9 @@ type Config struct {
 	// MaxHops is the longest chain of functions, 1 to 1000000, default 64: an
 	// event that has passed more of them is a dead letter.
 	MaxHops int
-	// QueueSize bounds the deliveries that wait in one function's lane, for
-	// their turn or for a retry; 1 to 1000000, default 1024. A full lane blocks
-	// the partitions that have something for it.
+	// QueueSize bounds the deliveries of the live stream that wait in one
+	// function's lane, for their turn or for a retry, and again those from its
+	// parked topic; 1 to 1000000, default 1024. What finds no room is parked.
 	QueueSize int
 	// MaxReplyBytes bounds the body of an answer; 1024 to 1 GiB, default 1 MiB.
 	MaxReplyBytes int
@@ -34,9 +34,25 @@ type Config struct {
 	MaxReplies int
 	// MaxRetryAfter bounds what Retry-After may ask for; 1s to 24h, default 1h.
 	MaxRetryAfter time.Duration
-	// NotReadyGrace is how long a function may be without an endpoint before
-	// that spends attempts; 0 to 24h, default 1m.
-	NotReadyGrace time.Duration
+	// Slots bounds the calls in flight over all functions; 1 to 100000,
+	// default 512. Functions share them by their weights.
+	Slots int
+	// ParkAfter is how long a delivery of the live stream may have to wait in
+	// its lane; what would take longer is parked. 10ms to 1h, default 1s.
+	ParkAfter time.Duration
+	// ParkWindow bounds, per partition, the deliveries on their way to a parked
+	// topic before the partition waits; 1 to 1000000, default 1000.
+	ParkWindow int
+	// BreakerAfter is how many failures of a function in a row close its lane;
+	// 1 to 1000000, default 20. BreakerInitial and BreakerMax are for how long:
+	// exponential from the first on, until one call succeeds; 1ms to 1h,
+	// defaults 200ms and 30s.
+	BreakerAfter   int
+	BreakerInitial time.Duration
+	BreakerMax     time.Duration
+	// MaxChain bounds the events of one chain (one correlationid), counted from
+	// its eighth generation on; 0 to 1000000000, default 100000, 0 is unbounded.
+	MaxChain int
 	// ConnectTimeout bounds opening a connection (the link's timeout does
 	// too); 1ms to 10m, default 5s.
 	ConnectTimeout time.Duration
@@ -67,7 +83,13 @@ func DefaultConfig() Config {
 		MaxReplyBytes:   1 << 20,
 		MaxReplies:      100,
 		MaxRetryAfter:   time.Hour,
-		NotReadyGrace:   time.Minute,
+		Slots:           512,
+		ParkAfter:       time.Second,
+		ParkWindow:      1000,
+		BreakerAfter:    20,
+		BreakerInitial:  200 * time.Millisecond,
+		BreakerMax:      30 * time.Second,
+		MaxChain:        100000,
 		ConnectTimeout:  5 * time.Second,
 		IdleConnTimeout: 30 * time.Second,
 		AppendTimeout:   10 * time.Second,
@@ -92,6 +114,10 @@ func (c *Config) validate() error {
 	}
 	number("MaxHops", c.MaxHops, 1, 1000000)
 	number("QueueSize", c.QueueSize, 1, 1000000)
+	number("Slots", c.Slots, 1, 100000)
+	number("ParkWindow", c.ParkWindow, 1, 1000000)
+	number("BreakerAfter", c.BreakerAfter, 1, 1000000)
+	number("MaxChain", c.MaxChain, 0, 1000000000)
 	number("MaxReplyBytes", c.MaxReplyBytes, 1024, 1<<30)
 	number("MaxReplies", c.MaxReplies, 1, 10000)
 	number("ChooseAttempts", c.ChooseAttempts, 1, 100)
@@ -101,7 +127,9 @@ func (c *Config) validate() error {
 		}
 	}
 	span("MaxRetryAfter", c.MaxRetryAfter, time.Second, 24*time.Hour)
-	span("NotReadyGrace", c.NotReadyGrace, 0, 24*time.Hour)
+	span("ParkAfter", c.ParkAfter, 10*time.Millisecond, time.Hour)
+	span("BreakerInitial", c.BreakerInitial, time.Millisecond, time.Hour)
+	span("BreakerMax", c.BreakerMax, time.Millisecond, time.Hour)
 	span("ConnectTimeout", c.ConnectTimeout, time.Millisecond, 10*time.Minute)
 	span("IdleConnTimeout", c.IdleConnTimeout, time.Second, time.Hour)
 	span("AppendTimeout", c.AppendTimeout, 10*time.Millisecond, 10*time.Minute)
@@ -124,5 +152,6 @@ func (p *Parts) validate() error {
 	missing("Chooser", p.Chooser == nil)
 	missing("Endpoints", p.Endpoints == nil)
 	missing("Log", p.Log == nil)
+	missing("Targets", p.Parking != nil && p.Targets == nil)
 	return errors.Join(errs...)
 }

@@ -24,6 +24,9 @@ type Dispatcher struct {
 	cut     context.CancelFunc
 	conns   connSet
 	workers workers
+	slots   slots
+	asking  sync.WaitGroup // for permits
+	closing closing        // of the lanes' gates
 
 	// unclaimed is set while claims fail.
 	unclaimed atomic.Bool
@@ -53,6 +56,8 @@ func New(cfg Config, parts Parts) (*Dispatcher, error) {
 		sessions: map[*session]struct{}{},
 		lanes:    map[laneKey]*lane{},
 	}
+	d.slots.free = cfg.Slots
+	d.closing = closing{after: cfg.BreakerAfter, initial: cfg.BreakerInitial, max: cfg.BreakerMax, random: parts.Rand}
 	d.life, d.cut = context.WithCancel(context.Background())
 	d.pendings.New = func() any { return new(pending) }
 	d.deliveries.New = func() any { return new(delivery) }
@@ -75,18 +80,22 @@ func (p *Parts) defaults(cfg Config) {
 	}
 }
 
-// Run ends idle lanes and workers until ctx ends, then drains for at most
-// DrainTimeout. When it returns no goroutine of the dispatcher is left (but one
-// of fasthttp's for each function called lately, which sleeps for at most
-// IdleConnTimeout before it sees that there is nothing to clean). Run can be
-// called once. It returns nil, or what Drain did.
+// Run looks after the lanes until ctx ends: it ends those that are idle, and
+// parks what waits too long. Then it drains for at most DrainTimeout. When it
+// returns no goroutine of the dispatcher is left (but one of fasthttp's for
+// each function called lately, which sleeps for at most IdleConnTimeout before
+// it sees that there is nothing to clean). Run can be called once. It returns
+// nil, or what Drain did.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	tick := time.NewTicker(d.cfg.IdleAfter)
-	defer tick.Stop()
+	idle, slow := time.NewTicker(d.cfg.IdleAfter), time.NewTicker(d.cfg.ParkAfter/2)
+	defer idle.Stop()
+	defer slow.Stop()
 	for ctx.Err() == nil {
 		select {
-		case <-tick.C:
+		case <-idle.C:
 			d.sweep()
+		case <-slow.C:
+			d.tend()
 		case <-ctx.Done():
 		}
 	}
@@ -96,10 +105,30 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.workers.stop()
 	d.cut()
 	d.conns.closeAll()
+	d.asking.Wait()
 	for _, l := range d.snapshot() {
 		l.closeEndpoints()
 	}
 	return err
+}
+
+// tend parks what waits too long, and starts what is no longer paused.
+func (d *Dispatcher) tend() {
+	if d.parts.Parking == nil {
+		return
+	}
+	for _, l := range d.snapshot() {
+		l.clearSlow()
+	}
+	d.mu.RLock()
+	var open []*session
+	for _, s := range d.current {
+		open = append(open, s)
+	}
+	d.mu.RUnlock()
+	for _, s := range open {
+		d.unpause(s)
+	}
 }
 
 // ErrCutOff is returned by Drain when deliveries were still in flight at the
@@ -136,24 +165,6 @@ func (d *Dispatcher) Drain(ctx context.Context) error {
 	return err
 }
 
-// DrainPartition waits until nothing of the partition will be settled any
-// more. It is meant for after the partition's ctx has ended, which is what stops
-// its deliveries, and then takes at most DrainTimeout.
-func (d *Dispatcher) DrainPartition(ctx context.Context, partition int32) error {
-	d.mu.RLock()
-	s := d.current[partition]
-	d.mu.RUnlock()
-	if s == nil {
-		return nil
-	}
-	select {
-	case <-s.grace.Done():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // sweep ends the lanes and workers that were idle since the last sweep.
 func (d *Dispatcher) sweep() {
 	d.mu.Lock()
@@ -177,6 +188,10 @@ type LaneStat struct {
 	Function string
 	// Queued wait for their turn, Retrying for their next attempt; Running are being called.
 	Queued, Retrying, Running int
+	// Limit bounds the calls in flight now, as the function's answers allow.
+	Limit int
+	// Closed is set while nothing is started: the function refuses calls, or fails too often.
+	Closed bool
 	// Halted is set while a dead letter cannot be written.
 	Halted bool
 }

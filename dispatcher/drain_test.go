@@ -42,9 +42,7 @@ func TestLosingAPartitionFinishesCallsAndAbandonsTheRest(t *testing.T) {
 		b.send(newEvents(6)...)
 		time.Sleep(time.Second)
 		b.lose()
-		if err := b.DrainPartition(context.Background(), 3); err != nil {
-			t.Error(err)
-		}
+		b.Release(context.Background(), 3)
 		if b.settledCount() != 2 || b.settled[1] != 1 || b.settled[2] != 1 {
 			t.Errorf("settled %v, want offsets 1 and 2", b.settled)
 		}
@@ -66,9 +64,7 @@ func TestACallBeyondTheDrainBudgetIsNotSettled(t *testing.T) {
 		time.Sleep(time.Second)
 		b.lose()
 		start := time.Now()
-		if err := b.DrainPartition(context.Background(), 3); err != nil {
-			t.Error(err)
-		}
+		b.Release(context.Background(), 3)
 		if took := time.Since(start); took != b.cfg.DrainTimeout {
 			t.Errorf("drained after %s, want %s", took, b.cfg.DrainTimeout)
 		}
@@ -225,7 +221,7 @@ func chaos(t *testing.T, seed uint64) {
 		targets = append(targets, dispatchertest.Target("l"+name, name, "http://"+name, resource.Delivery{Concurrency: 3, Attempts: 3, Timeout: resource.Duration(time.Second)}))
 	}
 	b := newBed(t, targets, func(b *bed) {
-		b.cfg.QueueSize = 16
+		b.cfg.QueueSize, b.cfg.BreakerMax = 16, 2*time.Second
 		b.parts.Dial = p.dial
 		b.log.FailDead = func() bool { return roll(4) == 0 }
 		b.claims.Fail = func() bool { return roll(10) == 0 }
@@ -279,7 +275,7 @@ func own(t *testing.T, b *bed, part int32, events int, roll func(int) int) {
 		b.Handle(ctx, recs, settle)
 		<-ctx.Done()
 		if roll(2) == 0 {
-			b.DrainPartition(context.Background(), part)
+			b.Release(context.Background(), part)
 		}
 	}
 }
@@ -311,9 +307,7 @@ func TestACallThatFailsAfterItsPartitionWasLostIsNotRepeated(t *testing.T) {
 		b.send(newEvent("a"))
 		synctest.Wait()
 		b.lose()
-		if err := b.DrainPartition(context.Background(), 3); err != nil {
-			t.Error(err)
-		}
+		b.Release(context.Background(), 3)
 		if s := b.Lanes(); s[0].Retrying != 0 || b.settledCount() != 0 {
 			t.Errorf("lanes %+v, settled %v; want nothing", s, b.settled)
 		}

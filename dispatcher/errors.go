@@ -35,13 +35,22 @@ const (
 	ClassTooLarge Class = "too_large"
 	// ClassAppend is a reply that could not be appended to the log.
 	ClassAppend Class = "append"
+	// ClassChain is an answer whose events are beyond the budget of their chain.
+	ClassChain Class = "chain"
 	// ClassNotReady is a function without an endpoint.
 	ClassNotReady Class = "not_ready"
 	// ClassPolicy and ClassPaused are why a delivery was dropped: a policy
 	// denied it, or its link is paused.
 	ClassPolicy Class = "policy"
 	ClassPaused Class = "paused"
+	// ClassExpired: the event's expirytime has passed. ClassDropped: somebody
+	// decided so about its dead letter.
+	ClassExpired Class = "expired"
+	ClassDropped Class = "dropped"
 )
+
+// errNoRates: nobody counts calls over all dispatchers.
+var errNoRates = errors.New("no rates")
 
 // DeliveryError is a call that failed.
 type DeliveryError struct {
@@ -56,6 +65,9 @@ type DeliveryError struct {
 	RetryAfter time.Duration
 	// Permanent failures are not repeated.
 	Permanent bool
+	// PutOff: the function did not take the event (429, 503, refused, not
+	// ready). That spends no attempt.
+	PutOff bool
 	// Cause is nil when the status says it all.
 	Cause error
 }

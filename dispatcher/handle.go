@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -14,10 +15,12 @@ type scratch struct {
 	verdicts []event.Verdict
 	targets  []resource.Target
 	run      event.Run
+	now      time.Time // when the batch was taken up
 }
 
 // Handle takes the records of one partition in the order of their offsets, on
-// that partition's goroutine. It blocks while a lane is full. settle is called
+// that partition's goroutine. It blocks while a lane is full (or, with parked
+// topics, while ParkWindow deliveries are on their way there). settle is called
 // once for each record, from any goroutine, when every delivery of it has a
 // durable outcome. When ctx ends Handle returns soon; what then has no outcome
 // within DrainTimeout is never settled. ctx must be the same for all batches of
@@ -38,6 +41,7 @@ func (d *Dispatcher) Handle(ctx context.Context, recs []event.Record, settle fun
 		return
 	}
 	events := 0
+	sc.now = d.parts.Now()
 	for i := range recs {
 		if s.ctx.Err() != nil {
 			return
@@ -207,37 +211,76 @@ func (d *Dispatcher) fanOut(s *session, sc *scratch, rec *event.Record, choice C
 		return true
 	}
 	p := d.newPending(s, rec, settle, len(choice.Targets), choice.Revision)
+	plan := planOf(rec.Event)
 	for _, t := range choice.Targets {
-		if t.Link.Spec.Paused {
-			d.drop(sc, rec, choice.Revision, keyOf(t), t.Link.Metadata.Name, ClassPaused, "the link is paused")
-			p.done()
-			continue
-		}
-		if !d.enqueue(s, d.newDelivery(p, t)) {
+		if !d.deliver(s, sc, p, t, plan) {
 			return false
 		}
 	}
 	return true
 }
 
-// enqueue is the one place that decides what becomes of a delivery whose lane
-// is full: now it waits, and the partition with it; later it will be parked.
-// It is false, and the delivery abandoned, when the session ended.
-func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
-	k := keyOf(dl.target)
-	for {
-		space, ok := d.lane(k).push(dl)
-		if ok {
+// deliver starts one delivery of p, or decides that it is not made, or later.
+// It is false when the session ended.
+func (d *Dispatcher) deliver(s *session, sc *scratch, p *pending, t resource.Target, plan plan) bool {
+	if d.parts.Cursors != nil {
+		skip, err := d.parts.Cursors.Skip(s.ctx, t.Link, p.rec.Position)
+		if err != nil {
+			return false // the session has ended
+		}
+		if skip {
+			p.done()
 			return true
 		}
-		if space != nil {
+	} else if t.Link.Spec.Paused {
+		d.drop(sc, &p.rec, p.revision, keyOf(t), t.Link.Metadata.Name, ClassPaused, "the link is paused")
+		p.done()
+		return true
+	}
+	if plan.expired(sc.now) {
+		d.drop(sc, &p.rec, p.revision, keyOf(t), t.Link.Metadata.Name, ClassExpired, plan.why())
+		p.done()
+		return true
+	}
+	dl := d.newDelivery(p, t)
+	dl.since = sc.now
+	if plan.after.After(sc.now) {
+		dl.due = plan.after
+	}
+	if id, inOrder := ordered(dl); inOrder {
+		return d.enqueueOrdered(s, dl, id)
+	}
+	return d.enqueue(s, dl)
+}
+
+// enqueue brings a delivery of the live stream to its lane. One that finds no
+// room, or would have to wait there for long, is parked; without parked topics
+// it waits, and the partition with it. It is false when the session ended.
+func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
+	k := keyOf(dl.target)
+	if d.parts.Parking != nil && dl.due.Sub(dl.since) > d.cfg.ParkAfter {
+		d.putAway(dl, event.ParkDelay, dl.due)
+		return s.parks.wait()
+	}
+	for {
+		a, space := d.lane(k).push(dl)
+		switch {
+		case a == admitted:
+			return true
+		case a == laneClosed:
+			d.putAway(dl, event.ParkClosed, time.Time{})
+			return s.parks.wait()
+		case a == laneFull && space == nil:
+			d.putAway(dl, event.ParkFull, time.Time{})
+			return s.parks.wait()
+		case space != nil:
 			select {
 			case <-space:
 			case <-s.ctx.Done():
 			}
 		}
-		if s.ctx.Err() != nil {
-			d.abandon(dl)
+		if s.ended.Load() || s.ctx.Err() != nil {
+			d.forsake(dl)
 			return false
 		}
 	}

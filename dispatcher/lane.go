@@ -25,10 +25,10 @@ func (k laneKey) String() string {
 	return k.name + "@" + k.version
 }
 
-// lane holds the deliveries of one function. At most QueueSize of them wait
-// (and as many more as were in flight and failed); then push refuses, which
-// blocks the partition. Links take turns, each in order, with
-// what is repeated first.
+// lane holds the deliveries of one function. At most QueueSize of the live
+// stream wait in it, and as many from the parked topic (and as many more as
+// were in flight and failed); then push refuses. Links take turns, each in
+// order, with what is repeated first.
 type lane struct {
 	d    *Dispatcher
 	key  laneKey
@@ -40,52 +40,129 @@ type lane struct {
 	last   *linkQueue
 	queued int
 	later  retries
-	timer  *time.Timer
-	wakeAt time.Time // what timer is set to; zero when it is not
+	// waiting counts queued and later, of the live stream [0] and parked [1].
+	waiting [2]int
+	timer   *time.Timer
+	wakeAt  time.Time // what timer is set to; zero when it is not
+	gate    gate
+	// troubled is set while the gate knows of a failure: only then a success is told to it.
+	troubled atomic.Bool
 	// running workers serve the lane, at most concurrency, which the newest
 	// version of the function that was seen says.
-	running     int
-	concurrency int
-	revision    uint64
-	halted      int           // dead letters that cannot be written: nothing starts
-	space       chan struct{} // closed when there is room again; nil when nobody waits
-	used        bool          // since the last sweep
-	retired     bool
+	running      int
+	concurrency  int
+	revision     uint64
+	halted       int           // dead letters that cannot be written: nothing starts
+	space        chan struct{} // closed when there is room again; nil when nobody waits
+	used         bool          // since the last sweep
+	retired      bool
+	waitsForSlot bool // guarded by slots.mu
+	// inFlight and weight are running and the function's weight for slots.
+	inFlight, weight atomic.Int32
 
 	endpoints atomic.Pointer[[]*endpoint]
 }
 
 func newLane(d *Dispatcher, k laneKey) *lane {
-	return &lane{d: d, key: k, name: k.String(), links: map[string]*linkQueue{}}
+	l := &lane{d: d, key: k, name: k.String(), links: map[string]*linkQueue{}}
+	l.weight.Store(1)
+	return l
 }
 
-// push adds a delivery. It refuses, with a channel that is closed when there
-// is room again, while the lane is full; and without one when the lane is
-// retired or the delivery's session has ended.
-func (l *lane) push(dl *delivery) (space <-chan struct{}, ok bool) {
+// load is the lane's share of the slots for its weight, with more calls beside
+// those in flight.
+func (l *lane) load(more int32) float64 {
+	return float64(l.inFlight.Load()+more) / float64(l.weight.Load())
+}
+
+// admission is what push says.
+type admission uint8
+
+const (
+	admitted admission = iota
+	// laneGone: the lane is retired, or the delivery's session has ended.
+	laneGone
+	// laneFull: there is no room; with a channel, that is closed when there is.
+	laneFull
+	// laneClosed: the function takes nothing for longer than ParkAfter.
+	laneClosed
+)
+
+func origin(dl *delivery) int {
+	if dl.live() {
+		return 0
+	}
+	return 1
+}
+
+// push adds a delivery at the end of its link's queue.
+func (l *lane) push(dl *delivery) (a admission, space <-chan struct{}) {
 	l.mu.Lock()
 	if l.retired || dl.p.session.ended.Load() {
 		l.mu.Unlock()
-		return nil, false
+		return laneGone, nil
 	}
-	if l.queued+len(l.later) >= l.d.cfg.QueueSize {
+	parks := dl.live() && l.d.parts.Parking != nil
+	if parks && l.closedFor() > l.d.cfg.ParkAfter {
+		l.mu.Unlock()
+		return laneClosed, nil
+	}
+	if l.waiting[origin(dl)] >= l.d.cfg.QueueSize {
 		defer l.mu.Unlock()
+		if parks {
+			return laneFull, nil
+		}
 		if l.space == nil {
 			l.space = make(chan struct{})
 		}
-		return l.space, false
+		return laneFull, l.space
 	}
-	l.used = true
-	l.learn(dl)
-	l.queued++
-	dl.link.pushBack(dl)
-	l.list(dl.link)
+	l.add(dl)
 	start := l.claimWorker()
 	l.mu.Unlock()
 	if start {
 		l.d.workers.start(l)
 	}
-	return nil, true
+	return admitted, nil
+}
+
+// force adds a delivery whatever the room; false when the lane is gone.
+func (l *lane) force(dl *delivery) bool {
+	l.mu.Lock()
+	if l.retired || dl.p.session.ended.Load() {
+		l.mu.Unlock()
+		return false
+	}
+	l.add(dl)
+	start := l.claimWorker()
+	l.mu.Unlock()
+	if start {
+		l.d.workers.start(l)
+	}
+	return true
+}
+
+// add queues dl, now or when it is due.
+func (l *lane) add(dl *delivery) {
+	l.used = true
+	l.learn(dl)
+	l.waiting[origin(dl)]++
+	if !dl.due.IsZero() && dl.due.After(l.d.parts.Now()) {
+		l.later.push(dl)
+		l.arm()
+		return
+	}
+	l.queued++
+	dl.link.pushBack(dl)
+	l.list(dl.link)
+}
+
+// closedFor is how much longer the gate is closed. l.mu is held.
+func (l *lane) closedFor() time.Duration {
+	if l.gate.closedUntil.IsZero() {
+		return 0
+	}
+	return l.gate.closedUntil.Sub(l.d.parts.Now())
 }
 
 // learn finds the delivery's link queue and takes over the limits of the
@@ -97,6 +174,7 @@ func (l *lane) learn(dl *delivery) {
 		if l.concurrency == 0 {
 			l.concurrency = defaultConcurrency
 		}
+		l.weight.Store(int32(max(1, fn.Spec.Weight)))
 	}
 	q := l.links[link.Metadata.Name]
 	if q == nil {
@@ -104,13 +182,14 @@ func (l *lane) learn(dl *delivery) {
 		l.links[link.Metadata.Name] = q
 	}
 	if rev := link.Metadata.Revision; rev >= q.revision {
-		q.revision, q.limit = rev, dl.spec.Concurrency
+		q.revision, q.limit, q.permits.rate = rev, dl.spec.Concurrency, dl.spec.Rate
 	}
 	dl.link = q
 }
 
 // list puts a startable link at the end of the ring.
 func (l *lane) list(q *linkQueue) {
+	l.askPermits(q)
 	if q.listed || !q.startable() {
 		return
 	}
@@ -125,15 +204,26 @@ func (l *lane) list(q *linkQueue) {
 
 // claimWorker reports whether one more worker should serve the lane, and counts it.
 func (l *lane) claimWorker() bool {
-	if l.first == nil || l.halted > 0 || l.running >= l.concurrency {
+	if l.first == nil || l.halted > 0 || !l.opens() || l.running >= l.gate.bound(l.concurrency) || !l.d.slots.take(l) {
 		return false
 	}
 	l.running++
+	l.inFlight.Store(int32(l.running))
 	return true
 }
 
-// wake starts as many workers as have something to do.
-func (l *lane) wake() {
+// opens reports whether the gate lets calls start; if not, the lane is woken
+// when it does. l.mu is held.
+func (l *lane) opens() bool {
+	if l.gate.closedUntil.IsZero() || l.gate.passes(l.d.parts.Now) {
+		return true
+	}
+	l.arm()
+	return false
+}
+
+// wake starts as many workers as have something to do, and says how many.
+func (l *lane) wake() int {
 	l.mu.Lock()
 	n := 0
 	for n < l.queued && l.claimWorker() {
@@ -143,20 +233,22 @@ func (l *lane) wake() {
 	for range n {
 		l.d.workers.start(l)
 	}
+	return n
 }
 
 // serve makes calls until there is nothing left to start.
 func (l *lane) serve(w *worker) {
 	for dl := l.take(nil); dl != nil; {
-		link := dl.link
-		if s := dl.p.session; s.acquire() {
+		link, s := dl.link, dl.p.session
+		if s.acquire() {
 			l.attempt(w, dl)
 			s.release()
 		} else {
-			l.d.abandon(dl)
+			l.d.forsake(dl)
 		}
 		dl = l.take(link)
 	}
+	l.d.slots.give()
 }
 
 // take gives back the place of a call on link done, if any, and returns the
@@ -168,7 +260,7 @@ func (l *lane) take(done *linkQueue) *delivery {
 		done.running--
 		l.list(done)
 	}
-	for l.halted == 0 && l.running <= l.concurrency && l.first != nil {
+	for l.halted == 0 && l.first != nil && l.opens() && l.running <= l.gate.bound(l.concurrency) && !l.d.slots.yields(l) {
 		q := l.first
 		if l.first = q.next; l.first == nil {
 			l.last = nil
@@ -179,19 +271,30 @@ func (l *lane) take(done *linkQueue) *delivery {
 		}
 		dl := q.pop()
 		q.running++
+		q.permits.use()
 		l.list(q)
 		l.queued--
+		l.waiting[origin(dl)]--
 		l.makeRoom()
 		return dl
 	}
 	l.running--
+	l.inFlight.Store(int32(l.running))
 	return nil
 }
 
-// makeRoom wakes those that wait for room, once a quarter of the lane is free:
-// waking them for each place would cost a context switch a delivery.
+// makeRoom wakes those that wait for room, once a quarter of it is free:
+// waking them for each place would cost a context switch a delivery. With
+// parked topics only what comes from there waits.
 func (l *lane) makeRoom() {
-	if l.space != nil && l.queued+len(l.later) <= l.d.cfg.QueueSize*3/4 {
+	if l.space == nil {
+		return
+	}
+	waiting := l.waiting[0]
+	if l.d.parts.Parking != nil {
+		waiting = l.waiting[1]
+	}
+	if waiting <= l.d.cfg.QueueSize*3/4 {
 		close(l.space)
 		l.space = nil
 	}
@@ -202,22 +305,39 @@ func (l *lane) retry(dl *delivery, due time.Time) {
 	l.mu.Lock()
 	if dl.p.session.ended.Load() {
 		l.mu.Unlock()
-		l.d.abandon(dl)
+		l.d.forsake(dl)
 		return
 	}
 	dl.due = due
+	l.waiting[origin(dl)]++
 	l.later.push(dl)
 	l.arm()
 	l.mu.Unlock()
 }
 
-// arm sets the timer to the first retry that is due.
+// crowded reports whether so many parked deliveries wait that others behind
+// them in the log are held up.
+func (l *lane) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting[1] >= l.d.cfg.QueueSize/2
+}
+
+// arm sets the timer to when something is to be done next: a retry that is
+// due, or a gate that opens.
 func (l *lane) arm() {
-	if len(l.later) == 0 || (!l.wakeAt.IsZero() && !l.later[0].due.Before(l.wakeAt)) {
+	var next time.Time
+	if len(l.later) > 0 {
+		next = l.later[0].due
+	}
+	if at := l.gate.closedUntil; !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		next = at
+	}
+	if next.IsZero() || (!l.wakeAt.IsZero() && !next.Before(l.wakeAt)) {
 		return
 	}
-	l.wakeAt = l.later[0].due
-	wait := max(0, l.wakeAt.Sub(l.d.parts.Now()))
+	l.wakeAt = next
+	wait := max(0, next.Sub(l.d.parts.Now()))
 	if l.timer == nil {
 		l.timer = time.AfterFunc(wait, l.due)
 		return
@@ -225,13 +345,16 @@ func (l *lane) arm() {
 	l.timer.Reset(wait)
 }
 
-// due moves the retries that are due to the front of their links' queues.
+// due moves the retries that are due to the front of their links' queues, and
+// lets a probe through a gate whose time is over.
 func (l *lane) due() {
 	l.mu.Lock()
 	l.wakeAt = time.Time{}
 	now := l.d.parts.Now()
+	l.gate.passes(l.d.parts.Now)
 	for dl := l.later.popDue(now); dl != nil; dl = l.later.popDue(now) {
 		l.queued++
+		dl.since = now
 		dl.link.pushFront(dl)
 		l.list(dl.link)
 	}
@@ -240,28 +363,26 @@ func (l *lane) due() {
 	l.wake()
 }
 
-// abandon drops what the session has waiting.
-func (l *lane) abandon(s *session) {
+// remove takes out the waiting deliveries that match: those of each link in
+// order, then those that waited for a retry.
+func (l *lane) remove(match func(*delivery) bool) []*delivery {
 	l.mu.Lock()
-	lists := []*delivery{l.later.take(s)}
+	defer l.mu.Unlock()
+	var taken []*delivery
 	for _, q := range l.links {
-		taken, n := q.take(s)
-		l.queued -= n
-		lists = append(lists, taken)
+		taken = append(taken, q.take(match)...)
 	}
-	if len(l.later) == 0 && l.timer != nil {
+	l.queued -= len(taken)
+	taken = append(taken, l.later.take(match)...)
+	for _, dl := range taken {
+		l.waiting[origin(dl)]--
+	}
+	if len(l.later) == 0 && l.gate.closedUntil.IsZero() && l.timer != nil {
 		l.timer.Stop()
 		l.wakeAt = time.Time{}
 	}
 	l.makeRoom()
-	l.mu.Unlock()
-	for _, dl := range lists {
-		for dl != nil {
-			next := dl.next
-			l.d.abandon(dl)
-			dl = next
-		}
-	}
+	return taken
 }
 
 // halt stops the lane until resume: nothing starts.
@@ -282,9 +403,14 @@ func (l *lane) resume() {
 func (l *lane) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.used || l.running > 0 || l.queued > 0 || len(l.later) > 0 {
+	if l.used || l.running > 0 || l.queued > 0 || len(l.later) > 0 || !l.gate.closedUntil.IsZero() {
 		l.used = false
 		return false
+	}
+	for _, q := range l.links {
+		if q.permits.asking {
+			return false
+		}
 	}
 	l.retired = true
 	return true
@@ -293,5 +419,8 @@ func (l *lane) retire() bool {
 func (l *lane) stat() LaneStat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return LaneStat{Function: l.name, Queued: l.queued, Retrying: len(l.later), Running: l.running, Halted: l.halted > 0}
+	return LaneStat{
+		Function: l.name, Queued: l.queued, Retrying: len(l.later), Running: l.running,
+		Limit: l.gate.bound(l.concurrency), Closed: l.closedFor() > 0, Halted: l.halted > 0,
+	}
 }

@@ -72,6 +72,67 @@ type Log interface {
 	Run(run *event.Run)
 }
 
+// Parking keeps deliveries that wait, in the log. It is called concurrently.
+type Parking interface {
+	// Park appends p to the function's parked topic, at the partition of its
+	// event, and calls done once: with nil when it is durable. Calls for one
+	// function and partition keep their order in the log. It does not block.
+	Park(function string, partition int32, p *event.Parked, traceparent, tracestate string, done func(error))
+	// Behind reports whether something is parked there that HandleParked has
+	// not returned from yet, or whether that is not known. It is true from the
+	// call of Park on, and cheap.
+	Behind(function string, partition int32) bool
+}
+
+// Targets finds the resources of a parked delivery.
+type Targets interface {
+	// Target returns the link and the function (version "" is the one in force).
+	// What there is no more of is returned with its name and the defaults.
+	Target(link, function, version string) resource.Target
+}
+
+// Cursors knows the links that take their events from a place of their own
+// in the log, not from the live stream: paused ones, and those that catch up.
+type Cursors interface {
+	// Skip reports whether the link will get the event at pos later; when it is
+	// true, that is durable. It may block until then, and fails only when ctx ends.
+	Skip(ctx context.Context, link *resource.Link, pos event.Position) (bool, error)
+}
+
+// LetterState is what is known of a dead letter.
+type LetterState uint8
+
+// The states of a dead letter.
+const (
+	// LetterNone: there is no such dead letter.
+	LetterNone LetterState = iota
+	// LetterOpen: nothing was decided about it yet.
+	LetterOpen
+	// LetterResolved: it is to be sent again, or dropped.
+	LetterResolved
+)
+
+// Letters knows the dead letters that hold a key.
+type Letters interface {
+	// State returns the state of a dead letter, and the decision if it is
+	// resolved. It may block until the dead letters are read; it fails only when ctx ends.
+	State(ctx context.Context, id string) (event.Resolution, LetterState, error)
+}
+
+// Rates grants calls to links with a rate.
+type Rates interface {
+	// Take grants up to want calls of the link, which may make rate of them per
+	// second over all dispatchers, or none and says how long to wait. With an error nobody counts.
+	Take(ctx context.Context, link string, rate float64, want int) (granted int, wait time.Duration, err error)
+}
+
+// Chains counts the events of chains.
+type Chains interface {
+	// Count adds n events to the chain of that correlationid and returns how
+	// many it has. With an error nobody counts.
+	Count(ctx context.Context, correlation string, n int) (total int64, err error)
+}
+
 // Tracer makes spans. A nil Tracer, and a nil Span, cost nothing: functions
 // then get the trace context of the record as it stands in the log.
 type Tracer interface {
@@ -113,7 +174,9 @@ type Observer struct {
 	// DeadLettered is called for each dead letter that was written. One without
 	// a link is a record that was refused as a whole, for which there is no run.
 	DeadLettered func(dl *event.DeadLetter)
-	// WriteFailed is called for each dead letter or reply that could not be appended.
+	// Parked is called for each delivery that was parked.
+	Parked func(rec *event.Record, p *event.Parked)
+	// WriteFailed is called for each dead letter, reply or parked delivery that could not be appended.
 	WriteFailed func(what string, err error)
 }
 
@@ -124,8 +187,20 @@ type Parts struct {
 	Chooser   Chooser
 	Endpoints Endpoints
 	Log       Log
-	Tracer    Tracer
-	Observer  Observer
+	// Parking and Targets come together. Without them what cannot be delivered
+	// holds up its partition.
+	Parking Parking
+	Targets Targets
+	// Cursors: nil means that the events of paused links are dropped.
+	Cursors Cursors
+	// Letters: nil means that a dead letter does not hold its key.
+	Letters Letters
+	// Rates: nil means that this dispatcher alone holds the rates of links.
+	Rates Rates
+	// Chains: nil means that chains are bounded by their hops alone.
+	Chains   Chains
+	Tracer   Tracer
+	Observer Observer
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Now defaults to time.Now.

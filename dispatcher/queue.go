@@ -11,6 +11,7 @@ type linkQueue struct {
 	running  int
 	limit    int
 	revision uint64
+	permits  permits
 	// next and listed: the ring of links that have something to start.
 	next   *linkQueue
 	listed bool
@@ -43,25 +44,27 @@ func (q *linkQueue) pop() *delivery {
 	return dl
 }
 
-// take removes the deliveries of s and returns them as a list.
-func (q *linkQueue) take(s *session) (taken *delivery, n int) {
+// take removes the deliveries that match and returns them in order.
+func (q *linkQueue) take(match func(*delivery) bool) (taken []*delivery) {
 	rest := q.head
 	q.head, q.tail = nil, nil
 	for rest != nil {
 		dl := rest
 		rest = dl.next
-		if dl.p.session == s {
-			dl.next, taken = taken, dl
-			n++
+		if match(dl) {
+			dl.next = nil
+			taken = append(taken, dl)
 			continue
 		}
 		q.pushBack(dl)
 	}
-	return taken, n
+	return taken
 }
 
 // startable reports whether the link's next delivery may start.
-func (q *linkQueue) startable() bool { return q.head != nil && q.running < q.limit }
+func (q *linkQueue) startable() bool {
+	return q.head != nil && q.running < q.limit && q.permits.any()
+}
 
 // retries is a heap of deliveries that wait for their next attempt, by the time that is due.
 type retries []*delivery
@@ -109,13 +112,13 @@ func (r *retries) down(i int) {
 	}
 }
 
-// take removes the deliveries of s and returns them as a list.
-func (r *retries) take(s *session) (taken *delivery) {
+// take removes the deliveries that match and returns them in no order.
+func (r *retries) take(match func(*delivery) bool) (taken []*delivery) {
 	h := *r
 	kept := h[:0]
 	for _, dl := range h {
-		if dl.p.session == s {
-			dl.next, taken = taken, dl
+		if match(dl) {
+			taken = append(taken, dl)
 			continue
 		}
 		kept = append(kept, dl)

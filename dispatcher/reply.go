@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/valyala/fasthttp"
 
@@ -80,6 +81,9 @@ func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate stri
 		derived := event.Derive(dl.p.rec.Event, ev, dl.target.Link.Metadata.Name, dl.target.Function.Spec.Version, i, now)
 		out[i] = Outgoing{Event: derived, TraceParent: traceparent, TraceState: tracestate}
 	}
+	if err := l.d.countChain(out); err != nil {
+		return &DeliveryError{Class: ClassChain, Status: w.resp.StatusCode(), Permanent: true, Cause: err}
+	}
 	if err := l.d.appendReplies(dl.p.session, out); err != nil {
 		return &DeliveryError{Class: ClassAppend, Status: w.resp.StatusCode(), Cause: err}
 	}
@@ -88,6 +92,26 @@ func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate stri
 		w.run.Replies = append(w.run.Replies, event.ReplyRef{Source: ev.Source, ID: ev.ID, Type: ev.Type})
 	}
 	return nil
+}
+
+// uncounted is the generation up to which chains are not counted: most are
+// shorter, and a chain that loops gets beyond it soon.
+const uncounted = 8
+
+// countChain counts the events against the budget of their chain. An error
+// means that it is spent.
+func (d *Dispatcher) countChain(out []Outgoing) error {
+	ev := out[0].Event
+	hops := event.Hops(ev)
+	if d.parts.Chains == nil || d.cfg.MaxChain == 0 || hops <= uncounted {
+		return nil
+	}
+	chain, _ := ev.Extension(event.ExtCorrelationID)
+	total, err := d.parts.Chains.Count(d.life, chain, len(out))
+	if err != nil || total <= int64(d.cfg.MaxChain) {
+		return nil // when nobody counts, the hop limit still ends loops
+	}
+	return fmt.Errorf("chain budget: the chain of correlationid %q has %d events, %d functions one after the other, and the limit is %d", chain, total, hops, d.cfg.MaxChain)
 }
 
 func (d *Dispatcher) appendReplies(s *session, out []Outgoing) error {

@@ -13,6 +13,7 @@ const (
 	headerAttempt     = "Signalbox-Attempt"
 	headerMaxAttempts = "Signalbox-Max-Attempts"
 	headerIdempotency = "Idempotency-Key"
+	headerReplay      = "Signalbox-Replay"
 )
 
 // The content types of the formats other than binary.
@@ -46,6 +47,10 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 	w.value = append(w.value[:0], dl.p.position...)
 	w.value = append(w.value, '/')
 	w.value = append(w.value, dl.target.Link.Metadata.Name...)
+	if dl.parked != nil && dl.parked.Replay != "" {
+		h.Add(headerReplay, "true")
+		w.value = append(append(w.value, '/'), dl.parked.Replay...)
+	}
 	h.AddBytesV(headerIdempotency, w.value)
 }
 

@@ -151,7 +151,7 @@ func TestSpansOfARetriedDelivery(t *testing.T) {
 	tr := &tracer{}
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Signalbox-Attempt") != "2" {
-			w.WriteHeader(503)
+			w.WriteHeader(502)
 		} else {
 			w.WriteHeader(400)
 		}
@@ -159,7 +159,7 @@ func TestSpansOfARetriedDelivery(t *testing.T) {
 	b := newBed(t, one(url), func(b *bed) { b.parts.Tracer = tr })
 	b.send(newEvent("a"))
 	b.waitSettled(1)
-	want := "start link/fn at 0; attempt 1; end 503 status_5xx; attempt 2; end 400 status_4xx; end dead status 400;"
+	want := "start link/fn at 0; attempt 1; end 502 status_5xx; attempt 2; end 400 status_4xx; end dead status 400;"
 	if tr.log() != want {
 		t.Errorf("spans %q, want %q", tr.log(), want)
 	}

@@ -140,12 +140,12 @@ func TestRetryAfter(t *testing.T) {
 		{"seconds on 429", 429, "7", 7 * time.Second},
 		{"seconds on 503", 503, "7", 7 * time.Second},
 		{"a date", 503, start.Add(90 * time.Second).Format(http.TimeFormat), 90 * time.Second},
-		{"a date that is past", 503, start.Add(-time.Hour).Format(http.TimeFormat), 0},
+		{"a date that is past", 503, start.Add(-time.Hour).Format(http.TimeFormat), time.Millisecond},
 		{"bounded by the configuration", 429, "86400", time.Hour},
 		{"beyond every number", 429, "9223372036854775807", time.Hour},
 		{"not on other statuses", 500, "7", 0},
-		{"nonsense", 503, "soon", 0},
-		{"negative", 503, "-5", 0},
+		{"nonsense", 503, "soon", time.Millisecond},
+		{"negative", 503, "-5", time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var m moments
@@ -164,16 +164,20 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsBoundedByMaxAge(t *testing.T) {
+func TestMaxAgeEndsWaitingForAFunctionThatTakesNothing(t *testing.T) {
 	var m moments
-	virtual(t, resource.Delivery{MaxAge: resource.Duration(time.Minute)}, func(w http.ResponseWriter, _ *http.Request) {
+	virtual(t, resource.Delivery{Attempts: 1, MaxAge: resource.Duration(time.Minute)}, func(w http.ResponseWriter, _ *http.Request) {
 		m.add()
 		w.Header().Set("Retry-After", "600")
 		w.WriteHeader(429)
 	}, nil, func(t *testing.T, b *bed) {
 		b.send(newEvent("a"))
 		b.waitSettledVirtual(1)
-		equalGaps(t, m.gaps(), []time.Duration{time.Minute})
+		equalGaps(t, m.gaps(), []time.Duration{10 * time.Minute}) // nothing is called meanwhile, and then once more
+		dl := b.log.Dead()
+		if len(dl) != 1 || dl[0].Reason != "older than maxAge 1m0s, and the function did not take it, the last time: status 429" {
+			t.Errorf("dead letters %+v", dl)
+		}
 	})
 }
 
@@ -189,13 +193,13 @@ func TestTimeoutEndsACall(t *testing.T) {
 	})
 }
 
-func TestAFunctionThatIsNotReadySpendsNoAttemptForAMinute(t *testing.T) {
+func TestAFunctionThatIsNotReadySpendsNoAttempt(t *testing.T) {
 	var m moments
 	starting := time.Time{}
 	virtual(t, resource.Delivery{Attempts: 1}, func(http.ResponseWriter, *http.Request) { m.add() }, func(b *bed) {
 		starting = time.Now()
 		b.parts.Endpoints = endpoints(func(fn *resource.Function) (string, error) {
-			if time.Since(starting) < 50*time.Second {
+			if time.Since(starting) < time.Hour {
 				return "", dispatchertest.ErrAway
 			}
 			return fn.Spec.URL, nil
@@ -207,20 +211,20 @@ func TestAFunctionThatIsNotReadySpendsNoAttemptForAMinute(t *testing.T) {
 		if len(runs) != 1 || runs[0].Outcome != event.Delivered || runs[0].Attempt != 1 {
 			t.Errorf("runs %+v, want one delivered by the first attempt", runs)
 		}
-		if since := m.at[0].Sub(starting); since > 56*time.Second {
-			t.Errorf("called %s after the start, want soon after 50s", since)
+		if since := m.at[0].Sub(starting); since > time.Hour+time.Second {
+			t.Errorf("called %s after the start, want soon after 1h", since)
 		}
 	})
 }
 
-func TestAFunctionThatIsNeverReadyMakesDeadLetters(t *testing.T) {
-	virtual(t, resource.Delivery{Attempts: 3}, nil, func(b *bed) {
+func TestAFunctionThatIsNotReadyWithinMaxAgeMakesADeadLetter(t *testing.T) {
+	virtual(t, resource.Delivery{Attempts: 3, MaxAge: resource.Duration(time.Minute)}, nil, func(b *bed) {
 		b.parts.Endpoints = endpoints(func(*resource.Function) (string, error) { return "", dispatchertest.ErrAway })
 	}, func(t *testing.T, b *bed) {
 		b.send(newEvent("a"))
 		b.waitSettledVirtual(1)
 		dl := b.log.Dead()
-		if len(dl) != 1 || len(dl[0].Attempts) != 3 || dl[0].Attempts[2].Class != "not_ready" {
+		if len(dl) != 1 || len(dl[0].Attempts) != 1 || dl[0].Attempts[0].Class != "not_ready" {
 			t.Errorf("dead letters %+v", dl)
 		}
 	})

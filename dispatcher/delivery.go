@@ -8,12 +8,16 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// pending is one event with deliveries that have no outcome yet. It is pooled;
-// one that is abandoned is left to the garbage collector.
+// pending is one record with deliveries that have no outcome yet: an event of
+// the live stream, or one parked delivery. It is pooled; one that is abandoned
+// is left to the garbage collector.
 type pending struct {
-	rec      event.Record
-	session  *session
-	settle   func(offset int64)
+	// rec is the event's record in the log, also of a parked delivery.
+	rec     event.Record
+	session *session
+	settle  func(offset int64)
+	// offset is what is settled: of the event's record, or of the parked one.
+	offset   int64
 	left     atomic.Int32
 	position string
 	revision uint64
@@ -21,7 +25,7 @@ type pending struct {
 
 func (d *Dispatcher) newPending(s *session, rec *event.Record, settle func(int64), deliveries int, revision uint64) *pending {
 	p := d.pendings.Get().(*pending)
-	p.rec, p.session, p.settle = *rec, s, settle
+	p.rec, p.session, p.settle, p.offset = *rec, s, settle, rec.Offset
 	p.left.Store(int32(deliveries))
 	p.position, p.revision = rec.Position.String(), revision
 	return p
@@ -32,7 +36,7 @@ func (p *pending) done() {
 	if p.left.Add(-1) > 0 {
 		return
 	}
-	settle, offset, d := p.settle, p.rec.Offset, p.session.d
+	settle, offset, d := p.settle, p.offset, p.session.d
 	p.rec, p.session, p.settle = event.Record{}, nil, nil
 	d.pendings.Put(p)
 	settle(offset)
@@ -47,14 +51,23 @@ type delivery struct {
 	spec   resource.Delivery // with defaults
 	link   *linkQueue
 	span   Span
-	// attempt is the number of calls made; attempts has those that failed.
+	traced bool // span was asked for
+	// attempt is the number of calls that count; attempts has those that failed.
 	attempt  int
 	attempts []event.Attempt
-	// notReady counts the times that the function had no endpoint, since notReadySince.
-	notReady      int
-	notReadySince time.Time
+	// putOff counts the times in a row that the function took nothing.
+	putOff int
 	// due is when the next attempt is made.
 	due time.Time
+	// since is when it began to wait in the lane.
+	since time.Time
+	// parked is the record of a delivery that comes from its parked topic; nil
+	// is one of the live stream.
+	parked *event.Parked
+	// letter is the id of the dead letter that a live delivery has become.
+	letter string
+	// key is the queue that it is at the head of, when its link is ordered.
+	key *keyQueue
 }
 
 func (d *Dispatcher) newDelivery(p *pending, t resource.Target) *delivery {
@@ -66,6 +79,26 @@ func (d *Dispatcher) newDelivery(p *pending, t resource.Target) *delivery {
 func (d *Dispatcher) freeDelivery(dl *delivery) {
 	*dl = delivery{}
 	d.deliveries.Put(dl)
+}
+
+// live reports whether the delivery comes from the live stream, which it holds
+// up as long as it has no outcome.
+func (dl *delivery) live() bool { return dl.parked == nil }
+
+// redrive is how often the delivery was a dead letter before.
+func (dl *delivery) redrive() int {
+	if dl.parked == nil {
+		return 0
+	}
+	return dl.parked.Redrive
+}
+
+// expires is when no attempt is made any more; zero is never.
+func (dl *delivery) expires() time.Time {
+	if dl.p.rec.Timestamp.IsZero() {
+		return time.Time{}
+	}
+	return dl.p.rec.Timestamp.Add(dl.spec.MaxAge.D())
 }
 
 // abandon forgets a delivery without an outcome: its record stays unsettled

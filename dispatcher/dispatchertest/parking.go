@@ -1,0 +1,171 @@
+package dispatchertest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// ParkedHandler is what a Parking delivers to.
+type ParkedHandler interface {
+	HandleParked(ctx context.Context, function string, recs []event.Record, settle func(offset int64))
+}
+
+// stream names one partition of a parked topic.
+type stream struct {
+	function  string
+	partition int32
+}
+
+// Parking is parked topics in memory. Deliver hands over what is parked, again
+// after each time of owning; what was settled is not handed over again.
+type Parking struct {
+	mu      sync.Mutex
+	logs    map[stream][]event.Message
+	settled map[stream]map[int64]bool
+	handed  map[stream]int
+	changed chan struct{}
+	// Fail decides, when set, whether a Park fails.
+	Fail func() bool
+}
+
+// Park implements dispatcher.Parking.
+func (k *Parking) Park(function string, partition int32, p *event.Parked, traceparent, _ string, done func(error)) {
+	if k.Fail != nil && k.Fail() {
+		go done(ErrAway)
+		return
+	}
+	m := p.Message()
+	m.Headers = append(m.Headers, event.Header{Key: "traceparent", Value: []byte(traceparent)})
+	k.mu.Lock()
+	if k.logs == nil {
+		k.logs, k.settled, k.handed = map[stream][]event.Message{}, map[stream]map[int64]bool{}, map[stream]int{}
+	}
+	s := stream{function, partition}
+	k.logs[s] = append(k.logs[s], m)
+	k.tell()
+	k.mu.Unlock()
+	go done(nil)
+}
+
+// Behind implements dispatcher.Parking.
+func (k *Parking) Behind(function string, partition int32) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := stream{function, partition}
+	return k.handed[s] < len(k.logs[s])
+}
+
+func (k *Parking) tell() {
+	if k.changed != nil {
+		close(k.changed)
+		k.changed = nil
+	}
+}
+
+// wait returns a channel that is closed at the next change; k.mu is held.
+func (k *Parking) wait() <-chan struct{} {
+	if k.changed == nil {
+		k.changed = make(chan struct{})
+	}
+	return k.changed
+}
+
+// Deliver owns a partition: it hands everything parked there that is not
+// settled over to h, one by one and a goroutine for each function, until ctx ends.
+func (k *Parking) Deliver(ctx context.Context, partition int32, h ParkedHandler) {
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	known := map[stream]bool{}
+	for ctx.Err() == nil {
+		k.mu.Lock()
+		for s := range k.logs {
+			if s.partition == partition && !known[s] {
+				known[s] = true
+				k.handed[s] = 0
+				streams.Go(func() { k.deliver(ctx, s, h) })
+			}
+		}
+		wait := k.wait()
+		k.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (k *Parking) deliver(ctx context.Context, s stream, h ParkedHandler) {
+	for next := 0; ctx.Err() == nil; {
+		k.mu.Lock()
+		if next == len(k.logs[s]) {
+			wait := k.wait()
+			k.mu.Unlock()
+			select {
+			case <-wait:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		m, done := k.logs[s][next], k.settled[s][int64(next)]
+		k.mu.Unlock()
+		if !done {
+			rec := event.Record{Position: event.Position{Partition: s.partition, Offset: int64(next)}, Message: m}
+			h.HandleParked(ctx, s.function, []event.Record{rec}, func(o int64) { k.settle(ctx, s, o) })
+		}
+		next++
+		k.mu.Lock()
+		k.handed[s] = next
+		k.mu.Unlock()
+	}
+}
+
+func (k *Parking) settle(ctx context.Context, s stream, offset int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	if k.settled[s] == nil {
+		k.settled[s] = map[int64]bool{}
+	}
+	k.settled[s][offset] = true
+	k.tell()
+}
+
+// Open returns what is parked and not settled, in order.
+func (k *Parking) Open(function string, partition int32) []event.Parked {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := stream{function, partition}
+	var open []event.Parked
+	for i, m := range k.logs[s] {
+		if p, err := event.ParseParked(m); err == nil && !k.settled[s][int64(i)] {
+			open = append(open, p)
+		}
+	}
+	return open
+}
+
+// Len is how many deliveries were ever parked for the function at the partition.
+func (k *Parking) Len(function string, partition int32) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.logs[stream{function, partition}])
+}
+
+// Targets are dispatcher.Targets that know these links, by name.
+type Targets map[string]resource.Target
+
+// Target implements dispatcher.Targets.
+func (t Targets) Target(link, function, version string) resource.Target {
+	if found, ok := t[link]; ok {
+		return found
+	}
+	return resource.Target{
+		Link:     &resource.Link{Metadata: resource.Metadata{Name: link}, Spec: resource.LinkSpec{Function: function}},
+		Function: &resource.Function{Metadata: resource.Metadata{Name: function}, Spec: resource.FunctionSpec{Version: version}},
+	}
+}

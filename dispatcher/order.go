@@ -1,0 +1,180 @@
+package dispatcher
+
+import (
+	"sync"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// orderKey names a queue of deliveries that succeed one after the other.
+type orderKey struct{ link, key string }
+
+// keyQueue holds the deliveries of one key of one ordered link. The one at
+// its head waits in its lane, is called, or is held; those behind wait here.
+type keyQueue struct {
+	id      orderKey
+	waiting []*delivery
+	// fromLog: the head comes from the parked topic. Then what comes live is
+	// parked behind it, since the head may take long.
+	fromLog bool
+	// done is the offset of the newest event of the key that had its outcome.
+	done int64
+}
+
+// book keeps the order of one session: nothing of it outlives the ownership
+// of the partition, since all of a key's events and parked deliveries belong
+// to one partition.
+type book struct {
+	mu   sync.Mutex
+	keys map[orderKey]*keyQueue
+	// held are the deliveries that are dead letters and hold their keys, by the
+	// dead letter's id.
+	held map[string]*delivery
+}
+
+// maxBehind bounds the live deliveries that wait behind one key's head in
+// memory; more are parked.
+const maxBehind = 64
+
+// ordered returns the queue that the delivery belongs to; ok is false for one
+// without order.
+func ordered(dl *delivery) (id orderKey, ok bool) {
+	key := dl.p.rec.Message.Key
+	if key == nil || !dl.target.Link.Spec.Ordered() {
+		return orderKey{}, false
+	}
+	return orderKey{dl.target.Link.Metadata.Name, string(key)}, true
+}
+
+// holds reports whether a dead letter of dl holds its key.
+func (d *Dispatcher) holdsKey(dl *delivery) bool {
+	return dl.key != nil && d.parts.Parking != nil && d.parts.Letters != nil && dl.spec.AfterDead == resource.AfterDeadHold
+}
+
+// enqueueOrdered brings a live delivery of an ordered link to its lane, to the
+// queue of its key, or behind what is parked. It is false when the session ended.
+func (d *Dispatcher) enqueueOrdered(s *session, dl *delivery, id orderKey) bool {
+	b := &s.book
+	b.mu.Lock()
+	q := b.keys[id]
+	if d.parts.Parking != nil && d.mustFollow(s, dl, q) {
+		d.park(dl, event.ParkOrder, time.Time{})
+		b.mu.Unlock()
+		return s.parks.wait()
+	}
+	if q != nil {
+		q.waiting = append(q.waiting, dl)
+		b.mu.Unlock()
+		return true
+	}
+	b.open(dl, id)
+	b.mu.Unlock()
+	return d.enqueue(s, dl)
+}
+
+// mustFollow reports whether a live delivery goes behind what is parked.
+func (d *Dispatcher) mustFollow(s *session, dl *delivery, q *keyQueue) bool {
+	if q != nil && (q.fromLog || len(q.waiting) >= maxBehind) {
+		return true
+	}
+	return d.parts.Parking.Behind(dl.target.Function.Metadata.Name, dl.p.rec.Partition)
+}
+
+// open makes dl the head of a new queue.
+func (b *book) open(dl *delivery, id orderKey) {
+	if b.keys == nil {
+		b.keys = map[orderKey]*keyQueue{}
+	}
+	dl.key = &keyQueue{id: id, fromLog: !dl.live(), done: -1}
+	b.keys[id] = dl.key
+}
+
+// parkKey parks the head of a key and everything behind it, in order.
+func (d *Dispatcher) parkKey(head *delivery, why event.ParkReason, notBefore time.Time) {
+	q, b := head.key, &head.p.session.book
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.keys, q.id)
+	d.park(head, why, notBefore)
+	for _, dl := range q.waiting {
+		d.park(dl, event.ParkOrder, dl.due)
+	}
+	q.waiting = nil
+}
+
+// advance ends the head of a key, whose outcome is durable, and starts the
+// next one. The caller holds the session.
+func (d *Dispatcher) advance(s *session, q *keyQueue, offset int64) {
+	next := d.nextOfKey(s, q, offset)
+	switch {
+	case next == nil:
+	case next.live():
+		d.enqueue(s, next)
+	default:
+		d.startParked(s, next, false)
+	}
+}
+
+// nextOfKey takes the next delivery that is to be started; nil when there is none.
+func (d *Dispatcher) nextOfKey(s *session, q *keyQueue, offset int64) *delivery {
+	b := &s.book
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q.done = max(q.done, offset)
+	for len(q.waiting) > 0 {
+		next := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		if repeats(next, q) {
+			d.forget(next)
+			continue
+		}
+		if s.ended.Load() {
+			d.parkRest(s, next, q)
+			return nil
+		}
+		next.key, q.fromLog = q, !next.live()
+		return next
+	}
+	delete(b.keys, q.id)
+	return nil
+}
+
+// parkRest puts away what waits of a key when the session has ended.
+func (d *Dispatcher) parkRest(s *session, next *delivery, q *keyQueue) {
+	delete(s.book.keys, q.id)
+	for _, dl := range append([]*delivery{next}, q.waiting...) {
+		if s.parksAtEnd(dl) {
+			d.park(dl, event.ParkStop, dl.due)
+		} else {
+			d.abandon(dl)
+		}
+	}
+	q.waiting = nil
+}
+
+// repeats reports whether the outcome of dl is known already: after a crash an
+// event stands both in the log and behind its key in the parked topic. What was
+// put there to be delivered (again) is no such copy.
+func repeats(dl *delivery, q *keyQueue) bool {
+	if p := dl.parked; p != nil {
+		switch p.Reason {
+		case event.ParkRedrive, event.ParkReplay, event.ParkCatchUp:
+			return false
+		}
+		if p.Redrive > 0 || p.Replay != "" {
+			return false
+		}
+	}
+	return dl.p.rec.Offset <= q.done
+}
+
+// forget settles a delivery whose outcome is known.
+func (d *Dispatcher) forget(dl *delivery) {
+	p := dl.p
+	d.freeDelivery(dl)
+	if p.session.grace.Err() == nil {
+		p.done()
+	}
+}
