@@ -69,7 +69,22 @@ func (l *Log) ensureParked(ctx context.Context, function string, partitions int3
 			return 0, nil
 		}
 	}
+	if l.forgetful(name, has) {
+		return 0, nil
+	}
 	return has, nil
+}
+
+// forgetful reports whether the client knows fewer partitions of a topic than
+// there are, and has it look again: it would refuse records for the new ones.
+func (l *Log) forgetful(name string, partitions int32) bool {
+	first, _, _ := l.cl.PartitionLeader(name, 0)
+	last, _, _ := l.cl.PartitionLeader(name, partitions-1)
+	stale := first >= 0 && last < 0
+	if stale {
+		l.cl.ForceMetadataRefresh()
+	}
+	return stale
 }
 
 // findTopics asks the broker itself: the client would answer from memory for

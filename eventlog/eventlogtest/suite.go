@@ -34,6 +34,8 @@ func Run(t *testing.T, config func(testing.TB) eventlog.Config) {
 		{"consume", s.testConsume},
 		{"failure", s.testFailure},
 		{"group", s.testGroup},
+		{"parked", s.testParked},
+		{"cursors", s.testCursors},
 		{"history", s.testHistory},
 	} {
 		t.Run(c.name, c.run)
