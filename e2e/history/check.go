@@ -1,0 +1,253 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Link is what is promised for one link.
+type Link struct {
+	Name string
+	// Class is that of the events it wants.
+	Class string
+	// Ordered links make one call of a key at a time, in the order of the log.
+	Ordered bool
+}
+
+// Rules are what a history is checked against.
+type Rules struct {
+	Links []Link
+	// Uncommitted is for how long before a fault a delivery may have been made
+	// whose settlement was not committed: the commit interval and what a commit
+	// takes. It makes the bound: per link and fault what was delivered
+	// since then and what was in the system, and Open.
+	Uncommitted time.Duration
+	// Open is how many deliveries more may be repeated because another link's of the
+	// same event had no outcome: progress is kept by event.
+	Open int
+	// Held is for how long before a fault such a delivery may have been made.
+	Held time.Duration
+}
+
+// Kind is what is wrong.
+type Kind string
+
+// The kinds of violations.
+const (
+	// Lost: accepted, and neither delivered nor a dead letter.
+	Lost Kind = "lost"
+	// Stranger: delivered, and never sent.
+	Stranger Kind = "stranger"
+	// Repeated: delivered again although no fault explains it.
+	Repeated Kind = "repeated"
+	// TooMany: more is repeated than the bound allows.
+	TooMany Kind = "too many"
+	// Reordered: a call of an ordered link before an earlier event of its key was done.
+	Reordered Kind = "reordered"
+	// Overlapping: two calls of an ordered link and one key at a time.
+	Overlapping Kind = "overlapping"
+)
+
+// Violation is one thing that is wrong.
+type Violation struct {
+	Kind           Kind
+	Link, ID, Says string
+}
+
+// String implements fmt.Stringer.
+func (v Violation) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s: link %s, event %s %s", v.Kind, v.Link, v.ID, v.Says))
+}
+
+// Repeats are how many deliveries of a link were repeated, and how many might have been.
+type Repeats struct{ Count, Bound int }
+
+// Missing is how many deliveries of accepted events have no outcome yet.
+func (h *History) Missing(r Rules) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, l := range r.Links {
+		h.eachLost(l, func(string) { n++ })
+	}
+	return n
+}
+
+func (h *History) eachLost(l Link, fn func(id string)) {
+	of := h.links[l.Name]
+	for id, s := range h.sent {
+		if d := of[id]; s.accepted && s.class == l.Class && (d == nil || !d.dead && d.succeeded() == nil) {
+			fn(id)
+		}
+	}
+}
+
+// Check returns everything that is wrong, sorted, and for each link how much was repeated.
+func (h *History) Check(r Rules) ([]Violation, map[string]Repeats) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []Violation
+	repeats := map[string]Repeats{}
+	for _, id := range h.strange {
+		link, id, _ := strings.Cut(id, " ")
+		out = append(out, Violation{Stranger, link, id, "was never sent"})
+	}
+	for _, l := range r.Links {
+		h.eachLost(l, func(id string) { out = append(out, Violation{Lost, l.Name, id, h.tell(l.Name, id)}) })
+		var more []Violation
+		more, repeats[l.Name] = h.checkRepeats(r, l)
+		out = append(out, more...)
+		if l.Ordered {
+			out = append(out, h.checkOrder(l)...)
+		}
+	}
+	slices.SortFunc(out, func(a, b Violation) int { return strings.Compare(a.String(), b.String()) })
+	return out, repeats
+}
+
+// tell is what happened to one delivery, for whoever reads a violation.
+func (h *History) tell(link, id string) string {
+	var b strings.Builder
+	const layout = "15:04:05.000"
+	if s := h.sent[id]; s != nil {
+		fmt.Fprintf(&b, "sent %s", s.at.Format(layout))
+	}
+	if d := h.links[link][id]; d != nil {
+		for _, c := range d.calls {
+			fmt.Fprintf(&b, ", called %s ok=%t", c.began.Format(layout), c.ok)
+		}
+	}
+	for _, f := range h.faults {
+		fmt.Fprintf(&b, "; %s %s", f.Name, f.Began.Format(layout))
+	}
+	return b.String()
+}
+
+// checkRepeats wants a fault for each repetition, and not too many of them.
+func (h *History) checkRepeats(r Rules, l Link) ([]Violation, Repeats) {
+	var out []Violation
+	n := Repeats{Bound: h.bound(r, l)}
+	for id, d := range h.links[l.Name] {
+		s, first := h.sent[id], d.succeeded()
+		if s == nil || first == nil {
+			continue
+		}
+		again := len(d.repeats())
+		n.Count += again
+		if causes := h.causes(s, first, r.Held); again > causes {
+			out = append(out, Violation{Repeated, l.Name, id, fmt.Sprintf("%d times, %d faults explain it: %s", again, causes, h.tell(l.Name, id))})
+		}
+	}
+	if n.Count > n.Bound {
+		out = append(out, Violation{TooMany, l.Name, "", fmt.Sprintf("%d repeated, at most %d may be", n.Count, n.Bound)})
+	}
+	return out, n
+}
+
+// causes is how many faults may have made a delivery be repeated: those that
+// met the event in the system, done not longer than since before the fault.
+func (h *History) causes(s *sent, first *call, since time.Duration) int {
+	n := 0
+	for _, f := range h.faults {
+		if !s.at.After(f.end(h.now)) && !first.began.Before(f.Began.Add(-since)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *Fault) end(now func() time.Time) time.Time {
+	if f.Ended.IsZero() {
+		return now()
+	}
+	return f.Ended
+}
+
+// bound is how many deliveries of a link may be repeated, all faults together.
+func (h *History) bound(r Rules, l Link) int {
+	n := r.Open * len(h.faults)
+	for id, d := range h.links[l.Name] {
+		if s, first := h.sent[id], d.succeeded(); s != nil && first != nil {
+			n += h.causes(s, first, r.Uncommitted)
+		}
+	}
+	return n
+}
+
+// keyed is a call of an ordered link.
+type keyed struct {
+	*call
+	id    string
+	index int
+}
+
+// checkOrder looks at the calls of each key in the order in which they began.
+func (h *History) checkOrder(l Link) []Violation {
+	events, calls := map[string][]string{}, map[string][]keyed{}
+	for id, s := range h.sent {
+		if s.class == l.Class && s.key != "" && s.accepted {
+			events[s.key] = append(events[s.key], id)
+		}
+	}
+	for id, d := range h.links[l.Name] {
+		if s := h.sent[id]; s != nil && s.key != "" {
+			for _, c := range d.calls {
+				calls[s.key] = append(calls[s.key], keyed{c, id, s.index})
+			}
+		}
+	}
+	var out []Violation
+	for key, of := range calls {
+		slices.SortFunc(of, func(a, b keyed) int { return a.began.Compare(b.began) })
+		slices.SortFunc(events[key], func(a, b string) int { return h.sent[a].index - h.sent[b].index })
+		out = append(out, h.checkKey(l, events[key], of)...)
+	}
+	return out
+}
+
+func (h *History) checkKey(l Link, events []string, calls []keyed) []Violation {
+	var out []Violation
+	back, done := 0, 0 // done: so many of events are known to be over
+	for i, c := range calls {
+		for done < len(events) && h.sent[events[done]].index < c.index {
+			d := h.links[l.Name][events[done]]
+			if first := d.succeeded(); (d == nil || !d.dead) && (first == nil || first.ended.After(c.began)) {
+				out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called %s before %s was done", c.began.Format("15:04:05.000"), events[done])})
+			}
+			done++
+		}
+		if i == 0 {
+			continue
+		}
+		before := calls[i-1]
+		if c.index < before.index {
+			back++
+		}
+		if faults := h.begun(c.began); back > faults {
+			out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called again behind %s: back for the %d. time after %d faults", before.id, back, faults)})
+			back = faults
+		}
+		if (before.ended.IsZero() || before.ended.After(c.began)) && !h.faultIn(before.began, c.began) {
+			out = append(out, Violation{Overlapping, l.Name, c.id, "called while " + before.id + " was"})
+		}
+	}
+	return out
+}
+
+// begun is how many faults began before a time.
+func (h *History) begun(at time.Time) int {
+	n := 0
+	for _, f := range h.faults {
+		if !f.Began.After(at) {
+			n++
+		}
+	}
+	return n
+}
+
+// faultIn says whether a fault lasted at any time between two.
+func (h *History) faultIn(from, to time.Time) bool {
+	return slices.ContainsFunc(h.faults, func(f *Fault) bool { return !f.Began.After(to) && !f.end(h.now).Before(from) })
+}
