@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +66,10 @@ type App struct {
 	resources *resourceStore
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
+	// targets are the resources of what is parked.
+	targets targets
+	// resolutions are decisions on their way to the dispatcher.
+	resolutions *resolutions
 	// backlog is what new events are refused by.
 	backlog *backlog
 
@@ -161,6 +164,11 @@ func (a *App) openDispatcher(context.Context) error {
 		Deduper:   a.dedup,
 		Chooser:   chooser{a.engine},
 		Endpoints: a.registry,
+		Parking:   parkedTopics{a.events},
+		Targets:   &a.targets,
+		Letters:   heldLetters{a.letters},
+		Rates:     counts{a.ledger},
+		Chains:    counts{a.ledger},
 		Log:       &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics},
 		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
 		Observer:  a.observer(),
@@ -239,6 +247,7 @@ func (a *App) components() []component {
 		list = append(list,
 			component{name: "dispatcher", run: a.dispatcher.Run, grace: a.opts.DrainTimeout + grace},
 			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},
+			component{name: "resolutions", run: a.resolve, grace: grace},
 			component{name: "gauges", run: a.watchGauges, grace: grace},
 		)
 	}
@@ -261,7 +270,7 @@ func (a *App) consume(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	return a.events.Consume(ctx, &logHandler{Dispatcher: a.dispatcher, open: make(map[int32]*sync.WaitGroup)})
+	return a.events.Consume(ctx, a.dispatcher)
 }
 
 func (a *App) watchManifests(ctx context.Context) error {
@@ -347,40 +356,3 @@ func (a *App) close() {
 
 // topic is a topic's name on the broker.
 func (a *App) topic(t eventlog.Topic) string { return fmt.Sprint(a.opts.TopicPrefix, t) }
-
-// logHandler is the dispatcher as the log wants it, until it has lanes for what is parked.
-type logHandler struct {
-	*dispatcher.Dispatcher
-	mu   sync.Mutex
-	open map[int32]*sync.WaitGroup // handed over and not settled, by partition
-}
-
-func (h *logHandler) Own(_ context.Context, partition int32) {
-	h.mu.Lock()
-	h.open[partition] = new(sync.WaitGroup)
-	h.mu.Unlock()
-}
-
-func (h *logHandler) Handle(ctx context.Context, recs []event.Record, settle func(int64)) {
-	h.mu.Lock()
-	open := h.open[recs[0].Partition]
-	h.mu.Unlock()
-	open.Add(len(recs))
-	h.Dispatcher.Handle(ctx, recs, func(offset int64) { settle(offset); open.Done() })
-}
-
-// HandleParked leaves what is parked in the log: nothing is parked yet.
-func (h *logHandler) HandleParked(context.Context, string, []event.Record, func(int64)) {}
-
-// Release waits for what is in flight.
-func (h *logHandler) Release(ctx context.Context, partition int32) {
-	h.mu.Lock()
-	open := h.open[partition]
-	h.mu.Unlock()
-	settled := make(chan struct{})
-	go func() { open.Wait(); close(settled) }()
-	select {
-	case <-settled:
-	case <-ctx.Done():
-	}
-}

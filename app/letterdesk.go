@@ -201,7 +201,12 @@ func cutCursor(s string) (until time.Time, at string, ok bool) {
 
 // openLetters makes what knows the dead letters; it reads nothing yet.
 func (a *App) openLetters(context.Context) error {
-	a.letters = newLetterIndex(a.events, a.log, nil)
+	a.resolutions = newResolutions()
+	resolved := a.resolutions.add
+	if !a.opts.has(RoleDispatcher) {
+		resolved = nil
+	}
+	a.letters = newLetterIndex(a.events, a.log, resolved)
 	return nil
 }
 

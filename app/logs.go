@@ -15,8 +15,9 @@ import (
 
 // traced is an event as a record, with the trace context of the hop that
 // writes it in the record's own headers.
-func traced(e *event.Event, hop tracing.Context) event.Message {
-	m := e.Message()
+func traced(e *event.Event, hop tracing.Context) event.Message { return withTrace(e.Message(), hop) }
+
+func withTrace(m event.Message, hop tracing.Context) event.Message {
 	if hop.IsValid() {
 		m.Headers = append(m.Headers, event.Header{Key: "traceparent", Value: []byte(hop.TraceParent())})
 		if hop.State != "" {

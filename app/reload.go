@@ -63,6 +63,7 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 		r.app.log.Error("resources not in force, those before stay so", "revision", revision, "faults", faults.Error())
 		return
 	}
+	r.app.targets.use(set)
 	if r.app.opts.has(RoleDispatcher) { // who delivers runs the local functions
 		if err := r.app.registry.Reconcile(ctx, set); err != nil && ctx.Err() == nil {
 			r.app.log.Error("functions not brought up to date", "error", err)
