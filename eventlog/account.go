@@ -65,7 +65,7 @@ func (a *account) next() (int64, bool) {
 func (a *account) waitForRoom(stopping <-chan struct{}) bool {
 	for {
 		a.mu.Lock()
-		fits := a.tracker.n < a.window
+		fits := a.tracker.held() < a.window
 		a.mu.Unlock()
 		if fits {
 			return true
@@ -108,7 +108,7 @@ func (a *account) pass(next int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if next > a.tracker.next {
-		a.tracker.next = next
+		a.tracker.pass(next)
 		a.changes++
 	}
 }
@@ -121,7 +121,7 @@ func (a *account) settle(offset int64) {
 		return
 	}
 	a.changes++
-	room := a.tracker.n < a.window
+	room := a.tracker.held() < a.window
 	a.mu.Unlock()
 	if room {
 		signal(a.room)

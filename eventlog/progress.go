@@ -13,14 +13,17 @@ import (
 //	form r: (gap, length) pairs of unsigned varints, starting at the committed offset
 //	form b: a bitmap, bit i (from the lowest of the first byte) is committed offset + i
 //
-// whichever is shorter. What does not fit is left out from the end, which
-// costs repeated deliveries after a crash, never a lost one.
+// whichever covers more, or else is shorter. What does not fit is left out from
+// the end, which costs repeated deliveries after a crash, never a lost one.
 const (
 	progressMark = "sb1"
 	// maxMetadata is Kafka's default offset.metadata.max.bytes.
 	maxMetadata = 4096
 	// maxProgress is how many bytes of it remain before base64.
 	maxProgress = (maxMetadata - len(progressMark) - 1) / 4 * 3
+	// maxRuns and maxBits are how many ranges, or offsets, fit at most.
+	maxRuns = maxProgress / 2
+	maxBits = int64(maxProgress * 8)
 )
 
 // encodeProgress writes the settled ranges beyond the committed offset base;
@@ -29,9 +32,10 @@ func encodeProgress(base int64, ahead []span) string {
 	if len(ahead) == 0 {
 		return ""
 	}
-	runs, covered := encodeRuns(base, ahead)
-	form, raw := "r", runs
-	if bits := ahead[len(ahead)-1].to - base; bits <= int64(maxProgress)*8 && (covered < len(ahead) || int(bits+7)/8 < len(runs)) {
+	raw, covered := encodeRuns(base, ahead)
+	form := "r"
+	bits := min(ahead[len(ahead)-1].to-base, maxBits)
+	if within := coveredBits(base, ahead); within > covered || within == covered && int(bits+7)/8 < len(raw) {
 		form, raw = "b", encodeBitmap(base, ahead, bits)
 	}
 	if len(raw) == 0 {
@@ -40,26 +44,38 @@ func encodeProgress(base int64, ahead []span) string {
 	return progressMark + form + base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// encodeRuns also says how many of the ranges did fit.
-func encodeRuns(base int64, ahead []span) (raw []byte, covered int) {
+// coveredBits is how many settled records a bitmap can tell.
+func coveredBits(base int64, ahead []span) (records int64) {
+	for _, s := range ahead {
+		if s.from-base >= maxBits {
+			break
+		}
+		records += min(s.to-base, maxBits) - (s.from - base)
+	}
+	return records
+}
+
+// encodeRuns also says how many records did fit.
+func encodeRuns(base int64, ahead []span) (raw []byte, covered int64) {
 	raw = make([]byte, 0, min(maxProgress, 4*len(ahead)))
-	for i, s := range ahead {
+	for _, s := range ahead {
 		var pair [2 * binary.MaxVarintLen64]byte
 		n := binary.PutUvarint(pair[:], uint64(s.from-base))
 		n += binary.PutUvarint(pair[n:], uint64(s.to-s.from))
 		if len(raw)+n > maxProgress {
-			return raw, i
+			return raw, covered
 		}
 		raw = append(raw, pair[:n]...)
+		covered += s.to - s.from
 		base = s.to
 	}
-	return raw, len(ahead)
+	return raw, covered
 }
 
 func encodeBitmap(base int64, ahead []span, bits int64) []byte {
 	raw := make([]byte, (bits+7)/8)
 	for _, s := range ahead {
-		for o := s.from - base; o < s.to-base; o++ {
+		for o := s.from - base; o < min(s.to-base, bits); o++ {
 			raw[o>>3] |= 1 << (o & 7)
 		}
 	}

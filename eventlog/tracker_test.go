@@ -23,6 +23,16 @@ func (m *model) watermark() int64 {
 	return m.next
 }
 
+func (m *model) held() (n int) {
+	at := m.watermark()
+	for _, o := range m.taken {
+		if o >= at {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *model) open() []int64 {
 	var open []int64
 	for _, o := range m.taken {
@@ -54,7 +64,7 @@ func TestTrackerAgreesWithAModel(t *testing.T) {
 			open := m.open()
 			if rnd.IntN(2) == 0 || len(open) == 0 {
 				if rnd.IntN(10) == 0 {
-					offset += rnd.Int64N(50) // a gap
+					offset += rnd.Int64N(1 << rnd.IntN(10)) // a gap
 				}
 				settled := rnd.IntN(8) == 0
 				if !tr.take(offset, settled) {
@@ -77,8 +87,8 @@ func TestTrackerAgreesWithAModel(t *testing.T) {
 func check(t *testing.T, seed uint64, tr *tracker, m *model) {
 	t.Helper()
 	at := tr.watermark()
-	if at != m.watermark() || tr.open != len(m.open()) {
-		t.Fatalf("seed %d: watermark %d, open %d; want %d, %d", seed, at, tr.open, m.watermark(), len(m.open()))
+	if at != m.watermark() || tr.open != len(m.open()) || tr.held() != m.held() {
+		t.Fatalf("seed %d: watermark %d, open %d, held %d; want %d, %d, %d", seed, at, tr.open, tr.held(), m.watermark(), len(m.open()), m.held())
 	}
 	back := decodeProgress(at, encodeProgress(at, tr.ahead(nil)))
 	if got := m.unsettledIn(at, back); !slices.Equal(got, m.open()) {
@@ -122,16 +132,62 @@ func TestProgressFitsKafkasMetadata(t *testing.T) {
 			t.Errorf("%s: %d bytes, %d of %d ranges come back", name, len(s), len(back), len(ahead))
 		}
 	}
-	// A whole window of the default size, settled in the worst pattern, fits.
-	small := newTracker()
-	for o := range int64(10_000) {
-		small.take(o, false)
+}
+
+func TestProgressTellsAsMuchAsFits(t *testing.T) {
+	for name, c := range map[string]struct {
+		open func(offset int64) bool // of a full window
+		want int                     // records that come again without being open
+	}{
+		"one slow record":                        {func(o int64) bool { return o == 0 }, 0},
+		"a slow record in a hundred":             {func(o int64) bool { return o%100 == 0 }, 0},
+		"every other record in a quarter":        {func(o int64) bool { return o < 24_000 && o%2 == 0 }, 75_448},
+		"every other record":                     {func(o int64) bool { return o%2 == 0 }, (100_000 - maxProgress*8) / 2},
+		"nothing but the last":                   {func(o int64) bool { return o < 99_999 }, 0},
+		"every other record behind a long range": {func(o int64) bool { return o == 0 || o > 90_000 && o%2 == 0 }, (10_000 - 2*1533) / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr, open := newTracker(), 0
+			for o := range int64(100_000) {
+				tr.take(o, false)
+			}
+			for o := range int64(100_000) {
+				if c.open(o) {
+					open++
+				} else {
+					tr.settle(o)
+				}
+			}
+			again := 100_000 - int(tr.watermark())
+			for _, s := range decodeProgress(tr.watermark(), encodeProgress(tr.watermark(), tr.ahead(nil))) {
+				again -= int(s.to - s.from)
+			}
+			if again -= open; again > c.want+10 || again < c.want-10 {
+				t.Errorf("%d settled records come again, want %d", again, c.want)
+			}
+		})
 	}
-	for o := int64(1); o < 10_000; o += 2 {
-		small.settle(o)
+}
+
+func TestAWindowOfRecordsTakesLittleRoom(t *testing.T) {
+	tr := newTracker()
+	for o := range int64(100_000) {
+		tr.take(o, false)
 	}
-	if ahead := small.ahead(nil); len(decodeProgress(0, encodeProgress(0, ahead))) != len(ahead) {
-		t.Error("a full window of alternating records does not fit")
+	if n := len(tr.ring); n > 2048 || tr.held() != 100_000 {
+		t.Errorf("%d words for %d records in a row", n, tr.held())
+	}
+	for o := range int64(100_000) {
+		if o != 7 {
+			tr.settle(o)
+		}
+	}
+	if tr.held() != 99_993 {
+		t.Errorf("holds %d from the one that is open on", tr.held())
+	}
+	tr.settle(7)
+	if tr.held() != 0 || tr.size != 0 || tr.all != 0 {
+		t.Errorf("holds %d in %d words, all %d", tr.held(), tr.size, tr.all)
 	}
 }
 
@@ -157,7 +213,7 @@ func FuzzDecodeProgress(f *testing.F) {
 
 func BenchmarkTracker(b *testing.B) {
 	tr := newTracker()
-	const window = 10_000
+	const window = 100_000
 	for o := range int64(window) {
 		tr.take(o, false)
 	}
