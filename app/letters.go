@@ -187,10 +187,27 @@ func letterID(m *event.Message) string {
 	return d.ID
 }
 
-// State says what is known of a dead letter, and what was decided about it. A
-// decision made later is told to resolved: who asks after having made ready
-// for that misses none.
+// State says what is known of a dead letter, and what was decided about it. It
+// tries until it knows, and fails only when ctx ends. A decision made later is
+// told to resolved: who asks after having made ready for that misses none.
 func (x *letterIndex) State(ctx context.Context, id string) (event.Resolution, letterState, error) {
+	for {
+		r, state, err := x.state(ctx, id)
+		if err == nil || ctx.Err() != nil {
+			return r, state, err
+		}
+		x.logger.Warn("a dead letter is not known yet", "letter", id, "error", err)
+		pause := time.NewTimer(letterRetry)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return event.Resolution{}, letterNone, context.Cause(ctx)
+		}
+	}
+}
+
+func (x *letterIndex) state(ctx context.Context, id string) (event.Resolution, letterState, error) {
 	x.mu.Lock()
 	ready := x.ready
 	x.mu.Unlock()

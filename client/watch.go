@@ -17,15 +17,20 @@ import (
 
 // Query selects from the history; zero fields do not restrict.
 type Query struct {
-	Source, ID, Type, Function, Reason string
-	Since, Until                       time.Time
+	Source, ID, Type, Function, Link, Reason string
+	// State (open, redriven or dropped) and Where (a CESQL expression over the
+	// event) apply to dead letters only.
+	State, Where string
+	Since, Until time.Time
 	// Limit bounds the number of items; 0 leaves it to the server's pages.
 	Limit int
 }
 
 func (q Query) values() url.Values {
 	v := url.Values{}
-	for key, value := range map[string]string{"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "reason": q.Reason} {
+	for key, value := range map[string]string{
+		"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "link": q.Link, "reason": q.Reason, "state": q.State, "where": q.Where,
+	} {
 		if value != "" {
 			v.Set(key, value)
 		}
@@ -44,18 +49,6 @@ func (q Query) values() url.Values {
 // Runs returns run records, oldest first.
 func (c *Client) Runs(ctx context.Context, q Query) ([]event.Run, error) {
 	return list[event.Run](ctx, c, "/api/v1/runs", q.values(), q.Limit)
-}
-
-// DeadLetters returns dead letters, oldest first.
-func (c *Client) DeadLetters(ctx context.Context, q Query) ([]json.RawMessage, error) {
-	return list[json.RawMessage](ctx, c, "/api/v1/deadletters", q.values(), q.Limit)
-}
-
-// DeadLetterByID returns one dead letter.
-func (c *Client) DeadLetterByID(ctx context.Context, id string) (json.RawMessage, error) {
-	var out json.RawMessage
-	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/deadletters/" + url.PathEscape(id)}, &out)
-	return out, err
 }
 
 // Explanation says what became of an event and why.

@@ -146,17 +146,23 @@ func (f *emitFlags) event(cmd *cobra.Command, typ string) (*event.Event, error) 
 }
 
 func (f *emitFlags) readData(cmd *cobra.Command) ([]byte, error) {
-	switch {
-	case !cmd.Flags().Changed("data"):
+	if !cmd.Flags().Changed("data") {
 		return nil, nil
-	case f.data == "@-":
+	}
+	return readArgument(cmd, f.data)
+}
+
+// readArgument is an argument itself, or the file or standard input that it names by @.
+func readArgument(cmd *cobra.Command, arg string) ([]byte, error) {
+	switch {
+	case arg == "@-":
 		var b bytes.Buffer
 		_, err := b.ReadFrom(cmd.InOrStdin())
 		return b.Bytes(), err
-	case strings.HasPrefix(f.data, "@"):
-		return os.ReadFile(f.data[1:])
+	case strings.HasPrefix(arg, "@"):
+		return os.ReadFile(arg[1:])
 	}
-	return []byte(f.data), nil
+	return []byte(arg), nil
 }
 
 func guessContentType(data []byte) string {

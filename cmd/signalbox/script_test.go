@@ -37,11 +37,12 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND…  wants just that exit code, and one line on stderr unless it is 0
 //	shows FILE           compares what was printed with a file, up to what differs from run to run
 //	await FILE TEXT      waits until a file holds a text
+//	awaits COMMAND TEXT  repeats a command until it prints what matches a pattern
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: func(env *testscript.Env) error { return setup(t, env) },
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "shows": shows, "await": awaitFile},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "shows": shows, "await": awaitFile, "awaits": awaitCommand},
 	})
 }
 
@@ -186,4 +187,21 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s never held %q:\n%s", args[0], args[1], b)
 		}
 	}
+}
+
+func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: awaits COMMAND PATTERN")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	command := strings.Fields(args[0])
+	out := ""
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
+		ts.Check(ts.Exec(command[0], command[1:]...))
+		if out = masked(ts.ReadFile("stdout")); want.MatchString(out) {
+			return
+		}
+	}
+	ts.Fatalf("%s never printed %q:\n%s", args[0], args[1], out)
 }
