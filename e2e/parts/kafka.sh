@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Apache Kafka, one KRaft node, no authorizer: a PLAINTEXT and a SASL_SSL (SCRAM-SHA-512) listener on the same broker.
+# Apache Kafka, one KRaft node, no authorizer: a PLAINTEXT and a SASL_SSL (SCRAM-SHA-512) listener on the same broker, and
+# a PLAINTEXT one whose clients are told to connect to another port: there a test puts a proxy.
 
 kafka_home=$cache/kafka-$KAFKA_VERSION
 
@@ -17,8 +18,8 @@ build_kafka() {
 }
 
 start_kafka() {
-  local plain sasl controller password
-  free_port plain sasl controller
+  local plain sasl controller behind proxy password
+  free_port plain sasl controller behind proxy
   password=$(secret)
   make_certs "$dir/tls"
   cat >"$dir/server.properties" <<CONF
@@ -27,9 +28,9 @@ node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:$controller
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$sasl,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$sasl
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$sasl,PROXIED://127.0.0.1:$behind,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$sasl,PROXIED://127.0.0.1:$proxy
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
@@ -55,6 +56,8 @@ CONF
   cat >"$dir/env" <<CONF
 KAFKA_BROKERS=127.0.0.1:$plain
 KAFKA_SASL_BROKERS=127.0.0.1:$sasl
+KAFKA_PROXY=127.0.0.1:$proxy
+KAFKA_BEHIND_PROXY=127.0.0.1:$behind
 KAFKA_SASL_USER=signalbox
 KAFKA_SASL_PASSWORD=$password
 KAFKA_CA=$dir/tls/ca.pem

@@ -153,6 +153,13 @@ func (e Env) pid(key string) int {
 // KafkaBrokers returns the host:port of the plain text listener (part kafka).
 func (e Env) KafkaBrokers() []string { e.tb.Helper(); return e.list("KAFKA_BROKERS") }
 
+// KafkaProxy returns where a proxy must listen, and the broker's listener that it passes on to: clients that come to
+// this listener are told to connect to the proxy (part kafka).
+func (e Env) KafkaProxy() (listen, upstream string) {
+	e.tb.Helper()
+	return e.Value("KAFKA_PROXY"), e.Value("KAFKA_BEHIND_PROXY")
+}
+
 // KafkaSASLBrokers returns the host:port of the SASL_SSL listener of the same broker (part kafka).
 func (e Env) KafkaSASLBrokers() []string { e.tb.Helper(); return e.list("KAFKA_SASL_BROKERS") }
 
