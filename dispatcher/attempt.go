@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 )
 
 // attempt makes the next call of dl and sees to what follows from it: dl is
@@ -71,7 +72,9 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 		}
 	}
 	w.prepare(dl, e, traceparent, tracestate)
+	failpoint.Hit(failpoint.DispatcherCallBefore)
 	err := e.call(w)
+	failpoint.Hit(failpoint.DispatcherCallAfter)
 	took = l.d.parts.Now().Sub(start)
 	fail = l.d.failure(&w.resp, err)
 	if fail == nil && err == nil && judge(w.resp.StatusCode()) == verdictReply {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 )
 
 // writeDeadLetter returns true once the dead letter is durable. It tries until
@@ -44,7 +45,9 @@ func (d *Dispatcher) writeDeadLetter(s *session, l *lane, letter *event.DeadLett
 func (d *Dispatcher) tryDeadLetter(ctx context.Context, letter *event.DeadLetter) error {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.AppendTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.DispatcherDeadBefore)
 	err := d.parts.Log.DeadLetter(ctx, letter)
+	failpoint.Hit(failpoint.DispatcherDeadAfter)
 	if err != nil {
 		d.writeFailed("dead letter", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -36,6 +37,7 @@ func (p *pending) done() {
 	if p.left.Add(-1) > 0 {
 		return
 	}
+	failpoint.Hit(failpoint.DispatcherSettleBefore)
 	settle, offset, d := p.settle, p.offset, p.session.d
 	p.rec, p.session, p.settle = event.Record{}, nil, nil
 	d.pendings.Put(p)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -40,6 +41,7 @@ func (d *Dispatcher) Handle(ctx context.Context, recs []event.Record, settle fun
 	if !d.claim(s, recs, sc) {
 		return
 	}
+	failpoint.Hit(failpoint.DispatcherClaimed)
 	events := 0
 	sc.now = d.parts.Now()
 	for i := range recs {
@@ -147,6 +149,7 @@ func (d *Dispatcher) handle(s *session, sc *scratch, rec *event.Record, v event.
 	if err != nil {
 		return d.refuse(s, rec, choice.Revision, fmt.Errorf("choosing functions: %w", err), settle)
 	}
+	failpoint.Hit(failpoint.DispatcherChosen)
 	if n := len(choice.Targets); n > cap(sc.targets) {
 		sc.targets = make([]resource.Target, 0, 2*n) // for the next event; choice's may belong to the Chooser
 	}

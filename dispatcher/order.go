@@ -19,9 +19,13 @@ type keyQueue struct {
 	// fromLog: the head comes from the parked topic. Then what comes live is
 	// parked behind it, since the head may take long.
 	fromLog bool
-	// done is the offset of the newest event of the key that had its outcome.
-	done int64
+	// done are the offsets of events of the key that had their outcome while the
+	// queue was there; at most maxDone.
+	done map[int64]struct{}
 }
+
+// maxDone bounds what a queue remembers: a repetition beyond it is delivered again.
+const maxDone = 4096
 
 // book keeps the order of one session: nothing of it outlives the ownership
 // of the partition, since all of a key's events and parked deliveries belong
@@ -87,7 +91,7 @@ func (b *book) open(dl *delivery, id orderKey) {
 	if b.keys == nil {
 		b.keys = map[orderKey]*keyQueue{}
 	}
-	dl.key = &keyQueue{id: id, fromLog: !dl.live(), done: -1}
+	dl.key = &keyQueue{id: id, fromLog: !dl.live()}
 	b.keys[id] = dl.key
 }
 
@@ -122,7 +126,7 @@ func (d *Dispatcher) nextOfKey(s *session, q *keyQueue, offset int64) *delivery 
 	b := &s.book
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	q.done = max(q.done, offset)
+	q.note(offset)
 	for len(q.waiting) > 0 {
 		next := q.waiting[0]
 		q.waiting = q.waiting[1:]
@@ -167,7 +171,18 @@ func repeats(dl *delivery, q *keyQueue) bool {
 			return false
 		}
 	}
-	return dl.p.rec.Offset <= q.done
+	_, known := q.done[dl.p.rec.Offset]
+	return known
+}
+
+func (q *keyQueue) note(offset int64) {
+	if len(q.waiting) == 0 || len(q.done) >= maxDone {
+		return // nothing is here that could repeat it
+	}
+	if q.done == nil {
+		q.done = map[int64]struct{}{}
+	}
+	q.done[offset] = struct{}{}
 }
 
 // forget settles a delivery whose outcome is known.

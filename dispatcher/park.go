@@ -1,11 +1,14 @@
 package dispatcher
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 )
 
 // parks are the deliveries of one session on their way to a parked topic.
@@ -17,16 +20,18 @@ type parks struct {
 	count   atomic.Int64 // on their way
 
 	mu sync.Mutex
-	// failed are to be sent again, in this order; while there are any, others
-	// line up behind them.
+	// failed are to be sent again, in the order of their numbers; while there
+	// are any, others line up behind them.
 	failed  []*parkJob
-	resends int // in a row
+	number  uint64 // of the last job
+	resends int    // in a row
 	room    chan struct{}
 }
 
 type parkJob struct {
-	dl   *delivery
-	what *event.Parked
+	dl     *delivery
+	what   *event.Parked
+	number uint64
 }
 
 // parkWaiting parks a delivery of the live stream that was taken out of its
@@ -83,6 +88,8 @@ func (ps *parks) send(j *parkJob) {
 	ps.sending.Lock()
 	defer ps.sending.Unlock()
 	ps.mu.Lock()
+	ps.number++
+	j.number = ps.number
 	if len(ps.failed) > 0 {
 		ps.failed = append(ps.failed, j)
 		ps.mu.Unlock()
@@ -93,6 +100,7 @@ func (ps *parks) send(j *parkJob) {
 }
 
 func (ps *parks) call(j *parkJob) {
+	failpoint.Hit(failpoint.DispatcherParkBefore)
 	rec := &j.dl.p.rec
 	ps.s.d.parts.Parking.Park(j.what.Function, rec.Partition, j.what, rec.TraceParent, rec.TraceState,
 		func(err error) { ps.done(j, err) })
@@ -117,6 +125,7 @@ func (ps *parks) done(j *parkJob, err error) {
 
 // parked settles a delivery that the log keeps now.
 func (d *Dispatcher) parked(j *parkJob) {
+	failpoint.Hit(failpoint.DispatcherParkAfter)
 	dl := j.dl
 	if f := d.parts.Observer.Parked; f != nil {
 		f(&dl.p.rec, j.what)
@@ -153,6 +162,7 @@ func (ps *parks) resend() {
 	jobs := ps.failed
 	ps.failed = nil
 	ps.mu.Unlock()
+	slices.SortFunc(jobs, func(a, b *parkJob) int { return cmp.Compare(a.number, b.number) })
 	for i, j := range jobs {
 		ps.mu.Lock()
 		if len(ps.failed) > 0 { // one of them failed at once

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -30,6 +31,7 @@ func (d *Dispatcher) HandleParked(ctx context.Context, function string, recs []e
 
 // handleParked takes one record as far as its lane. It is false when the session ended.
 func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record, settle func(int64)) bool {
+	failpoint.Hit(failpoint.DispatcherParkedTaken)
 	what, err := event.ParseParked(rec.Message)
 	if err != nil {
 		return d.refuse(s, rec, 0, fmt.Errorf("topic of %s: %w", function, err), settle)

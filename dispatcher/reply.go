@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/failpoint"
 )
 
 // claimsEvent reports whether an answer says that it is an event: by its
@@ -117,7 +118,9 @@ func (d *Dispatcher) countChain(out []Outgoing) error {
 func (d *Dispatcher) appendReplies(s *session, out []Outgoing) error {
 	ctx, cancel := context.WithTimeout(s.grace, d.cfg.AppendTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.DispatcherReplyBefore)
 	err := d.parts.Log.AppendEvents(ctx, out)
+	failpoint.Hit(failpoint.DispatcherReplyAfter)
 	if err != nil {
 		d.writeFailed("reply", err)
 	}

@@ -73,7 +73,18 @@ func (k *Parking) wait() <-chan struct{} {
 	return k.changed
 }
 
-// Deliver owns a partition: it hands everything parked there that is not
+// Own begins a time of owning a partition: nothing was handed over in it yet.
+func (k *Parking) Own(partition int32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for s := range k.handed {
+		if s.partition == partition {
+			k.handed[s] = 0
+		}
+	}
+}
+
+// Deliver serves an owned partition: it hands everything parked there that is not
 // settled over to h, one by one and a goroutine for each function, until ctx ends.
 func (k *Parking) Deliver(ctx context.Context, partition int32, h ParkedHandler) {
 	var streams sync.WaitGroup
@@ -84,7 +95,6 @@ func (k *Parking) Deliver(ctx context.Context, partition int32, h ParkedHandler)
 		for s := range k.logs {
 			if s.partition == partition && !known[s] {
 				known[s] = true
-				k.handed[s] = 0
 				streams.Go(func() { k.deliver(ctx, s, h) })
 			}
 		}
