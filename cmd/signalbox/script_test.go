@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -29,7 +30,8 @@ func TestMain(m *testing.M) {
 // of its own with everything embedded, and with two functions to call:
 //
 //	$SIGNALBOX_SERVER  the server
-//	$FUNCTIONS         answers by the path: /ok, /refuse (400), /fail (500), /reply/TYPE (an event)
+//	$FUNCTIONS         answers by the path: /ok, /refuse (400), /fail (500),
+//	                   /picky (400 unless the data holds "ok"), /reply/TYPE (an event)
 //
 // Variables in the transcript's YAML files are filled in. Beside testscript's
 // own there are the commands
@@ -107,6 +109,10 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		}
 	case r.URL.Path == "/refuse":
 		http.Error(w, "not my kind of event", http.StatusBadRequest)
+	case r.URL.Path == "/picky":
+		if b, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(b), `"ok"`) {
+			http.Error(w, "that is not ok", http.StatusBadRequest)
+		}
 	case r.URL.Path == "/fail":
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	}
