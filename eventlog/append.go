@@ -50,7 +50,7 @@ func (l *Log) Append(ctx context.Context, topic Topic, msgs []event.Message) ([]
 
 // admit checks the sizes and takes room in the buffer for all of msgs.
 func (l *Log) admit(topic Topic, msgs []event.Message) (size int64, err error) {
-	limit := int64(l.cfg.maxBytesOf(topic))
+	limit := int64(l.maxBytesOf(topic))
 	for i := range msgs {
 		n := messageSize(&msgs[i])
 		if n > limit {
@@ -116,9 +116,9 @@ func fillRecord(r *kgo.Record, topic string, m *event.Message, now time.Time) {
 }
 
 // promise is called by the client, once for each record.
-func (a *appending) promise(_ *kgo.Record, err error) {
+func (a *appending) promise(r *kgo.Record, err error) {
 	if err != nil {
-		err = appendError(err)
+		err = a.log.refused(r, err)
 		a.failed.CompareAndSwap(nil, &err)
 	}
 	if a.left.Add(-1) > 0 {
@@ -186,7 +186,9 @@ func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Positi
 	l.cl.TryProduce(context.Background(), r, func(r *kgo.Record, err error) {
 		failpoint.Hit(failpoint.LogAppendAcked)
 		l.events.give(1, size)
-		err = appendError(err)
+		if err != nil {
+			err = l.refused(r, err)
+		}
 		l.appended(topic, 1, size, time.Since(began), err)
 		if err != nil {
 			done(event.Position{}, err)

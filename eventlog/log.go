@@ -38,6 +38,7 @@ type Log struct {
 	stalled atomic.Bool
 	full    atomic.Bool // the embedded log holds too much that is not settled
 	stats   counters
+	limits  limits
 
 	consuming atomic.Pointer[consumer]
 
@@ -109,6 +110,7 @@ func (l *Log) connect(ctx context.Context) error {
 	if err := l.createTopics(ctx); err != nil {
 		return fmt.Errorf("event log at %s: %w", l.addresses(), err)
 	}
+	l.readLimits(ctx)
 	return nil
 }
 
@@ -144,9 +146,7 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 		kgo.RecordPartitioner(parkPartitioner{l.cfg.TopicPrefix, sticky, kgo.ManualPartitioner()}),
 		kgo.ProducerBatchCompression(compression),
 		kgo.ProducerLinger(l.cfg.Linger),
-		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
-			return l.cfg.maxBytesOf(Topic(strings.TrimPrefix(topic, l.cfg.TopicPrefix))) + batchOverhead
-		}),
+		kgo.ProducerBatchMaxBytesFn(l.batchBytesOf),
 		// Our budgets are what bounds the buffer; these are never reached.
 		kgo.MaxBufferedRecords(3*l.cfg.MaxBufferedRecords),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),

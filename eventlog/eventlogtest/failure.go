@@ -20,6 +20,8 @@ func (s suite) testFailure(t *testing.T) {
 		"a stop returns while the broker is away":                              s.awayStop,
 		"after a crash exactly what was not settled comes again":               s.crash,
 		"consuming goes on when the broker comes back":                         s.comesBack,
+		"a topic that takes less is given less":                                s.smallTopic,
+		"a topic made smaller refuses who is too large, and nobody for ever":   s.shrunkTopic,
 		"open names the address of a broker that is not there":                 s.notThere,
 		"a wrong configuration names every field":                              s.wrongConfig,
 	} {
