@@ -18,6 +18,8 @@ const (
 	// backlogHurry how soon when this process alone has accepted up to the limit.
 	backlogInterval = time.Second
 	backlogHurry    = 50 * time.Millisecond
+	// backlogAgain is how soon it is looked at again when the log could not say.
+	backlogAgain = 200 * time.Millisecond
 	// drainMemory is the time constant of the mean drain rate.
 	drainMemory = 5 * time.Second
 	// The bounds of Retry-After, and what is said where nothing drains or
@@ -124,7 +126,11 @@ func (b *backlog) run(ctx context.Context) error {
 		}
 		b.look(ctx)
 		hurry = b.hurry
-		timer.Reset(backlogInterval)
+		if b.failing {
+			timer.Reset(backlogAgain)
+		} else {
+			timer.Reset(backlogInterval)
+		}
 	}
 }
 

@@ -1,0 +1,383 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/signalbox-dev/signalbox/e2e/parts"
+)
+
+// answer is what a sender got.
+type answer struct {
+	id     string
+	status int
+	// slug is the end of a problem's type.
+	slug  string
+	after string
+	took  time.Duration
+}
+
+// ok says whether a sender can live with the answer: it is accepted, or told
+// what to do, in time.
+func (a answer) ok(within time.Duration) bool {
+	seconds, err := strconv.Atoi(a.after)
+	later := (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable) && err == nil && seconds >= 1
+	return a.took <= within && (a.status == http.StatusAccepted || later || a.status == http.StatusRequestEntityTooLarge)
+}
+
+// ask posts one event; a status of 0 is no answer.
+func (s *server) ask(c *http.Client, id string, body string) answer {
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.addr+"/events", strings.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return answer{}
+	}
+	for k, v := range binaryHeader(id, "com.example.limit") {
+		req.Header.Set(k, v)
+	}
+	req.Header.Set("Content-Type", "text/plain")
+	began := time.Now()
+	resp, err := c.Do(req)
+	if err != nil {
+		return answer{id: id, took: time.Since(began), slug: err.Error()}
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body) // cut off: then it is no problem document
+	a := answer{id: id, status: resp.StatusCode, after: resp.Header.Get("Retry-After"), took: time.Since(began)}
+	var p struct{ Type string }
+	if json.Unmarshal(b, &p) == nil {
+		a.slug = p.Type[strings.LastIndex(p.Type, "/")+1:]
+	}
+	return a
+}
+
+// press posts events of size bytes from so many senders until ctx ends or enough says so.
+func (s *server) press(ctx context.Context, name string, senders, size int, enough func(answer) bool) (all []answer) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &http.Client{Timeout: bound, Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
+	defer c.CloseIdleConnections()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range senders {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				a := s.ask(c, fmt.Sprintf("%s-%d-%d", name, i, n), noise(size))
+				mu.Lock()
+				all = append(all, a)
+				if enough != nil && enough(a) {
+					cancel()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// noise is text that does not compress much.
+func noise(size int) string {
+	var b strings.Builder
+	for b.Len() < size {
+		b.WriteString(rand.Text())
+	}
+	return b.String()[:size]
+}
+
+// checkAnswers fails the test for answers that leave a sender alone, and says how many there were of each.
+func checkAnswers(t *testing.T, all []answer, within time.Duration) (accepted []string) {
+	t.Helper()
+	counts, slowest, bad := map[string]int{}, time.Duration(0), 0
+	for _, a := range all {
+		counts[strings.TrimSpace(fmt.Sprint(a.status, " ", a.slug, " ", a.after))]++
+		slowest = max(slowest, a.took)
+		if a.status == http.StatusAccepted {
+			accepted = append(accepted, a.id)
+		}
+		if !a.ok(within) {
+			if bad++; bad <= 3 {
+				t.Errorf("%s was answered %d %s, Retry-After %q, after %s", a.id, a.status, a.slug, a.after, a.took)
+			}
+		}
+	}
+	t.Logf("%d answers, slowest after %s: %v", len(all), slowest.Round(time.Millisecond), counts)
+	return accepted
+}
+
+func count(all []answer, status int) (n int) {
+	for _, a := range all {
+		if a.status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// admin is a client of its own for a broker.
+func admin(t *testing.T, brokers []string) *kadm.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return kadm.NewClient(cl)
+}
+
+func TestOverTheBacklogLimitSendersAreToldWhenToComeAgain(t *testing.T) {
+	const limit = 200
+	for _, env := range []environment{{"embedded", embeddedArgs}, {"real", realArgs}} {
+		t.Run(env.name, func(t *testing.T) {
+			s := start(t, append(env.args(t), "--max-backlog", strconv.Itoa(limit))...)
+			open := make(chan struct{})
+			var once sync.Once
+			release := func() { once.Do(func() { close(open) }) }
+			fn := newRecorder(t, func(http.ResponseWriter, call) { <-open })
+			t.Cleanup(release)
+			s.apply(functionManifest("slow", fn.URL, "com.example.limit"))
+
+			ctx, cancel := context.WithTimeout(t.Context(), bound)
+			defer cancel()
+			refused := func(a answer) bool { return a.status == http.StatusTooManyRequests }
+			all := s.press(ctx, "a", 4, 100, refused)
+			accepted := checkAnswers(t, all, 5*time.Second)
+			if len(accepted) < limit/2 || !slices.ContainsFunc(all, func(a answer) bool { return refused(a) && a.slug == "backlog" }) {
+				t.Fatalf("%d accepted, %d refused", len(accepted), count(all, http.StatusTooManyRequests))
+			}
+			if err := s.metricAtLeast(`signalbox_events_refused_total{reason="backlog"}`, 1); err != nil {
+				t.Error(err)
+			}
+			release()
+			await(t, "events to be accepted again", func() error {
+				if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+					return fmt.Errorf("%+v", a)
+				}
+				return nil
+			})
+			fn.awaitIDs(t, append(accepted, "after"))
+		})
+	}
+}
+
+// TestAGatewayAloneKnowsTheBacklog has nobody deliver at first.
+func TestAGatewayAloneKnowsTheBacklog(t *testing.T) {
+	args := slices.Clip(realArgs(t))
+	gateway := start(t, append(args, "--roles", "gateway", "--max-backlog", "50")...)
+	fn := newRecorder(t, nil)
+	gateway.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	accepted := checkAnswers(t, gateway.press(ctx, "a", 1, 100, func(a answer) bool { return a.status == http.StatusTooManyRequests }), 5*time.Second)
+	if ctx.Err() != nil {
+		t.Fatal("nothing was refused")
+	}
+	start(t, append(args, "--roles", "dispatcher")...)
+	fn.awaitIDs(t, accepted)
+	await(t, "events to be accepted again", func() error {
+		if a := gateway.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+}
+
+func TestAProducerQuotaOfKafkaIsPassedOnToSenders(t *testing.T) {
+	const acceptTimeout = 2 * time.Second
+	kafka := parts.UpPrivate(t, "kafka")
+	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
+	fn := newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	adm := admin(t, kafka.KafkaBrokers())
+	quota := func(op kadm.AlterClientQuotaOp) {
+		t.Helper()
+		user := "signalbox"
+		entry := kadm.AlterClientQuotaEntry{Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &user}}, Ops: []kadm.AlterClientQuotaOp{op}}
+		altered, err := adm.AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{entry})
+		if err == nil && len(altered) == 1 {
+			err = altered[0].Err
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	quota(kadm.AlterClientQuotaOp{Key: "producer_byte_rate", Value: 50_000})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	all := s.press(ctx, "a", 16, 10_000, nil)
+	accepted := checkAnswers(t, all, acceptTimeout+time.Second)
+	if refused := len(all) - len(accepted); refused == 0 || len(accepted) == 0 {
+		t.Errorf("%d accepted, %d refused: the quota was not felt, or nothing came through", len(accepted), refused)
+	}
+	quota(kadm.AlterClientQuotaOp{Key: "producer_byte_rate", Remove: true})
+	fn.awaitIDs(t, accepted)
+	await(t, "events to be accepted at once again", func() error {
+		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+}
+
+// TestWhatTheTopicRefusesIsTooLargeAndNobodyElseSuffers runs on a topic that an
+// operator made, for smaller batches than ours.
+func TestWhatTheTopicRefusesIsTooLargeAndNobodyElseSuffers(t *testing.T) {
+	env := parts.Up(t, "kafka")
+	args := realArgs(t)
+	limit := "20000"
+	resp, err := admin(t, env.KafkaBrokers()).CreateTopic(t.Context(), 10, 1, map[string]*string{"max.message.bytes": &limit}, flagValue(args, "--topic-prefix")+"events")
+	if err = errors.Join(err, resp.Err); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, args...)
+	fn := newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	if a := s.ask(http.DefaultClient, "large", noise(100_000)); a.status != http.StatusRequestEntityTooLarge || a.slug != "too-large" {
+		t.Errorf("a large event is answered %+v", a)
+	}
+	// Small ones, many at a time: together they are more than the topic takes.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	all := s.press(ctx, "small", 64, 3000, nil)
+	accepted := checkAnswers(t, all, 5*time.Second)
+	if len(accepted) < len(all) {
+		t.Errorf("%d of %d small events were refused", len(all)-len(accepted), len(all))
+	}
+	fn.awaitIDs(t, accepted)
+}
+
+// TestABrokerThatStandsStillFillsNoMemoryAndHoldsNobodyUp freezes the broker
+// under more load than the buffer takes.
+func TestABrokerThatStandsStillFillsNoMemoryAndHoldsNobodyUp(t *testing.T) {
+	const acceptTimeout = time.Second
+	kafka := parts.UpPrivate(t, "kafka")
+	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
+	fn := newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	before := checkAnswers(t, []answer{s.ask(http.DefaultClient, "before", "x")}, bound)
+	signal := func(sig syscall.Signal) {
+		t.Helper()
+		if err := syscall.Kill(kafka.KafkaPID(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	thaw := sync.OnceFunc(func() { signal(syscall.SIGCONT) })
+	defer thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	all := s.press(ctx, "a", 64, 900_000, nil) // 64 MiB are buffered at most
+	if accepted := checkAnswers(t, all, acceptTimeout+2*time.Second); len(accepted) > 0 {
+		t.Errorf("%d accepted while the broker stood still", len(accepted))
+	}
+	if rss := s.rss(); rss > 600<<20 {
+		t.Errorf("%d MiB of memory", rss>>20)
+	}
+	thaw()
+	await(t, "events to be accepted again", func() error {
+		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+	fn.awaitIDs(t, append(before, "after"))
+}
+
+// rss is the memory of the server's process, in bytes.
+func (s *server) rss() int {
+	s.t.Helper()
+	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(s.cmd.Process.Pid)).Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	kib, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// TestABrokerThatCannotWriteIsAnOutage takes the broker its disk: files may
+// not grow any more.
+func TestABrokerThatCannotWriteIsAnOutage(t *testing.T) {
+	const acceptTimeout = time.Second
+	kafka := parts.UpPrivate(t, "kafka")
+	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
+	fn := newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	forbidGrowth(t, kafka.KafkaPID(), 256<<10)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	refusals := 0
+	all := s.press(ctx, "a", 8, 20_000, func(a answer) bool {
+		if a.status != http.StatusAccepted {
+			refusals++
+		}
+		return refusals > 50
+	})
+	accepted := checkAnswers(t, all, acceptTimeout+2*time.Second)
+	if refusals == 0 {
+		t.Error("nothing was refused")
+	}
+	kafka.RestartKafka(true)
+	fn.awaitIDs(t, accepted)
+	await(t, "events to be accepted again", func() error {
+		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+}
+
+// TestTheEmbeddedLogWithoutRoomOnDiskRefuses is the same for the embedded broker.
+func TestTheEmbeddedLogWithoutRoomOnDiskRefuses(t *testing.T) {
+	const acceptTimeout = time.Second
+	s := start(t, append(embeddedArgs(t), "--accept-timeout", acceptTimeout.String())...)
+	fn := newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	forbidGrowth(t, s.cmd.Process.Pid, 256<<10)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	refusals := 0
+	all := s.press(ctx, "a", 8, 20_000, func(a answer) bool {
+		if a.status != http.StatusAccepted {
+			refusals++
+		}
+		return refusals > 50
+	})
+	accepted := checkAnswers(t, all, acceptTimeout+2*time.Second)
+	if refusals == 0 {
+		t.Error("nothing was refused")
+	}
+	s.kill()
+	s.launch()
+	s.awaitReady()
+	fn.awaitIDs(t, accepted)
+}
+
+// forbidGrowth lets no file of a process grow over a size: a full disk, to it.
+func forbidGrowth(t *testing.T, pid, size int) {
+	t.Helper()
+	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(pid), fmt.Sprintf("--fsize=%d:%d", size, size)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("prlimit: %v: %s", err, out)
+	}
+}
