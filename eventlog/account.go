@@ -154,6 +154,11 @@ func (a *account) state() (s commitState, ok bool) {
 		return commitState{}, false
 	}
 	a.spans = a.tracker.ahead(a.spans)
+	for _, s := range a.skip { // not met yet
+		if s.to > a.tracker.next {
+			a.spans = append(a.spans, span{max(s.from, a.tracker.next), s.to})
+		}
+	}
 	return commitState{account: a, offset: at, metadata: encodeProgress(at, a.spans), version: a.changes}, true
 }
 

@@ -163,7 +163,11 @@ func (c *consumer) commitDone(states []commitState, began time.Time, req *kmsg.O
 				t.Topic = names[t.TopicID]
 			}
 			for _, p := range t.Partitions {
-				if perr := kerr.ErrorForCode(p.ErrorCode); perr != nil {
+				perr := kerr.ErrorForCode(p.ErrorCode)
+				if errors.Is(perr, kerr.UnknownTopicOrPartition) && t.Topic != c.log.topicName(Events) {
+					perr = nil // a parked topic that somebody deleted
+				}
+				if perr != nil {
 					failed[topicPartition{t.Topic, p.Partition}] = perr
 					err = fmt.Errorf("partition %d of %s: %w", p.Partition, t.Topic, perr)
 				}

@@ -60,7 +60,8 @@ type Config struct {
 	// ParkedWindow is the same for what is parked, per function and partition.
 	ParkedWindow int
 	// ParkedInterval is how often the log looks for deliveries that other
-	// processes parked.
+	// processes parked, 10ms to 1h. At every twentieth look it deletes what is
+	// settled of parked topics.
 	ParkedInterval time.Duration
 	// QueueRecords and QueueBytes bound, per partition, what is fetched and
 	// not yet handed over (one fetch may go over it). A full queue pauses the
@@ -85,8 +86,9 @@ type Config struct {
 
 	// Embedded says that the broker is eventlog/embedded: topics are never
 	// compacted and never expire by themselves. The log trims them instead:
-	// RetentionBytes holds for all topics together, and events that are not
-	// settled are never trimmed (Append fails with ErrBacklog first).
+	// RetentionBytes holds for all topics together, and events and parked
+	// deliveries that are not settled are never trimmed (Append fails with
+	// ErrBacklog first).
 	Embedded       bool
 	RetentionBytes int64
 

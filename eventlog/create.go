@@ -180,7 +180,7 @@ func (c *Config) topicConfig(t Topic) map[string]*string {
 // segment is removed as a whole.
 func (c *Config) segmentBytes(t Topic) int64 {
 	if t.parked() {
-		return 1 << 20
+		return 256 << 10
 	}
 	share := c.share(t)
 	if share == 0 {

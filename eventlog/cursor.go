@@ -24,7 +24,8 @@ const maxCursorMetadata = 4000
 
 // CommitCursor keeps progress of a name durably; partitions that are not named
 // stay as they are. It is kept as the consumer group <Group>.<name>. Two
-// processes must not commit the same name and partition at a time.
+// processes must not commit the same name and partition at a time: the one
+// that owns the partition does, and its Consume keeps the broker from forgetting it.
 func (l *Log) CommitCursor(ctx context.Context, name string, at map[int32]Cursor) error {
 	if name == "" {
 		return errors.New("cursor without a name")
@@ -35,13 +36,17 @@ func (l *Log) CommitCursor(ctx context.Context, name string, at map[int32]Cursor
 			return fmt.Errorf("cursor %s of partition %d: offset %d with %d bytes of metadata: want 0 or more, with at most %d",
 				name, p, c.Offset, len(c.Metadata), maxCursorMetadata)
 		}
-		offsets.Add(kadm.Offset{Topic: l.topicName(Events), Partition: p, At: c.Offset, LeaderEpoch: -1, Metadata: c.Metadata})
-	}
-	if len(offsets) == 0 {
-		return nil
+		offsets.Add(l.cursorOffset(p, c))
 	}
 	l.cursors.Lock()
 	defer l.cursors.Unlock()
+	return l.commitCursor(ctx, name, offsets)
+}
+
+func (l *Log) commitCursor(ctx context.Context, name string, offsets kadm.Offsets) error {
+	if len(offsets) == 0 {
+		return nil
+	}
 	if err := l.adm.CommitAllOffsets(ctx, l.cursorGroup(name), offsets); err != nil {
 		return fmt.Errorf("%w: commit of cursor %s: %w", ErrUnavailable, name, err)
 	}
@@ -66,6 +71,28 @@ func (l *Log) Cursors(ctx context.Context, name string) (map[int32]Cursor, error
 		}
 	}
 	return at, nil
+}
+
+// keepCursor commits a cursor as it is, for partitions owned: the broker
+// forgets what it has not heard of for days.
+func (l *Log) keepCursor(ctx context.Context, name string, owned map[int32]bool) error {
+	l.cursors.Lock() // so that it does not go back meanwhile
+	defer l.cursors.Unlock()
+	at, err := l.Cursors(ctx, name)
+	if err != nil {
+		return err
+	}
+	offsets := make(kadm.Offsets)
+	for p, c := range at {
+		if owned[p] {
+			offsets.Add(l.cursorOffset(p, c))
+		}
+	}
+	return l.commitCursor(ctx, name, offsets)
+}
+
+func (l *Log) cursorOffset(p int32, c Cursor) kadm.Offset {
+	return kadm.Offset{Topic: l.topicName(Events), Partition: p, At: c.Offset, LeaderEpoch: -1, Metadata: c.Metadata}
 }
 
 // CursorNames are the names that progress is kept of, sorted.

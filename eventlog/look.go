@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,21 +18,17 @@ import (
 func (c *consumer) keepLooking(ctx context.Context) {
 	tick := time.NewTicker(c.log.cfg.ParkedInterval)
 	defer tick.Stop()
-	kept := time.Now()
+	var kept keeping
+	kept.last = time.Now()
 	for {
-		soon := false
-		if err := c.look(ctx); err != nil && ctx.Err() == nil {
-			c.log.log.Warn("looking for parked deliveries failed, trying again", "error", err)
-			soon = true
-		}
-		if time.Since(kept) > keepInterval && ctx.Err() == nil {
-			kept = time.Now()
-			c.keepParked(ctx)
-		}
 		var again <-chan time.Time
-		if soon {
-			again = time.After(200 * time.Millisecond)
+		if err := c.look(ctx); err != nil && ctx.Err() == nil {
+			if !errors.Is(err, errNotThere) {
+				c.log.log.Warn("looking for parked deliveries failed, trying again", "error", err)
+			}
+			again = time.After(lookAgain)
 		}
+		c.keep(ctx, &kept)
 		select {
 		case <-ctx.Done():
 			return
@@ -39,6 +36,32 @@ func (c *consumer) keepLooking(ctx context.Context) {
 		case <-c.lookNow:
 		case <-again:
 		}
+	}
+}
+
+// lookAgain is when a look that failed is repeated.
+const lookAgain = 200 * time.Millisecond
+
+// errNotThere: this process has parked something, and the broker does not know
+// the topic yet.
+var errNotThere = errors.New("parked topic not found")
+
+// keeping is when progress was looked after.
+type keeping struct{ last, cursors time.Time }
+
+func (c *consumer) keep(ctx context.Context, k *keeping) {
+	now := time.Now()
+	if now.Sub(k.last) < keepEvery*c.log.cfg.ParkedInterval || ctx.Err() != nil {
+		return
+	}
+	k.last = now
+	err := c.keepParked(ctx)
+	if now.Sub(k.cursors) > keepAge {
+		k.cursors = now
+		err = errors.Join(err, c.keepCursors(ctx))
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.log.Warn("looking after progress failed", "error", err)
 	}
 }
 
@@ -58,6 +81,9 @@ func (c *consumer) look(ctx context.Context) error {
 	committed, err := c.committedParked(ctx, ps, topics)
 	if err != nil {
 		return err
+	}
+	for _, p := range ps {
+		p.noteSeen()
 	}
 	ends, err := c.log.parkedEnds(ctx, idsOf(ps), topics)
 	if err != nil {
@@ -80,14 +106,16 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 		end, ok := ends[topicPartition{topic, p.id}]
 		switch {
 		case errors.Is(end.err, kerr.UnknownTopicOrPartition):
-			continue // deleted, or not known to every broker yet
+			if p.stream(function) == nil && c.log.tails.has(function, p.id) {
+				missing = cmp.Or(missing, errNotThere)
+			}
+			continue
 		case end.err != nil || !ok:
 			missing = fmt.Errorf("%w: end of partition %d of %s: %w", ErrUnavailable, p.id, topic, errors.Join(end.err))
 			continue
 		}
 		if s := p.stream(function); s != nil {
-			s.tail.grow(end.offset)
-			s.wake()
+			s.update(end.offset)
 			continue
 		}
 		at, metadata := int64(-1), ""
@@ -100,7 +128,7 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 		}
 		p.openStream(function, at, metadata, end.offset)
 	}
-	if missing == nil {
+	if missing == nil || errors.Is(missing, errNotThere) {
 		c.log.tails.setLooked(p.id)
 	}
 	return missing
@@ -178,13 +206,17 @@ func (c *consumer) committedParked(ctx context.Context, ps []*partition, topics 
 const manyTopics = 2000
 
 // parkedTopics are the functions that have a parked topic, with the topics'
-// partitions. With later it may answer from memory when listing is costly.
+// partitions. With later it may answer from memory, of a listing that is not old.
 func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, error) {
 	p := &l.parked
 	p.mu.Lock()
-	rest := p.many > manyTopics && later && time.Since(p.listed) < 10*l.cfg.ParkedInterval
+	rest := l.cfg.ParkedInterval / 2
+	if p.many > manyTopics {
+		rest = 10 * l.cfg.ParkedInterval
+	}
+	fresh := later && time.Since(p.listed) < rest
 	p.mu.Unlock()
-	if !rest {
+	if !fresh {
 		if err := l.listParked(ctx); err != nil {
 			return nil, err
 		}
@@ -202,22 +234,30 @@ func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, e
 
 // listParked asks the broker for all topics.
 func (l *Log) listParked(ctx context.Context) error {
+	began := time.Now()
 	req := kmsg.NewPtrMetadataRequest() // no topics are all of them
 	resp, err := req.RequestWith(ctx, l.cl)
 	if err != nil {
 		return fmt.Errorf("%w: metadata: %w", ErrUnavailable, err)
 	}
+	found := make(map[string]bool)
 	for _, t := range resp.Topics {
 		if t.Topic == nil || t.ErrorCode != 0 {
 			continue
 		}
 		if function, ok := cutParked(l.cfg.TopicPrefix, *t.Topic); ok {
+			found[function] = true
 			l.parkTopic(function).known(int32(len(t.Partitions)))
 		}
 	}
 	l.parked.mu.Lock()
-	l.parked.listed, l.parked.many = time.Now(), len(resp.Topics)
-	l.parked.mu.Unlock()
+	defer l.parked.mu.Unlock()
+	l.parked.listed, l.parked.many = began, len(resp.Topics)
+	for function, t := range l.parked.of {
+		if !found[function] {
+			t.gone(began)
+		}
+	}
 	return nil
 }
 
@@ -272,41 +312,36 @@ func (l *Log) parkedEnds(ctx context.Context, ids []int32, topics map[string]int
 	return ends, nil
 }
 
-// How often progress on parked topics is looked after: the broker forgets
-// offsets of topics that a group has not subscribed to after seven days without
-// a commit, and what is settled need not be kept.
-const keepInterval, keepAge = time.Minute, 12 * time.Hour
+// Progress is looked after at every twentieth look: the broker forgets offsets
+// that nobody subscribed to after seven days without a commit, and what is
+// settled need not be kept.
+const keepEvery, keepAge = 20, 12 * time.Hour
 
-// keepParked commits progress again that is old, and deletes what is settled.
-func (c *consumer) keepParked(ctx context.Context) {
+// keepParked commits progress on parked topics again that is old, and deletes
+// what is settled. The embedded log does that by itself (trim.go).
+func (c *consumer) keepParked(ctx context.Context) error {
 	del := make(kadm.Offsets)
 	for _, p := range c.entered() {
 		for _, a := range p.accounts()[1:] {
 			a.touch(time.Now().Add(-keepAge))
-			if at := a.progress(); at > a.deleted {
+			if at := a.progress(); at > a.deleted && !c.log.cfg.Embedded {
 				del.AddOffset(a.topic, a.id, at, -1)
 				a.deleted = at
 			}
 		}
 	}
-	if len(del) == 0 {
-		return
-	}
-	resp, err := c.log.adm.DeleteRecords(ctx, del)
-	if err == nil {
-		err = deleteError(resp)
-	}
-	if err != nil && ctx.Err() == nil {
-		c.log.log.Warn("settled records of parked topics were not deleted", "error", err)
-	}
+	return c.log.deleteRecords(ctx, del)
 }
 
-// deleteError leaves out what was deleted before.
-func deleteError(resp kadm.DeleteRecordsResponses) (err error) {
-	resp.Each(func(r kadm.DeleteRecordsResponse) {
-		if r.Err != nil && !errors.Is(r.Err, kerr.OffsetOutOfRange) && !errors.Is(r.Err, kerr.UnknownTopicOrPartition) {
-			err = fmt.Errorf("partition %d of %s: %w", r.Partition, r.Topic, r.Err)
-		}
-	})
+// keepCursors commits the cursors of the partitions owned again.
+func (c *consumer) keepCursors(ctx context.Context) error {
+	owned := make(map[int32]bool)
+	for _, p := range c.entered() {
+		owned[p.id] = true
+	}
+	names, err := c.log.CursorNames(ctx)
+	for _, name := range names {
+		err = errors.Join(err, c.log.keepCursor(ctx, name, owned))
+	}
 	return err
 }

@@ -67,8 +67,8 @@ type parking struct {
 
 func (r *parking) produce() {
 	r.log.cl.TryProduce(context.Background(), &r.record, func(_ *kgo.Record, err error) {
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			r.log.parkTopic(r.function).partitions.Store(0) // somebody deleted it
+		if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
+			r.log.parkTopic(r.function).deleted()
 		}
 		r.end(appendError(err))
 	})
@@ -114,6 +114,8 @@ type parkTopic struct {
 	mu      sync.Mutex
 	waiting []*parking // for the topic to be made, in their order
 	making  bool
+	made    time.Time // when it was made by this process
+	stale   bool      // the client speaks of a topic that was deleted
 }
 
 func (l *Log) parkTopic(function string) *parkTopic {
@@ -153,6 +155,9 @@ func (t *parkTopic) append(r *parking) {
 func (t *parkTopic) create(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, deliveryTimeout)
 	defer cancel()
+	if t.wasDeleted() {
+		t.log.cl.PurgeTopicsFromProducing(t.log.topicName(Parked(t.function)))
+	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		n, err := t.log.ensureParked(ctx, t.function, t.wanted())
 		if err == nil && n >= t.wanted() {
@@ -168,6 +173,25 @@ func (t *parkTopic) create(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// deleted notes that somebody deleted the topic under our hands.
+func (t *parkTopic) deleted() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.making {
+		t.partitions.Store(0)
+		t.stale = true
+	}
+}
+
+// wasDeleted is asked once before the topic is made anew.
+func (t *parkTopic) wasDeleted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	stale := t.stale
+	t.stale = false
+	return stale
 }
 
 func (t *parkTopic) wanted() int32 {
@@ -190,6 +214,7 @@ func (t *parkTopic) flush(partitions int32, err error) {
 			r.produce()
 		}
 		t.partitions.Store(partitions)
+		t.made = time.Now()
 	}
 	t.mu.Unlock()
 	if err == nil {
@@ -207,8 +232,17 @@ func (t *parkTopic) flush(partitions int32, err error) {
 func (t *parkTopic) known(partitions int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.making && partitions > t.partitions.Load() {
+	if !t.making && !t.stale && partitions > t.partitions.Load() {
 		t.partitions.Store(partitions)
+	}
+}
+
+// gone notes that the topic was not on the broker at a time.
+func (t *parkTopic) gone(when time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.making && t.made.Before(when) {
+		t.partitions.Store(0)
 	}
 }
 

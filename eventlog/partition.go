@@ -190,6 +190,15 @@ func (p *partition) accounts() []*account {
 	return all
 }
 
+// noteSeen notes where the streams stand before their ends are asked for.
+func (p *partition) noteSeen() {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	for _, s := range p.streams {
+		s.seen = s.tail.at.Load()
+	}
+}
+
 func (p *partition) stream(function string) *stream {
 	p.smu.Lock()
 	defer p.smu.Unlock()

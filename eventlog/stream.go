@@ -21,6 +21,8 @@ type stream struct {
 	account  *account
 
 	running bool // guarded by p.smu
+	// seen is where the stream stood before the ends were asked for; the looker's own.
+	seen int64
 
 	// What was fetched and not handed over; the goroutine's own.
 	fetched []*kgo.Record
@@ -39,9 +41,8 @@ const (
 func (p *partition) openStream(function string, at int64, metadata string, end int64) {
 	s := &stream{p: p, function: function, topic: Parked(function), tail: p.c.log.tails.tail(function, p.id)}
 	s.account = newAccount(p.c.log.topicName(s.topic), p.id, p.c.log.cfg.ParkedWindow, p.c.countSettled)
-	if at > end { // the topic was made anew, or the broker lost data
-		p.c.log.log.Error("the log of parked deliveries went back: reading it from its start",
-			"topic", s.account.topic, "partition", p.id, "offset", at, "end", end)
+	if at > end {
+		s.wentBack(at, end)
 		at, metadata = 0, ""
 	}
 	s.account.begin(max(0, at), metadata)
@@ -57,6 +58,35 @@ func (p *partition) openStream(function string, at int64, metadata string, end i
 	s.tail.grow(end)
 	s.tail.at.Store(max(0, at))
 	s.wakeLocked()
+}
+
+// wentBack says that the topic was made anew, or the broker lost data.
+func (s *stream) wentBack(at, end int64) {
+	s.p.c.log.log.Error("the log of parked deliveries went back: reading it from its start",
+		"topic", s.account.topic, "partition", s.p.id, "offset", at, "end", end)
+}
+
+// update tells how far the log goes as of a look that began when the stream
+// was at seen.
+func (s *stream) update(end int64) {
+	s.p.smu.Lock()
+	defer s.p.smu.Unlock()
+	if end < s.seen && !s.running && !s.p.halted {
+		s.beginAnew(0, end)
+	}
+	s.tail.grow(end)
+	s.wakeLocked()
+}
+
+// beginAnew forgets the progress, which is about records that are no more.
+func (s *stream) beginAnew(start, end int64) {
+	s.wentBack(s.tail.at.Load(), end)
+	s.account.close()
+	s.account = newAccount(s.account.topic, s.p.id, s.account.window, s.account.settled)
+	s.account.begin(start, "")
+	s.account.touch(time.Now())
+	s.tail.end.Store(end)
+	s.tail.at.Store(start)
 }
 
 // wake has the stream read up to its tail's end.
@@ -127,8 +157,8 @@ func (s *stream) some() (recs []*kgo.Record, next int64, err error) {
 	return recs, s.after, nil
 }
 
-// relocate goes on at the log's start when what comes next was removed. When
-// the log went back it begins anew: its progress is about records that are no more.
+// relocate goes on at the log's start when what comes next was removed, and
+// begins anew when the log went back.
 func (s *stream) relocate(ctx context.Context, at int64) error {
 	bounds, err := s.p.c.log.bounds(ctx, s.topic)
 	if err != nil {
@@ -144,19 +174,11 @@ func (s *stream) relocate(ctx context.Context, at int64) error {
 		s.account.pass(b.start)
 		s.tail.at.Store(b.start)
 	case at > b.end:
-		s.p.c.log.log.Error("the log of parked deliveries went back: reading it from its start",
-			"topic", s.account.topic, "partition", s.p.id, "offset", at, "end", b.end)
-		fresh := newAccount(s.account.topic, s.p.id, s.account.window, s.account.settled)
-		fresh.begin(b.start, "")
 		s.p.smu.Lock()
-		s.account.close()
-		s.account = fresh
-		if s.p.halted {
-			fresh.close()
+		defer s.p.smu.Unlock()
+		if !s.p.halted {
+			s.beginAnew(b.start, b.end)
 		}
-		s.p.smu.Unlock()
-		s.tail.end.Store(b.end)
-		s.tail.at.Store(b.start)
 	}
 	return nil
 }

@@ -76,6 +76,14 @@ func (t *tails) tail(function string, partition int32) *tail {
 	return one
 }
 
+// has says that records are known of.
+func (t *tails) has(function string, partition int32) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	one := t.of[tailKey{function, partition}]
+	return one != nil && one.end.Load() > 0
+}
+
 func (t *tails) setLooked(partition int32) {
 	t.mu.Lock()
 	t.looked[partition] = true

@@ -130,3 +130,65 @@ func count(t *testing.T, l *eventlog.Log) (n int) {
 	}
 	return n
 }
+
+func TestWhatIsParkedCountsAndIsNeverTrimmedBeforeItIsSettled(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.Partitions = 2
+	cfg.RetentionBytes = 8 << 20
+	cfg.CommitInterval = 5 * time.Millisecond
+	l, err := eventlog.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	h := &holder{}
+	ctx, cancel := context.WithCancel(t.Context())
+	var consuming sync.WaitGroup
+	consuming.Go(func() { l.Consume(ctx, h) })
+	defer consuming.Wait()
+	defer cancel()
+
+	parkSome(t, l, 600) // of 10 KiB: more than events may take
+	for refused := false; !refused; {
+		_, err := l.Append(t.Context(), eventlog.Events, tenKiB())
+		if refused = errors.Is(err, eventlog.ErrBacklog); err != nil && !refused {
+			t.Fatal(err)
+		}
+	}
+	if n := countParked(t, l); n != 600 {
+		t.Fatalf("%d of 600 parked records are left, none is settled", n)
+	}
+	h.letGo()
+	for {
+		_, err := l.Append(t.Context(), eventlog.Events, tenKiB())
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, eventlog.ErrBacklog) {
+			t.Fatal(err)
+		}
+	}
+	for n := 600; n > 300; n = countParked(t, l) {
+		parkSome(t, l, 10) // who appends has the sizes looked at
+	}
+}
+
+func parkSome(t *testing.T, l *eventlog.Log, n int) {
+	errs := make(chan error, n)
+	for range n {
+		l.Park("f", 1, tenKiB()[0], func(_ event.Position, err error) { errs <- err })
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func countParked(t *testing.T, l *eventlog.Log) (n int) {
+	err := l.Read(t.Context(), eventlog.Parked("f"), eventlog.Earliest(), eventlog.ReadOptions{}, func(event.Record) error { n++; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -100,4 +100,3 @@ func (s suite) next(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 }
-

@@ -13,6 +13,8 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func (s suite) testParked(t *testing.T) {
@@ -27,6 +29,8 @@ func (s suite) testParked(t *testing.T) {
 		"a backlog behind a blocked handler stays in the log":              s.parkedBounded,
 		"a full window stops one stream only":                              s.parkedWindow,
 		"a delivery that is no good is refused once":                       s.parkedRefused,
+		"what is settled is deleted from the log":                          s.parkedDeleted,
+		"a topic that somebody deleted begins anew":                        s.parkedTopicGone,
 		"own comes first, release once, and nothing is settled afterwards": s.ownAndRelease,
 	} {
 		t.Run(name, run)
@@ -498,5 +502,86 @@ func (s suite) ownAndRelease(t *testing.T) {
 	c = consume(t, l, in)
 	equal(t, valuesOf(in.wait(t, 1)), []string{"event"})
 	equal(t, valuesOf(in.waitParked(t, 1)), []string{"parked"})
+	c.mustStop(t)
+}
+
+func (s suite) parkedDeleted(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	if cfg.Embedded {
+		return // by size: see the tests of trimming
+	}
+	cfg.ParkedInterval = 10 * time.Millisecond
+	l := open(t, cfg)
+	in := newInbox()
+	c := consume(t, l, in)
+	park(t, l, "f", 0, messages("d", 0, 10)...)
+	got := in.waitParked(t, 10)
+	for i, d := range got {
+		if i != 6 {
+			d.done()
+		}
+	}
+	left := func() (values []string) {
+		err := l.Read(within(t), eventlog.Parked("f"), eventlog.Earliest(), eventlog.ReadOptions{}, func(r event.Record) error {
+			values = append(values, string(r.Message.Value))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values
+	}
+	for ctx := within(t); len(left()) == 10 && ctx.Err() == nil; {
+		<-time.After(10 * time.Millisecond)
+	}
+	equal(t, left(), ids("d", 6, 10))
+	got[6].done()
+	for ctx := within(t); len(left()) > 0 && ctx.Err() == nil; {
+		<-time.After(10 * time.Millisecond)
+	}
+	equal(t, left(), nil)
+	park(t, l, "f", 0, message("", "more"))
+	equal(t, valuesOf(in.waitParked(t, 11)[10:]), []string{"more"})
+	in.waitParked(t, 11)[10].done()
+	c.mustStop(t)
+	equal(t, valuesOf(againParked(t, l, "f")), nil)
+}
+
+func (s suite) parkedTopicGone(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	cfg.ParkedInterval = 20 * time.Millisecond
+	l := open(t, cfg)
+	in := newInbox()
+	in.auto = true
+	c := consume(t, l, in)
+	park(t, l, "f", 0, messages("a", 0, 10)...)
+	in.waitParked(t, 10)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := kadm.NewClient(cl).DeleteTopic(within(t), cfg.TopicPrefix+string(eventlog.Parked("f"))); err != nil {
+		t.Fatal(err)
+	}
+	for ctx := within(t); ; { // until this process has noticed, an answer may be an error
+		lag, err := l.ParkedLag(ctx)
+		if _, there := lag["f"]; err == nil && !there {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("lag %v, %v", lag, err)
+		}
+	}
+	for ctx := within(t); ; {
+		answer := make(chan error, 1)
+		l.Park("f", 0, message("", "b"), func(_ event.Position, err error) { answer <- err })
+		if err := <-answer; err == nil {
+			break
+		} else if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, valuesOf(in.waitParked(t, 11)[10:]), []string{"b"})
 	c.mustStop(t)
 }
