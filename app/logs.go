@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
@@ -40,6 +41,9 @@ func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, hop 
 	if err := a.backlog.admit(); err != nil {
 		return err
 	}
+	if err := a.admit(ctx); err != nil {
+		return err
+	}
 	var only *event.Event
 	if len(events) == 1 {
 		only = events[0]
@@ -59,10 +63,32 @@ func (a *appender) AppendEvents(ctx context.Context, events []*event.Event, hop 
 	_, err := a.log.Append(ctx, eventlog.Events, messages)
 	if err != nil {
 		span.Fail("append", err.Error())
-		return a.backlog.retry(gatewayError(err))
+		return a.throttled(a.backlog.retry(gatewayError(err)))
 	}
 	a.backlog.accepted(len(events))
 	return nil
+}
+
+// admit refuses what a quota of Kafka would not let through in time: nothing
+// is written then, and the sender knows when to come again.
+func (a *appender) admit(ctx context.Context) error {
+	wait := a.log.Throttled()
+	if wait == 0 {
+		return nil
+	}
+	if end, ok := ctx.Deadline(); !ok || time.Now().Add(wait).Before(end) {
+		return nil
+	}
+	err := fmt.Errorf("%w: a quota of Kafka holds this process back", gateway.ErrBacklog)
+	return &gateway.RetryError{Err: err, After: min(wait, maxRetryAfter)}
+}
+
+// throttled adds to what ran out of time when a quota will let it through.
+func (a *appender) throttled(err error) error {
+	if wait := a.log.Throttled(); wait > 0 && errors.Is(err, gateway.ErrUnavailable) {
+		return &gateway.RetryError{Err: err, After: min(wait, maxRetryAfter)}
+	}
+	return err
 }
 
 // gatewayError says an error of the log in the gateway's terms.

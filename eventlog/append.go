@@ -157,6 +157,7 @@ func (l *Log) appended(topic Topic, records int, size int64, took time.Duration,
 			l.stalled.Store(false)
 		}
 		l.stats.produced.Add(int64(records))
+		l.throttle.acked.Add(size)
 		l.grown(size)
 	}
 	if l.cfg.Hooks.Append != nil {

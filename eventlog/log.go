@@ -35,10 +35,11 @@ type Log struct {
 	tails     tails
 	// stalled is set while appends run out of time, and cleared by the next
 	// acknowledgement: a full buffer then means away, not busy.
-	stalled atomic.Bool
-	full    atomic.Bool // the embedded log holds too much that is not settled
-	stats   counters
-	limits  limits
+	stalled  atomic.Bool
+	full     atomic.Bool // the embedded log holds too much that is not settled
+	stats    counters
+	limits   limits
+	throttle throttle
 
 	consuming atomic.Pointer[consumer]
 
@@ -150,6 +151,7 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 		// Our budgets are what bounds the buffer; these are never reached.
 		kgo.MaxBufferedRecords(3*l.cfg.MaxBufferedRecords),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		kgo.WithHooks(&l.throttle),
 	), nil
 }
 

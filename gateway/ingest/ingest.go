@@ -128,11 +128,11 @@ func appendProblem(err error) error {
 	if errors.Is(err, problem.ErrBacklog) || errors.Is(err, problem.ErrTooLarge) {
 		return err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem.New(problem.Unavailable, "the log did not acknowledge in time; send again")
-	}
 	p := problem.Wrap(problem.Unavailable, err)
 	p.Detail = "the log is away; send again"
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.Detail = "the log did not acknowledge in time; send again"
+	}
 	return p
 }
 
