@@ -53,8 +53,9 @@ e2e: tools build ## conformance and end-to-end tests with the real parts
 	@e2e/no-skips $(REPORTS)/e2e.json
 
 .PHONY: crash
-crash: tools build ## the long crash test: 20 kills under load
-	SIGNALBOX_BIN=$(BIN)/signalbox SIGNALBOX_CRASH_RUNS=20 $(TESTSUM) -- -tags e2e -count 1 -timeout 30m -run TestCrash ./e2e/...
+crash: tools build ## the long crash test: 220 kills and more, ten at each step of an event's way; and storms of faults
+	SIGNALBOX_BIN=$(BIN)/signalbox SIGNALBOX_CRASH_RUNS=$${SIGNALBOX_CRASH_RUNS:-220} SIGNALBOX_STORMS=$${SIGNALBOX_STORMS:-10} \
+	  $(TESTSUM) -- -tags e2e -count 1 -timeout 90m -run 'TestCrash|TestStorm' ./e2e/
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for 30 s each

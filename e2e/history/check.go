@@ -19,16 +19,14 @@ type Link struct {
 // Rules are what a history is checked against.
 type Rules struct {
 	Links []Link
-	// Uncommitted is for how long before a fault a delivery may have been made
-	// whose settlement was not committed: the commit interval and what a commit
-	// takes. It makes the bound: per link and fault what was delivered
-	// since then and what was in the system, and Open.
+	// Uncommitted is for how long before a fault an event may have been done
+	// without its settlement being committed: the commit interval, and what a
+	// commit takes. What was done earlier is not repeated.
 	Uncommitted time.Duration
-	// Open is how many deliveries more may be repeated because another link's of the
-	// same event had no outcome: progress is kept by event.
-	Open int
-	// Held is for how long before a fault such a delivery may have been made.
-	Held time.Duration
+	// Copies is how often one fault may have a delivery repeated: once for each
+	// record of the log that stood for it when progress was not committed,
+	// the event's own and parked ones.
+	Copies int
 }
 
 // Kind is what is wrong.
@@ -100,7 +98,7 @@ func (h *History) Check(r Rules) ([]Violation, map[string]Repeats) {
 		more, repeats[l.Name] = h.checkRepeats(r, l)
 		out = append(out, more...)
 		if l.Ordered {
-			out = append(out, h.checkOrder(l)...)
+			out = append(out, h.checkOrder(r, l)...)
 		}
 	}
 	slices.SortFunc(out, func(a, b Violation) int { return strings.Compare(a.String(), b.String()) })
@@ -128,16 +126,20 @@ func (h *History) tell(link, id string) string {
 // checkRepeats wants a fault for each repetition, and not too many of them.
 func (h *History) checkRepeats(r Rules, l Link) ([]Violation, Repeats) {
 	var out []Violation
-	n := Repeats{Bound: h.bound(r, l)}
+	var n Repeats
+	for id, s := range h.sent {
+		if s.class == l.Class {
+			n.Bound += h.causes(r, id, s)
+		}
+	}
 	for id, d := range h.links[l.Name] {
-		s, first := h.sent[id], d.succeeded()
-		if s == nil || first == nil {
+		s, again := h.sent[id], len(d.repeats())
+		n.Count += again
+		if s == nil || again == 0 {
 			continue
 		}
-		again := len(d.repeats())
-		n.Count += again
-		if causes := h.causes(s, first, r.Held); again > causes {
-			out = append(out, Violation{Repeated, l.Name, id, fmt.Sprintf("%d times, %d faults explain it: %s", again, causes, h.tell(l.Name, id))})
+		if causes := h.causes(r, id, s); again > causes {
+			out = append(out, Violation{Repeated, l.Name, id, fmt.Sprintf("%d times, faults explain %d: %s", again, causes, h.tell(l.Name, id))})
 		}
 	}
 	if n.Count > n.Bound {
@@ -146,16 +148,28 @@ func (h *History) checkRepeats(r Rules, l Link) ([]Violation, Repeats) {
 	return out, n
 }
 
-// causes is how many faults may have made a delivery be repeated: those that
-// met the event in the system, done not longer than since before the fault.
-func (h *History) causes(s *sent, first *call, since time.Duration) int {
+// causes is how often faults may have made the deliveries of an event be
+// repeated: those that met it in the system, with a delivery of it open or
+// its settlement not committed. Progress is kept by event, so one open
+// delivery is enough for all to be repeated.
+func (h *History) causes(r Rules, id string, s *sent) int {
 	n := 0
 	for _, f := range h.faults {
-		if !s.at.After(f.end(h.now)) && !first.began.Before(f.Began.Add(-since)) {
-			n++
+		if !s.at.After(f.end(h.now)) && !h.doneBefore(r, id, s, f.Began.Add(-r.Uncommitted)) {
+			n += r.Copies
 		}
 	}
 	return n
+}
+
+// doneBefore says whether every delivery of an event had its outcome before a time.
+func (h *History) doneBefore(r Rules, id string, s *sent, at time.Time) bool {
+	for _, l := range r.Links {
+		if l.Class == s.class && !h.links[l.Name][id].doneBefore(at) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *Fault) end(now func() time.Time) time.Time {
@@ -163,17 +177,6 @@ func (f *Fault) end(now func() time.Time) time.Time {
 		return now()
 	}
 	return f.Ended
-}
-
-// bound is how many deliveries of a link may be repeated, all faults together.
-func (h *History) bound(r Rules, l Link) int {
-	n := r.Open * len(h.faults)
-	for id, d := range h.links[l.Name] {
-		if s, first := h.sent[id], d.succeeded(); s != nil && first != nil {
-			n += h.causes(s, first, r.Uncommitted)
-		}
-	}
-	return n
 }
 
 // keyed is a call of an ordered link.
@@ -184,7 +187,7 @@ type keyed struct {
 }
 
 // checkOrder looks at the calls of each key in the order in which they began.
-func (h *History) checkOrder(l Link) []Violation {
+func (h *History) checkOrder(r Rules, l Link) []Violation {
 	events, calls := map[string][]string{}, map[string][]keyed{}
 	for id, s := range h.sent {
 		if s.class == l.Class && s.key != "" && s.accepted {
@@ -202,12 +205,12 @@ func (h *History) checkOrder(l Link) []Violation {
 	for key, of := range calls {
 		slices.SortFunc(of, func(a, b keyed) int { return a.began.Compare(b.began) })
 		slices.SortFunc(events[key], func(a, b string) int { return h.sent[a].index - h.sent[b].index })
-		out = append(out, h.checkKey(l, events[key], of)...)
+		out = append(out, h.checkKey(r, l, events[key], of)...)
 	}
 	return out
 }
 
-func (h *History) checkKey(l Link, events []string, calls []keyed) []Violation {
+func (h *History) checkKey(r Rules, l Link, events []string, calls []keyed) []Violation {
 	var out []Violation
 	back, done := 0, 0 // done: so many of events are known to be over
 	for i, c := range calls {
@@ -225,9 +228,9 @@ func (h *History) checkKey(l Link, events []string, calls []keyed) []Violation {
 		if c.index < before.index {
 			back++
 		}
-		if faults := h.begun(c.began); back > faults {
-			out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called again behind %s: back for the %d. time after %d faults", before.id, back, faults)})
-			back = faults
+		if may := r.Copies * h.begun(c.began); back > may {
+			out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called again behind %s: back for the %d. time, faults explain %d", before.id, back, may)})
+			back = may
 		}
 		if (before.ended.IsZero() || before.ended.After(c.began)) && !h.faultIn(before.began, c.began) {
 			out = append(out, Violation{Overlapping, l.Name, c.id, "called while " + before.id + " was"})

@@ -50,8 +50,8 @@ func (s *story) killed() {
 }
 
 var rules = Rules{
-	Links:       []Link{{Name: "link", Class: "all", Ordered: true}},
-	Uncommitted: 100 * time.Millisecond, Open: 1, Held: time.Second,
+	Links:       []Link{{Name: "link", Class: "all", Ordered: true}, {Name: "slow", Class: "both"}, {Name: "quick", Class: "both"}},
+	Uncommitted: 100 * time.Millisecond, Copies: 1,
 }
 
 func TestWhatIsWrongIsFound(t *testing.T) {
@@ -119,26 +119,26 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			s.accepted("", "1")
 			s.killed()
 			s.done("1", "1", "1")
-		}, []Kind{Repeated}},
+		}, []Kind{Repeated, TooMany}},
 		"repeated, but sent after the kill": {func(s *story) {
 			s.killed()
 			s.accepted("", "1")
 			s.done("1", "1")
-		}, []Kind{Repeated}},
+		}, []Kind{Repeated, TooMany}},
 		"repeated, but done long before the kill": {func(s *story) {
 			s.accepted("", "1")
 			s.done("1")
 			s.pass(2 * time.Second)
 			s.killed()
 			s.done("1")
-		}, []Kind{Repeated}},
-		"more repeated than was uncommitted": {func(s *story) {
-			s.accepted("", "1", "2", "3")
-			s.done("1", "2", "3")
-			s.pass(500 * time.Millisecond)
+		}, []Kind{Repeated, TooMany}},
+		"repeated, and another one might have been": {func(s *story) {
+			s.accepted("", "1", "2")
+			s.done("1")
+			s.pass(time.Second)
 			s.killed()
-			s.done("1", "2", "3")
-		}, []Kind{TooMany}},
+			s.done("1", "2")
+		}, []Kind{Repeated}},
 		"the later event first": {func(s *story) {
 			s.accepted("k", "1", "2")
 			s.done("2", "1")
@@ -199,8 +199,8 @@ func TestTheBoundIsWhatWasDeliveredSinceTheLastCommit(t *testing.T) {
 	}
 	s.killed()
 	_, repeats := s.Check(rules)
-	if got := repeats["link"]; got.Count != 0 || got.Bound != 3+rules.Open {
-		t.Errorf("%+v, want none of %d", got, 3+rules.Open)
+	if got := repeats["link"]; got.Count != 0 || got.Bound != 4 {
+		t.Errorf("%+v, want none of 4", got)
 	}
 }
 
@@ -211,5 +211,48 @@ func TestMissingIsWhatHasNoOutcomeYet(t *testing.T) {
 	s.Dead("link", "2")
 	if n := s.Missing(rules); n != 1 {
 		t.Errorf("%d, want 1", n)
+	}
+}
+
+func TestADeliveryThatWaitsKeepsTheOthersOfItsEventOpen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		slow bool // the other delivery is done long before the kill
+		want int
+	}{"waits": {false, 0}, "is done": {true, 2}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.Send("1", "both", "")
+			s.Accept("1")
+			s.Call("quick", "1")(true)
+			if tt.slow {
+				s.Call("slow", "1")(true)
+			}
+			s.pass(2 * time.Second)
+			s.killed()
+			s.Call("quick", "1")(true)
+			if !tt.slow {
+				s.Call("slow", "1")(true)
+			}
+			if found, _ := s.Check(rules); len(found) != tt.want {
+				t.Errorf("found %v, want %d", found, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhatStoodInTwoRecordsMayBeRepeatedTwice(t *testing.T) {
+	twice := rules
+	twice.Copies = 2
+	s := newStory()
+	s.accepted("k", "1", "2")
+	s.done("1", "2")
+	s.killed()
+	s.done("1", "2", "1", "2")
+	if found, repeats := s.Check(twice); len(found) > 0 || repeats["link"].Bound != 4 {
+		t.Errorf("found %v, %v", found, repeats)
+	}
+	s.done("1", "2")
+	if found, _ := s.Check(twice); len(found) != 4 {
+		t.Errorf("found %v, want both repeated, too many, and reordered", found)
 	}
 }

@@ -155,3 +155,16 @@ func (d *deliveries) repeats() []*call {
 	}
 	return nil
 }
+
+// doneBefore says whether there was an outcome before a time. That of a dead
+// letter is taken to be when the last call ended.
+func (d *deliveries) doneBefore(at time.Time) bool {
+	if d == nil {
+		return false
+	}
+	last := d.succeeded()
+	if last == nil && d.dead && len(d.calls) > 0 {
+		last = d.calls[len(d.calls)-1]
+	}
+	return last != nil && !last.ended.IsZero() && last.ended.Before(at)
+}
