@@ -29,7 +29,8 @@ var rooms = map[string][]string{
 	"gateway":       {"event", "resource", "otel", "failpoint"},
 	"client":        {"event", "resource"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway"},
-	"cmd/signalbox": {"app", "client", "event", "resource"},
+	"verify":        {"client", "event", "resource"},
+	"cmd/signalbox": {"app", "client", "event", "resource", "verify"},
 	"bench":         {},
 	"e2e":           {"client", "event", "resource", "failpoint"},
 }
