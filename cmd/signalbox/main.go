@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 		&cobra.Group{ID: "events", Title: "Send and watch events:"},
 	)
 	root.AddCommand(
-		newDev(), newServe(),
+		newDev(), newServe(), newVerify(),
 		newApply(), newGet(), newDescribe(), newDelete(), newLink(), newUnlink(),
 		newEmit(), newTail(), newRuns(), newExplain(), newDeadLetters(),
 		newVersion(),

@@ -19,14 +19,17 @@ func remote(cmd *cobra.Command) *cobra.Command {
 
 // dial makes the client of the server that the flag or the environment names.
 func dial(cmd *cobra.Command) (*client.Client, error) {
-	f := cmd.Flags().Lookup("server")
-	server := f.Value.String()
-	if env, ok := os.LookupEnv(app.EnvName("server")); ok && !f.Changed {
-		server = env
-	}
-	c, err := client.New(server)
+	c, err := client.New(serverURL(cmd))
 	if err != nil {
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+func serverURL(cmd *cobra.Command) string {
+	f := cmd.Flags().Lookup("server")
+	if env, ok := os.LookupEnv(app.EnvName("server")); ok && !f.Changed {
+		return env
+	}
+	return f.Value.String()
 }
