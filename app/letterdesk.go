@@ -174,12 +174,12 @@ func (c bulkCursor) String() string {
 	if c.at == "" {
 		return ""
 	}
-	return c.until.UTC().Format(time.RFC3339Nano) + "/" + c.at
+	return c.until.Format(time.RFC3339Nano) + "/" + c.at
 }
 
 // resumeAt reads the cursor of a query and bounds the query by it.
 func (d *letterDesk) resumeAt(q *gateway.Query) (bulkCursor, error) {
-	c := bulkCursor{until: d.now()}
+	c := bulkCursor{until: d.now().UTC()}
 	if q.Cursor != "" {
 		until, at, ok := cutCursor(q.Cursor)
 		if !ok {

@@ -380,3 +380,19 @@ func TestARedriveReachesTheParkedTopic(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
+
+func FuzzBulkCursor(f *testing.F) {
+	for _, s := range []string{"", "/", "0:1", "2026-01-31T12:00:00Z/0:1,3:4", "2026-01-31T12:00:00.000000001+02:00/x", "9999-12-31T23:59:59Z/", "9999-12-31T23:59:59-01:00/x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		until, at, ok := cutCursor(s)
+		if !ok {
+			return
+		}
+		again, rest, ok := cutCursor(bulkCursor{until: until, at: at}.String())
+		if !ok || !again.Equal(until) || rest != at {
+			t.Errorf("%q: %v %q, and again %v %q %t", s, until, at, again, rest, ok)
+		}
+	})
+}
