@@ -129,7 +129,7 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 		p.openStream(function, at, metadata, end.offset)
 	}
 	if missing == nil || errors.Is(missing, errNotThere) {
-		c.log.tails.setLooked(p.id)
+		p.setLooked()
 	}
 	return missing
 }

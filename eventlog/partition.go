@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 )
@@ -49,6 +50,7 @@ type partition struct {
 	cancel context.CancelFunc
 	before <-chan struct{} // closed when this process's last owner of the partition is gone
 	begun  chan struct{}   // closed when Own has returned, or will not be called
+	looked chan struct{}   // closed when it is known what is parked
 	done   chan struct{}   // closed when nothing of this owner runs any more
 
 	queue
@@ -57,6 +59,8 @@ type partition struct {
 	reads    context.Context
 	endReads context.CancelFunc
 	reading  sync.WaitGroup // goroutines of streams
+
+	lookedOnce sync.Once
 
 	smu     sync.Mutex // guards what is below
 	halted  bool
@@ -68,6 +72,7 @@ func (c *consumer) newPartition(id int32, before <-chan struct{}) *partition {
 	p := &partition{
 		c: c, id: id, before: before,
 		begun:    make(chan struct{}),
+		looked:   make(chan struct{}),
 		done:     make(chan struct{}),
 		stopping: make(chan struct{}),
 		streams:  make(map[string]*stream),
@@ -96,6 +101,7 @@ func (p *partition) run() {
 		p.c.handler.Own(p.ctx, p.id)
 		close(p.begun)
 		signal(p.c.lookNow)
+		p.waitLooked()
 		p.deliver()
 	}
 	p.reading.Wait()
@@ -108,6 +114,30 @@ func (p *partition) enter() bool {
 	defer p.smu.Unlock()
 	p.owned = !p.halted
 	return p.owned
+}
+
+// maxLook is how long the first events wait until it is known what is parked:
+// before, those with an order would be parked for nothing.
+const maxLook = 500 * time.Millisecond
+
+func (p *partition) waitLooked() {
+	t := time.NewTimer(maxLook)
+	defer t.Stop()
+	select {
+	case <-p.looked:
+	case <-p.stopping:
+	case <-t.C:
+	}
+}
+
+// setLooked says that it is known what is parked, unless the ownership is over.
+func (p *partition) setLooked() {
+	p.smu.Lock()
+	defer p.smu.Unlock()
+	if !p.halted {
+		p.c.log.tails.setLooked(p.id)
+		p.lookedOnce.Do(func() { close(p.looked) })
+	}
 }
 
 func (p *partition) deliver() {

@@ -130,8 +130,24 @@ func (s *stream) run() {
 		if err != nil && s.p.reads.Err() == nil {
 			s.p.c.complain(s.account.topic, s.p.id, err)
 		}
+		if err == nil && wait == maxParkedWait {
+			s.recheck()
+		}
 		_ = pause(s.p.reads, wait)
 		wait = min(2*wait, maxParkedWait)
+	}
+}
+
+// recheck corrects an end that is not there: what was known of a topic that was
+// made anew while others owned the partition.
+func (s *stream) recheck() {
+	known := s.tail.end.Load()
+	bounds, err := s.p.c.log.bounds(s.p.reads, s.topic)
+	if err != nil {
+		return
+	}
+	if end := bounds[s.p.id].end; end < known {
+		s.tail.end.CompareAndSwap(known, max(end, s.tail.at.Load()))
 	}
 }
 

@@ -22,6 +22,7 @@ func (s suite) testParked(t *testing.T) {
 		"what is not settled comes back after a stop, in order":            s.parkedStays,
 		"after a crash exactly what was not settled comes again":           s.parkedCrash,
 		"it follows its partition to another member":                       s.parkedMoves,
+		"members share, and hand over without loss or repetition":          s.parkedShare,
 		"calls for one function and partition keep their order":            s.parkedOrder,
 		"behind is true from Park until the handler's call has returned":   s.parkedBehind,
 		"what another process parks is found":                              s.parkedByOthers,
@@ -189,6 +190,53 @@ func (s suite) parkedMoves(t *testing.T) {
 	}
 	cB.mustStop(t)
 	if lag, err := b.ParkedLag(within(t)); err != nil || lag["f"] != 0 {
+		t.Errorf("lag %v, %v", lag, err)
+	}
+}
+
+func (s suite) parkedShare(t *testing.T) {
+	cfg := s.fresh(t, 6)
+	cfg.ParkedInterval = 20 * time.Millisecond
+	a, b := open(t, cfg), open(t, cfg)
+	inA, inB := newInbox(), newInbox()
+	inA.later, inB.later = true, true
+	halt := make(chan struct{})
+	sent := 0
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for ; ; sent++ {
+			select {
+			case <-halt:
+				return
+			default:
+				park(t, a, []string{"f", "g"}[sent%2], int32(sent%6), message("", fmt.Sprint(sent)))
+			}
+		}
+	})
+	cA := consume(t, a, inA)
+	inA.waitParked(t, 100)
+	cB := consume(t, b, inB)
+	inB.waitParked(t, 100) // a has handed partitions over, amid the stream
+	cA.mustStop(t)
+	before := len(inB.waitParked(t, 100))
+	inB.waitParked(t, before+100) // b has taken the others over
+	close(halt)
+	sender.Wait()
+	times := make(map[string]int)
+	inB.untilParked(t, func(got []delivery) bool {
+		clear(times)
+		for _, d := range slices.Concat(got, inA.parked) { // a has ended
+			times[string(d.Message.Value)]++
+		}
+		return len(times) == sent
+	})
+	cB.mustStop(t)
+	for v, n := range times {
+		if n != 1 {
+			t.Errorf("%s was delivered %d times", v, n)
+		}
+	}
+	if lag, err := b.ParkedLag(within(t)); err != nil || lag["f"] != 0 || lag["g"] != 0 {
 		t.Errorf("lag %v, %v", lag, err)
 	}
 }
