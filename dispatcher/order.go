@@ -15,10 +15,14 @@ type orderKey struct{ link, key string }
 // its head waits in its lane, is called, or is held; those behind wait here.
 type keyQueue struct {
 	id      orderKey
+	head    *delivery
 	waiting []*delivery
 	// fromLog: the head comes from the parked topic. Then what comes live is
 	// parked behind it, since the head may take long.
 	fromLog bool
+	// copied: the head is a live one of which there is a copy in the parked
+	// topic, before everything of its key that is parked.
+	copied bool
 	// done are the offsets of events of the key that had their outcome while the
 	// queue was there; at most maxDone.
 	done map[int64]struct{}
@@ -36,6 +40,8 @@ type book struct {
 	// held are the deliveries that are dead letters and hold their keys, by the
 	// dead letter's id.
 	held map[string]*delivery
+	// dead are dead letters of live heads whose copies were not read yet.
+	dead map[string]struct{}
 }
 
 // maxBehind bounds the live deliveries that wait behind one key's head in
@@ -59,31 +65,44 @@ func (d *Dispatcher) holdsKey(dl *delivery) bool {
 
 // enqueueOrdered brings a live delivery of an ordered link to its lane, to the
 // queue of its key, or behind what is parked. It is false when the session ended.
+//
+// While a live delivery of the key has no outcome, nothing of the key is parked
+// unless that delivery is parked first: after a crash the parked ones would
+// overtake it.
 func (d *Dispatcher) enqueueOrdered(s *session, dl *delivery, id orderKey) bool {
 	b := &s.book
 	b.mu.Lock()
 	q := b.keys[id]
-	if d.parts.Parking != nil && d.mustFollow(s, dl, q) {
-		d.park(dl, event.ParkOrder, time.Time{})
-		b.mu.Unlock()
-		return s.parks.wait()
-	}
-	if q != nil {
+	switch {
+	case q != nil && !q.fromLog && (len(q.waiting) < maxBehind || d.parts.Parking == nil):
 		q.waiting = append(q.waiting, dl)
 		b.mu.Unlock()
 		return true
+	case q != nil && !q.fromLog:
+		d.evacuate(q)
+		fallthrough
+	case q != nil, d.parts.Parking != nil && d.parts.Parking.Behind(dl.target.Function.Metadata.Name, dl.p.rec.Partition):
+		d.park(dl, event.ParkOrder, dl.due)
+		b.mu.Unlock()
+		return s.parks.wait()
 	}
 	b.open(dl, id)
 	b.mu.Unlock()
 	return d.enqueue(s, dl)
 }
 
-// mustFollow reports whether a live delivery goes behind what is parked.
-func (d *Dispatcher) mustFollow(s *session, dl *delivery, q *keyQueue) bool {
-	if q != nil && (q.fromLog || len(q.waiting) >= maxBehind) {
-		return true
+// evacuate parks everything of a key whose head, a live one, is waiting in its
+// lane or being called: a copy of the head goes first. b.mu is held.
+func (d *Dispatcher) evacuate(q *keyQueue) {
+	if q.head != nil { // else it has its outcome
+		p := q.head.p
+		p.left.Add(1) // the record is settled when the head has its outcome, and the copy is durable
+		d.park(d.newDelivery(p, q.head.target), event.ParkOrder, time.Time{})
 	}
-	return d.parts.Parking.Behind(dl.target.Function.Metadata.Name, dl.p.rec.Partition)
+	for _, dl := range q.waiting {
+		d.park(dl, event.ParkOrder, dl.due)
+	}
+	q.waiting, q.fromLog, q.copied = nil, true, true
 }
 
 // open makes dl the head of a new queue.
@@ -91,21 +110,44 @@ func (b *book) open(dl *delivery, id orderKey) {
 	if b.keys == nil {
 		b.keys = map[orderKey]*keyQueue{}
 	}
-	dl.key = &keyQueue{id: id, fromLog: !dl.live()}
+	dl.key = &keyQueue{id: id, head: dl, fromLog: !dl.live()}
 	b.keys[id] = dl.key
 }
 
 // parkKey parks the head of a key and everything behind it, in order.
 func (d *Dispatcher) parkKey(head *delivery, why event.ParkReason, notBefore time.Time) {
-	q, b := head.key, &head.p.session.book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.keys, q.id)
+	q, s := head.key, head.p.session
+	s.book.mu.Lock()
+	if q.copied { // its copy stands where the head belongs
+		s.book.mu.Unlock()
+		d.replace(s, head)
+		return
+	}
+	defer s.book.mu.Unlock()
+	delete(s.book.keys, q.id)
 	d.park(head, why, notBefore)
 	for _, dl := range q.waiting {
 		d.park(dl, event.ParkOrder, dl.due)
 	}
 	q.waiting = nil
+}
+
+// replace lets the copy in the parked topic take the place of a live head.
+func (d *Dispatcher) replace(s *session, head *delivery) {
+	q := head.key
+	if head.letter != "" {
+		s.book.mu.Lock()
+		if s.book.dead == nil {
+			s.book.dead = map[string]struct{}{}
+		}
+		s.book.dead[head.letter] = struct{}{}
+		s.book.mu.Unlock()
+	}
+	s.book.mu.Lock()
+	q.head = nil
+	s.book.mu.Unlock()
+	d.forget(head)
+	d.advance(s, q, -1)
 }
 
 // advance ends the head of a key, whose outcome is durable, and starts the
@@ -138,7 +180,8 @@ func (d *Dispatcher) nextOfKey(s *session, q *keyQueue, offset int64) *delivery 
 			d.parkRest(s, next, q)
 			return nil
 		}
-		next.key, q.fromLog = q, !next.live()
+		next.key, q.head, q.copied = q, next, false
+		q.fromLog = !next.live()
 		return next
 	}
 	delete(b.keys, q.id)

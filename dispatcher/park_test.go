@@ -21,7 +21,7 @@ import (
 type yard struct {
 	*bed
 	parking *dispatchertest.Parking
-	targets dispatchertest.Targets
+	targets *dispatchertest.Targets
 	letters *letters
 	served  sync.WaitGroup
 }
@@ -57,13 +57,13 @@ func (l *letters) decide(r event.Resolution) event.Resolution {
 // inYard runs f in a bubble; the hosts are "<function>:80".
 func inYard(t *testing.T, targets []resource.Target, hosts map[string]http.HandlerFunc, change func(*bed), f func(*testing.T, *yard)) {
 	synctest.Test(t, func(t *testing.T) {
-		y := &yard{parking: &dispatchertest.Parking{}, targets: dispatchertest.Targets{}}
+		y := &yard{parking: &dispatchertest.Parking{}, targets: &dispatchertest.Targets{}}
 		p := &pipes{hosts: map[string]http.HandlerFunc{}}
 		for name, h := range hosts {
 			p.hosts[name+":80"] = h
 		}
 		for _, target := range targets {
-			y.targets[target.Link.Metadata.Name] = target
+			y.targets.Set(target)
 		}
 		y.bed = newBed(t, targets, func(b *bed) {
 			b.parts.Dial = p.dial
@@ -130,6 +130,13 @@ func (o *order) done() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return strings.Join(o.ids, " ")
+}
+
+// tried is how many events it was called for.
+func (o *order) tried() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.calls)
 }
 
 func (o *order) count(id string) int {
@@ -221,8 +228,8 @@ func TestAFunctionThatIsAwayHoldsUpNobodyAndSpendsNoAttempt(t *testing.T) {
 					t.Errorf("the other function has %d events, want 500", got)
 				}
 				time.Sleep(time.Hour)
-				if calls := len(o.calls); calls > 300 {
-					t.Errorf("%d events were tried while the function was away", calls)
+				if tried := o.tried(); tried > 300 {
+					t.Errorf("%d events were tried while the function was away", tried)
 				}
 				away.Store(false)
 				time.Sleep(2 * time.Minute)
@@ -450,10 +457,10 @@ func TestAfterDeadContinueGoesOnWithTheKey(t *testing.T) {
 func TestAParkedDeliveryOfAPausedLinkWaitsForIt(t *testing.T) {
 	o := &order{}
 	inYard(t, plainTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, nil, func(t *testing.T, y *yard) {
-		paused := *y.targets["link"].Link
-		running := y.targets["link"]
+		running := y.targets.Target("link", "", "")
+		paused := *running.Link
 		paused.Spec.Paused = true
-		y.targets["link"] = resource.Target{Link: &paused, Function: running.Function}
+		y.targets.Set(resource.Target{Link: &paused, Function: running.Function})
 		ev := newEvent("a")
 		y.parking.Park("fn", 3, &event.Parked{Event: ev, Link: "link", Function: "fn", Position: "3:7", Accepted: time.Now(), Reason: event.ParkFull}, "", "", func(error) {})
 		time.Sleep(time.Hour)
@@ -461,7 +468,7 @@ func TestAParkedDeliveryOfAPausedLinkWaitsForIt(t *testing.T) {
 			t.Error("a paused link was called")
 		}
 		synctest.Wait()
-		y.targets["link"] = running
+		y.targets.Set(running)
 		time.Sleep(2 * time.Second)
 		if o.done() != "a" {
 			t.Errorf("done %q, want a", o.done())

@@ -151,6 +151,10 @@ func (d *Dispatcher) hold(s *session, dl *delivery, buried bool) bool {
 		b.held = map[string]*delivery{}
 	}
 	b.held[id] = dl // before asking: what is decided from now on is not missed
+	if _, known := b.dead[id]; known {
+		buried = true
+		delete(b.dead, id)
+	}
 	b.mu.Unlock()
 	r, state, err := d.parts.Letters.State(s.ctx, id)
 	switch {
@@ -241,6 +245,11 @@ func (d *Dispatcher) discard(dl *delivery, class Class, why string) {
 // of its key. The caller holds the session.
 func (d *Dispatcher) settleDelivery(dl *delivery) {
 	p, q, s, offset := dl.p, dl.key, dl.p.session, dl.p.rec.Offset
+	if q != nil {
+		s.book.mu.Lock()
+		q.head = nil // nobody may take it for unfinished from here on
+		s.book.mu.Unlock()
+	}
 	d.freeDelivery(dl)
 	if s.grace.Err() == nil {
 		p.done()

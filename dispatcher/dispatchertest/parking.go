@@ -166,12 +166,28 @@ func (k *Parking) Len(function string, partition int32) int {
 	return len(k.logs[stream{function, partition}])
 }
 
-// Targets are dispatcher.Targets that know these links, by name.
-type Targets map[string]resource.Target
+// Targets are dispatcher.Targets that know the links they were told of. The
+// zero value is ready.
+type Targets struct {
+	mu sync.Mutex
+	of map[string]resource.Target
+}
+
+// Set tells of a link, or of a new version of it.
+func (t *Targets) Set(target resource.Target) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = map[string]resource.Target{}
+	}
+	t.of[target.Link.Metadata.Name] = target
+}
 
 // Target implements dispatcher.Targets.
-func (t Targets) Target(link, function, version string) resource.Target {
-	if found, ok := t[link]; ok {
+func (t *Targets) Target(link, function, version string) resource.Target {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if found, ok := t.of[link]; ok {
 		return found
 	}
 	return resource.Target{
