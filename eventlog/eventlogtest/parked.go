@@ -167,8 +167,7 @@ func (s suite) parkedMoves(t *testing.T) {
 	// a hands partitions over and does not wait for what is open there.
 	inA.change(func() { clear(inA.open) })
 	cB := consume(t, b, inB)
-	var moved []delivery
-	moved = inB.untilParked(t, func(got []delivery) bool {
+	moved := inB.untilParked(t, func(got []delivery) bool {
 		owned := make(map[int32]int)
 		for _, d := range got {
 			owned[d.Partition]++
