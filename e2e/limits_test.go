@@ -181,13 +181,7 @@ func TestOverTheBacklogLimitSendersAreToldWhenToComeAgain(t *testing.T) {
 				t.Error(err)
 			}
 			release()
-			await(t, "events to be accepted again", func() error {
-				if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
-					return fmt.Errorf("%+v", a)
-				}
-				return nil
-			})
-			fn.awaitIDs(t, append(accepted, "after"))
+			fn.awaitIDs(t, append(accepted, s.awaitAccepted()))
 		})
 	}
 }
@@ -206,20 +200,50 @@ func TestAGatewayAloneKnowsTheBacklog(t *testing.T) {
 	}
 	start(t, append(args, "--roles", "dispatcher")...)
 	fn.awaitIDs(t, accepted)
-	await(t, "events to be accepted again", func() error {
-		if a := gateway.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
+	gateway.awaitAccepted()
+}
+
+// TestLimitsOfABroker has a broker to itself, one trouble after the other; the
+// last one is the end of it.
+func TestLimitsOfABroker(t *testing.T) {
+	kafka := parts.UpPrivate(t, "kafka")
+	for _, trouble := range []struct {
+		name string
+		test func(*testing.T, parts.Env)
+	}{
+		{"a producer quota is passed on to senders", testQuota},
+		{"standing still fills no memory and holds nobody up", testStandstill},
+		{"a full disk is an outage", testFullDisk},
+	} {
+		t.Run(trouble.name, func(t *testing.T) { trouble.test(t, kafka) })
+	}
+}
+
+// startOn starts a server with a sink on a broker of the test's own.
+func startOn(t *testing.T, kafka parts.Env, acceptTimeout time.Duration) (s *server, fn *recorder) {
+	t.Helper()
+	args := append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())
+	s, fn = start(t, args...), newRecorder(t, nil)
+	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	return s, fn
+}
+
+// awaitAccepted waits until an event is accepted, and returns its id.
+func (s *server) awaitAccepted() (id string) {
+	s.t.Helper()
+	await(s.t, "events to be accepted again", func() error {
+		a := s.ask(http.DefaultClient, unique(s.t), "x")
+		if id = a.id; a.status != http.StatusAccepted {
 			return fmt.Errorf("%+v", a)
 		}
 		return nil
 	})
+	return id
 }
 
-func TestAProducerQuotaOfKafkaIsPassedOnToSenders(t *testing.T) {
+func testQuota(t *testing.T, kafka parts.Env) {
 	const acceptTimeout = 2 * time.Second
-	kafka := parts.UpPrivate(t, "kafka")
-	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
-	fn := newRecorder(t, nil)
-	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	s, fn := startOn(t, kafka, acceptTimeout)
 	adm := admin(t, kafka.KafkaBrokers())
 	quota := func(op kadm.AlterClientQuotaOp) {
 		t.Helper()
@@ -243,12 +267,7 @@ func TestAProducerQuotaOfKafkaIsPassedOnToSenders(t *testing.T) {
 	}
 	quota(kadm.AlterClientQuotaOp{Key: "producer_byte_rate", Remove: true})
 	fn.awaitIDs(t, accepted)
-	await(t, "events to be accepted at once again", func() error {
-		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
-			return fmt.Errorf("%+v", a)
-		}
-		return nil
-	})
+	s.awaitAccepted()
 }
 
 // TestWhatTheTopicRefusesIsTooLargeAndNobodyElseSuffers runs on a topic that an
@@ -278,14 +297,10 @@ func TestWhatTheTopicRefusesIsTooLargeAndNobodyElseSuffers(t *testing.T) {
 	fn.awaitIDs(t, accepted)
 }
 
-// TestABrokerThatStandsStillFillsNoMemoryAndHoldsNobodyUp freezes the broker
-// under more load than the buffer takes.
-func TestABrokerThatStandsStillFillsNoMemoryAndHoldsNobodyUp(t *testing.T) {
+// testStandstill freezes the broker under more load than the buffer takes.
+func testStandstill(t *testing.T, kafka parts.Env) {
 	const acceptTimeout = time.Second
-	kafka := parts.UpPrivate(t, "kafka")
-	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
-	fn := newRecorder(t, nil)
-	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	s, fn := startOn(t, kafka, acceptTimeout)
 	before := checkAnswers(t, []answer{s.ask(http.DefaultClient, "before", "x")}, bound)
 	signal := func(sig syscall.Signal) {
 		t.Helper()
@@ -304,15 +319,11 @@ func TestABrokerThatStandsStillFillsNoMemoryAndHoldsNobodyUp(t *testing.T) {
 	}
 	if rss := s.rss(); rss > 600<<20 {
 		t.Errorf("%d MiB of memory", rss>>20)
+	} else {
+		t.Logf("%d MiB of memory", rss>>20)
 	}
 	thaw()
-	await(t, "events to be accepted again", func() error {
-		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
-			return fmt.Errorf("%+v", a)
-		}
-		return nil
-	})
-	fn.awaitIDs(t, append(before, "after"))
+	fn.awaitIDs(t, append(before, s.awaitAccepted()))
 }
 
 // rss is the memory of the server's process, in bytes.
@@ -329,14 +340,10 @@ func (s *server) rss() int {
 	return kib << 10
 }
 
-// TestABrokerThatCannotWriteIsAnOutage takes the broker its disk: files may
-// not grow any more.
-func TestABrokerThatCannotWriteIsAnOutage(t *testing.T) {
+// testFullDisk takes the broker its disk: files may not grow any more.
+func testFullDisk(t *testing.T, kafka parts.Env) {
 	const acceptTimeout = time.Second
-	kafka := parts.UpPrivate(t, "kafka")
-	s := start(t, append(realArgs(t), "--kafka", strings.Join(kafka.KafkaBrokers(), ","), "--accept-timeout", acceptTimeout.String())...)
-	fn := newRecorder(t, nil)
-	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
+	s, fn := startOn(t, kafka, acceptTimeout)
 	forbidGrowth(t, kafka.KafkaPID(), 256<<10)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
@@ -353,12 +360,7 @@ func TestABrokerThatCannotWriteIsAnOutage(t *testing.T) {
 	}
 	kafka.RestartKafka(true)
 	fn.awaitIDs(t, accepted)
-	await(t, "events to be accepted again", func() error {
-		if a := s.ask(http.DefaultClient, "after", "x"); a.status != http.StatusAccepted {
-			return fmt.Errorf("%+v", a)
-		}
-		return nil
-	})
+	s.awaitAccepted()
 }
 
 // TestTheEmbeddedLogWithoutRoomOnDiskRefuses is the same for the embedded broker.
