@@ -21,6 +21,7 @@ import (
 	"github.com/signalbox-dev/signalbox/otel/metrics"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 	"github.com/signalbox-dev/signalbox/policies"
+	"github.com/signalbox-dev/signalbox/replay"
 )
 
 // Hooks are what the caller wants to hear of; all are optional. They are
@@ -74,7 +75,9 @@ type App struct {
 	backlog *backlog
 
 	dispatcher *dispatcher.Dispatcher
-	server     *gateway.Server
+	// player sends what lies behind the live stream; nil where nothing is delivered.
+	player *replay.Player
+	server *gateway.Server
 	// manifestsRead is set once the directory of manifests was read, applied or refused.
 	manifestsRead atomic.Bool
 }
@@ -110,7 +113,7 @@ func (a *App) Run(ctx context.Context) error {
 // open connects to the parts and builds the components, without running them.
 func (a *App) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openDispatcher, a.openGateway,
+		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openReplay, a.openDispatcher, a.openGateway,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -166,6 +169,7 @@ func (a *App) openDispatcher(context.Context) error {
 		Endpoints: a.registry,
 		Parking:   parkedTopics{a.events},
 		Targets:   &a.targets,
+		Cursors:   a.player,
 		Letters:   heldLetters{a.letters},
 		Rates:     counts{a.ledger},
 		Chains:    counts{a.ledger},
@@ -188,7 +192,10 @@ func (a *App) openGateway(context.Context) error {
 	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
 	a.backlog = newBacklog(a.events, a.opts.MaxBacklog, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
 	reader := &logReader{log: a.events}
-	a.resources = &resourceStore{ledger: a.ledger, await: a.reloads.await}
+	a.resources = &resourceStore{
+		ledger: a.ledger, await: a.reloads.await,
+		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
+	}
 	letters := a.letterDesk()
 	var err error
 	a.server, err = gateway.New(cfg, gateway.Deps{
@@ -246,6 +253,7 @@ func (a *App) components() []component {
 	if a.dispatcher != nil {
 		list = append(list,
 			component{name: "dispatcher", run: a.dispatcher.Run, grace: a.opts.DrainTimeout + grace},
+			component{name: "replay", run: a.player.Run, grace: grace},
 			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},
 			component{name: "resolutions", run: a.resolve, grace: grace},
 			component{name: "gauges", run: a.watchGauges, grace: grace},
@@ -270,7 +278,7 @@ func (a *App) consume(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	return a.events.Consume(ctx, a.dispatcher)
+	return a.events.Consume(ctx, owner{a.dispatcher, a.player})
 }
 
 func (a *App) watchManifests(ctx context.Context) error {

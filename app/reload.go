@@ -59,6 +59,9 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 	for _, f := range faults {
 		r.app.log.Error("resource is left out", "fault", f.String())
 	}
+	if r.app.player != nil {
+		r.app.player.Update(set) // before anything is chosen by it
+	}
 	if faults := r.app.engine.Load(set); len(faults) > 0 {
 		r.app.log.Error("resources not in force, those before stay so", "revision", revision, "faults", faults.Error())
 		return

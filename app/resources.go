@@ -17,6 +17,8 @@ import (
 type resourceStore struct {
 	ledger *ledger.Ledger
 	await  func(ctx context.Context, revision uint64)
+	// replays completes the resources of that kind.
+	replays *replayDesk
 }
 
 // ledgerError says an error of the ledger in the gateway's terms.
@@ -38,6 +40,9 @@ func ledgerError(err error) error {
 // List implements gateway.Resources.
 func (s *resourceStore) List(ctx context.Context, kind string) ([]resource.Object, error) {
 	objects, err := s.ledger.List(ctx, kind)
+	if err == nil && kind == resource.KindReplay {
+		err = s.replays.addStatus(ctx, objects)
+	}
 	return objects, ledgerError(err)
 }
 
@@ -50,14 +55,21 @@ func (s *resourceStore) All(ctx context.Context) ([]resource.Object, error) {
 // Get implements gateway.Resources.
 func (s *resourceStore) Get(ctx context.Context, kind, name string) (resource.Object, error) {
 	o, err := s.ledger.Get(ctx, kind, name)
-	return o, ledgerError(err)
+	if err != nil || kind != resource.KindReplay {
+		return o, ledgerError(err)
+	}
+	one := []resource.Object{o}
+	err = s.replays.addStatus(ctx, one)
+	return one[0], ledgerError(err)
 }
 
 // Put implements gateway.Resources.
 func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Condition) (resource.Object, bool, error) {
-	if err := s.check(ctx, []resource.Object{o}); err != nil {
+	one := []resource.Object{o}
+	if err := s.check(ctx, one, c.Absent); err != nil {
 		return o, false, err
 	}
+	o = one[0]
 	_, err := s.ledger.Get(ctx, o.Kind, o.Metadata.Name)
 	created := errors.Is(err, ledger.ErrNotFound)
 	cond := ledger.IfRevision(c.Revision)
@@ -74,7 +86,7 @@ func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Co
 
 // Apply implements gateway.Resources.
 func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
-	if err := s.check(ctx, objects); err != nil || dryRun {
+	if err := s.check(ctx, objects, false); err != nil || dryRun {
 		return objects, err
 	}
 	stored, err := s.ledger.Apply(ctx, objects)
@@ -100,8 +112,9 @@ func (s *resourceStore) Remove(ctx context.Context, kind, name string) error {
 }
 
 // check validates objects one by one and then compiles them together with the
-// policies in force, as they would be loaded.
-func (s *resourceStore) check(ctx context.Context, objects []resource.Object) error {
+// policies in force, as they would be loaded. With absent none may be there yet.
+// It completes replays, in place.
+func (s *resourceStore) check(ctx context.Context, objects []resource.Object, absent bool) error {
 	var faults resource.Faults
 	for i := range objects {
 		o := &objects[i]
@@ -113,6 +126,9 @@ func (s *resourceStore) check(ctx context.Context, objects []resource.Object) er
 	}
 	if len(faults) > 0 {
 		return faults
+	}
+	if err := s.replays.prepare(ctx, objects, absent); err != nil {
+		return err
 	}
 	together := objects
 	if slices.ContainsFunc(objects, isPolicy) {

@@ -193,6 +193,8 @@ func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object) {
 		row(w, "NAME", "VERSION", "RUNS AT", "ON", "EMITS", "REVISION")
 	case resource.KindLink:
 		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
+	case resource.KindReplay:
+		replayHeads(w)
 	default:
 		row(w, "NAME", "LABELS", "REVISION")
 	}
@@ -204,6 +206,8 @@ func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object) {
 func cellsOf(o resource.Object) []any {
 	m := o.Metadata
 	switch o.Kind {
+	case resource.KindReplay:
+		return replayCells(&o)
 	case resource.KindFunction:
 		var s resource.FunctionSpec
 		if json.Unmarshal(o.Spec, &s) == nil {
