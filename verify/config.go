@@ -62,6 +62,8 @@ type Config struct {
 	// Drain bounds the wait for what is not delivered when the sending is over,
 	// 0 to 24h; default 2m.
 	Drain time.Duration
+	// Grace bounds that wait when the run was interrupted, 0 to 1h; default 5s.
+	Grace time.Duration
 	// Linger is how long duplicates are waited for when all is delivered, 0 to
 	// 1h; default 1s.
 	Linger time.Duration
@@ -85,7 +87,7 @@ func DefaultConfig() Config {
 		Listen: "127.0.0.1:0",
 		Events: 2000, Rate: 200, Size: 256, Functions: 5, Fanout: 3, Keys: 100, Order: resource.OrderNone,
 		Fail: 0.02, Faults: Faults(), Replies: 0.1,
-		CallTimeout: 2 * time.Second, Drain: 2 * time.Minute, Linger: time.Second, ReadyTimeout: 30 * time.Second,
+		CallTimeout: 2 * time.Second, Drain: 2 * time.Minute, Grace: 5 * time.Second, Linger: time.Second, ReadyTimeout: 30 * time.Second,
 		KillEvery: 10 * time.Second, Every: time.Second,
 	}
 }
@@ -103,6 +105,7 @@ func (c *Config) validate() error {
 	c.validateFaults(&f)
 	within(&f, "CallTimeout", c.CallTimeout, 100*time.Millisecond, 10*time.Minute)
 	within(&f, "Drain", c.Drain, 0, 24*time.Hour)
+	within(&f, "Grace", c.Grace, 0, time.Hour)
 	within(&f, "Linger", c.Linger, 0, time.Hour)
 	within(&f, "ReadyTimeout", c.ReadyTimeout, time.Second, 10*time.Minute)
 	within(&f, "KillEvery", c.KillEvery, 100*time.Millisecond, 24*time.Hour)

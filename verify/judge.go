@@ -54,7 +54,10 @@ func (h *history) judge(rep *Report) {
 // judgeEvent counts one event and its deliveries. Those of an event that was not
 // accepted are nobody's debt.
 func (h *history) judgeEvent(n int, rep *Report, found *findings) {
-	delivered := false
+	delivered, missing := false, "lost"
+	if rep.Interrupted {
+		missing = "outstanding"
+	}
 	for k := range h.plan.fanout {
 		d := h.at(n, k)
 		delivered = delivered || d.delivered
@@ -62,9 +65,9 @@ func (h *history) judgeEvent(n int, rep *Report, found *findings) {
 			continue
 		}
 		r := ref{link: h.plan.link(n, k), n: n}
-		rep.Deliveries.add(d, r, found)
+		rep.Deliveries.add(d, r, missing, found)
 		if reply := h.reply(n, k); reply != nil && !d.ended() {
-			rep.Replies.add(reply, ref{link: h.plan.replyLink(), n: n, cause: r.link}, found)
+			rep.Replies.add(reply, ref{link: h.plan.replyLink(), n: n, cause: r.link}, missing, found)
 		}
 	}
 	switch h.events[n].fate {
@@ -80,7 +83,8 @@ func (h *history) judgeEvent(n int, rep *Report, found *findings) {
 	}
 }
 
-func (t *Tally) add(d *delivery, r ref, found *findings) {
+// add counts a delivery; missing is what one is called that did not come.
+func (t *Tally) add(d *delivery, r ref, missing string, found *findings) {
 	t.Expected++
 	switch {
 	case d.delivered:
@@ -89,7 +93,7 @@ func (t *Tally) add(d *delivery, r ref, found *findings) {
 		t.Dead++
 	default:
 		t.Lost++
-		found.add("lost", r, "")
+		found.add(missing, r, "")
 	}
 }
 

@@ -21,7 +21,8 @@ type Report struct {
 	Started time.Time         `json:"started"`
 	Sending resource.Duration `json:"sending"`
 	Drained resource.Duration `json:"drained"`
-	// Interrupted: the run was ended before it was over; what is missing was not waited for.
+	// Interrupted: the run was ended before it was over; what is missing then is
+	// outstanding, and maybe not lost.
 	Interrupted bool `json:"interrupted"`
 
 	Events EventCounts `json:"events"`
@@ -102,7 +103,7 @@ func (m Millis) MarshalJSON() ([]byte, error) { return json.Marshal(m.Float()) }
 
 // Finding is one example.
 type Finding struct {
-	// What is lost, dead, redelivered, copied, reordered, changed or unexpected.
+	// What is lost (outstanding when the run was interrupted), dead, redelivered, copied, reordered, changed or unexpected.
 	What string `json:"what"`
 	// Event and Source name the event, Function is the number of the function.
 	Event    string `json:"event"`
@@ -153,11 +154,34 @@ func (r *Report) Err() error {
 	return errors.New(strings.Join(broken, "; "))
 }
 
+// Phase is where a run is.
+type Phase int32
+
+// The phases of a run.
+const (
+	// Probing: nothing counts before every function was called.
+	Probing Phase = iota
+	// Sending: events are sent, or sent again.
+	Sending
+	// Draining: what is owed, or a duplicate, is waited for.
+	Draining
+)
+
+// String is the phase in a word.
+func (p Phase) String() string {
+	switch p {
+	case Probing:
+		return "probing"
+	case Sending:
+		return "sending"
+	}
+	return "draining"
+}
+
 // Progress is what a run has done so far.
 type Progress struct {
-	Elapsed time.Duration
-	// Phase is sending or draining.
-	Phase                           string
+	Elapsed                         time.Duration
+	Phase                           Phase
 	Sent, Accepted, Resent          int
 	Delivered, Owed, Faults, Kills  int
 	Redelivered, Copied, Unexpected int
@@ -165,6 +189,9 @@ type Progress struct {
 
 // String is the progress as one line.
 func (p Progress) String() string {
+	if p.Phase == Probing {
+		return fmt.Sprintf("%4.0fs probing: waiting until every function was called", p.Elapsed.Seconds())
+	}
 	s := fmt.Sprintf("%4.0fs %s: %d sent, %d accepted, %d delivered, %d owed, %d faults", p.Elapsed.Seconds(), p.Phase, p.Sent, p.Accepted, p.Delivered, p.Owed, p.Faults)
 	for _, x := range []struct {
 		n    int

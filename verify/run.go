@@ -29,9 +29,9 @@ type Runner struct {
 	history *history
 	probes  *probes
 	// started is what the times in the history count from.
-	started  time.Time
-	draining atomic.Bool
-	kills    killer
+	started time.Time
+	phase   atomic.Int32 // a Phase
+	kills   killer
 }
 
 // New checks the configuration; the error lists every fault and is ErrConfig.
@@ -58,11 +58,11 @@ func New(cfg Config) (*Runner, error) {
 const askTimeout = 30 * time.Second
 
 // cleanupTimeout bounds the end of a run, which happens even when it was interrupted.
-const cleanupTimeout = 20 * time.Second
+const cleanupTimeout = 15 * time.Second
 
 // Run does it: it puts the functions and links in place, sends, waits until all
-// is delivered, removes what it put there, and reports. When ctx ends it does
-// the last two at once. The error says why there is no report; what the report
+// is delivered, removes what it put there, and reports. When ctx ends it stops
+// sending, and waits Grace at most. The error says why there is no report; what the report
 // finds is in Report.Err.
 func (r *Runner) Run(ctx context.Context) (*Report, error) {
 	defer r.door.close()
@@ -98,40 +98,61 @@ func (r *Runner) runAgainst(ctx context.Context, url string) (*Report, error) {
 	if err == nil {
 		rep, err = r.measure(ctx, url)
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if left := r.uninstall(end); left != nil && rep != nil {
-		rep.Notes = append(rep.Notes, fmt.Sprintf("not removed (see `signalbox verify --cleanup`): %v", left))
+	if left := r.leave(context.WithoutCancel(ctx)); left != nil {
+		left = fmt.Errorf("not removed (see `signalbox verify --cleanup`): %w", left)
+		if rep == nil {
+			return nil, errors.Join(err, left)
+		}
+		rep.Notes = append(rep.Notes, left.Error())
 	}
 	return rep, err
 }
 
+// leave removes the resources of the run; a deployment that is being restarted
+// is waited for.
+func (r *Runner) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := r.uninstall(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // measure sends, waits and judges.
 func (r *Runner) measure(ctx context.Context, url string) (*Report, error) {
-	if err := r.await(ctx, url); err != nil {
-		return nil, err
-	}
-	watching, stop := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	start := time.Now()
+	r.phase.Store(int32(Probing))
 	if r.cfg.Progress != nil {
-		wg.Go(func() { r.watch(watching, start) })
+		wg.Go(func() { r.watch(watching) })
 	}
-	rep := &Report{
-		Run: r.plan.run, Server: r.cfg.Server, Seed: r.cfg.Seed, Order: r.cfg.Order, Started: start.UTC(),
-		Findings: []Finding{}, Notes: []string{},
+	if err := r.await(ctx, url); err != nil {
+		return nil, err
 	}
-	if err := r.send(ctx); err != nil {
+	patient, cancel := graceful(ctx, r.cfg.Grace)
+	defer cancel()
+	r.phase.Store(int32(Sending))
+	start := time.Now()
+	if err := r.send(patient, ctx); err != nil {
 		return nil, err
 	}
 	sent := time.Now()
-	rep.Sending = resource.Duration(sent.Sub(start).Round(time.Millisecond))
-	r.draining.Store(true)
-	r.drain(ctx, rep)
+	r.phase.Store(int32(Draining))
+	rep := r.newReport(start, sent)
+	r.drain(patient, rep)
 	rep.Interrupted = ctx.Err() != nil
-	rep.Kills, rep.KillsFailed = r.kills.counts()
 	r.history.judge(rep)
 	if last := r.history.lastSettled(); last.After(sent) {
 		rep.Drained = resource.Duration(last.Sub(sent).Round(time.Millisecond))
@@ -142,13 +163,34 @@ func (r *Runner) measure(ctx context.Context, url string) (*Report, error) {
 	return rep, nil
 }
 
-// send sends all events, with the kill command beside it.
-func (r *Runner) send(ctx context.Context) error {
-	sending, stop := ctx, context.CancelFunc(func() {})
-	if r.cfg.For > 0 {
-		sending, stop = context.WithTimeout(ctx, r.cfg.For)
+func (r *Runner) newReport(start, sent time.Time) *Report {
+	rep := &Report{
+		Run: r.plan.run, Server: r.cfg.Server, Seed: r.cfg.Seed, Order: r.cfg.Order,
+		Started: start.UTC(), Sending: resource.Duration(sent.Sub(start).Round(time.Millisecond)),
+		Findings: []Finding{}, Notes: []string{},
 	}
-	defer stop()
+	rep.Kills, rep.KillsFailed = r.kills.counts()
+	return rep
+}
+
+// graceful is a context that ends that long after ctx does.
+func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(grace, cancel)
+		context.AfterFunc(out, func() { t.Stop() })
+	})
+	return out, func() { stop(); cancel() }
+}
+
+// send sends events until sending ends, with the kill command beside it. What
+// is under way then has until ctx ends.
+func (r *Runner) send(ctx, sending context.Context) error {
+	if r.cfg.For > 0 {
+		var stop context.CancelFunc
+		sending, stop = context.WithTimeout(sending, r.cfg.For)
+		defer stop()
+	}
 	killing, enough := context.WithCancel(sending)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -232,17 +274,14 @@ func (r *Runner) noteDeadLetter(raw json.RawMessage) {
 }
 
 // watch reports the progress until ctx ends.
-func (r *Runner) watch(ctx context.Context, start time.Time) {
+func (r *Runner) watch(ctx context.Context) {
 	t := time.NewTicker(r.cfg.Every)
 	defer t.Stop()
 	for {
 		select {
 		case <-t.C:
 			p := r.history.progress()
-			p.Elapsed, p.Phase = time.Since(start), "sending"
-			if r.draining.Load() {
-				p.Phase = "draining"
-			}
+			p.Elapsed, p.Phase = time.Since(r.started), Phase(r.phase.Load())
 			p.Kills, _ = r.kills.counts()
 			r.cfg.Progress(p)
 		case <-ctx.Done():

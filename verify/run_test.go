@@ -229,18 +229,12 @@ func TestFunctionsThatAreNotReachedAreSaidAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedRunReportsAndCleansUp(t *testing.T) {
-	g := &verifytest.Gateway{Mistake: func(d verifytest.Delivery) verifytest.Mistake {
-		if strings.HasSuffix(d.Event.ID, "-7") {
-			return verifytest.Drop
-		}
-		return verifytest.None
-	}}
-	cfg := short(start(t, g))
-	cfg.Events, cfg.For, cfg.Rate = 0, time.Hour, 500
+// interrupted is a run that is interrupted after some events.
+func interrupted(t *testing.T, cfg verify.Config) *verify.Report {
+	t.Helper()
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	cfg.Every = 10 * time.Millisecond
+	cfg.Events, cfg.For, cfg.Rate, cfg.Every = 0, time.Hour, 500, 10*time.Millisecond
 	cfg.Progress = func(p verify.Progress) {
 		if p.Accepted > 50 {
 			interrupt()
@@ -254,8 +248,25 @@ func TestAnInterruptedRunReportsAndCleansUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !rep.Interrupted || rep.Events.Accepted < 50 || rep.Err() == nil || !strings.Contains(rep.Err().Error(), "outstanding when the run was interrupted") {
-		t.Errorf("interrupted %v, events %+v, verdict %v", rep.Interrupted, rep.Events, rep.Err())
+	return rep
+}
+
+func TestAnInterruptedRunWaitsAMomentReportsAndCleansUp(t *testing.T) {
+	rep := interrupted(t, short(start(t, &verifytest.Gateway{})))
+	if e := rep.Events; !rep.Interrupted || rep.Err() != nil || e.Accepted < 50 || e.Unknown != 0 {
+		t.Errorf("interrupted %v, verdict %v, events %+v", rep.Interrupted, rep.Err(), e)
+	}
+}
+
+func TestWhatAnInterruptedRunMissesIsOutstanding(t *testing.T) {
+	cfg := short(start(t, &verifytest.Gateway{Mistake: once(verifytest.Drop, false)}))
+	cfg.Grace = 200 * time.Millisecond
+	rep := interrupted(t, cfg)
+	if !rep.Interrupted || rep.Err() == nil || !strings.Contains(rep.Err().Error(), "outstanding when the run was interrupted") {
+		t.Errorf("interrupted %v, verdict %v", rep.Interrupted, rep.Err())
+	}
+	if len(rep.Findings) == 0 || rep.Findings[0].What != "outstanding" {
+		t.Errorf("findings %v", rep.Findings)
 	}
 }
 
@@ -300,12 +311,16 @@ func TestCleanupRemovesWhatDeadRunsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := short(url)
+	cfg.Grace = 0
 	cfg.Name, cfg.Events, cfg.For, cfg.Every = "alive", 0, time.Hour, 10*time.Millisecond
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	var once sync.Once
 	cfg.Rate = 100
-	cfg.Progress = func(verify.Progress) {
+	cfg.Progress = func(p verify.Progress) {
+		if p.Phase == verify.Probing {
+			return
+		}
 		once.Do(func() {
 			removed, err := verify.Cleanup(ctx, c)
 			if err != nil || strings.Join(removed.Resources, " ") != "Link/verify-x-0 Function/verify-x-0" || strings.Join(removed.Alive, " ") != "alive" {

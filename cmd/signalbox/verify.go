@@ -44,6 +44,7 @@ func newVerify() *cobra.Command {
 	flags.StringVar(&f.cfg.CallbackURL, "callback-url", "", "URL at which the deployment reaches --listen (default: that address)")
 	flags.StringVar(&f.cfg.Name, "name", "", "name of the run, in the names of its functions and links (default: a random one)")
 	flags.DurationVar(&f.cfg.Drain, "drain", f.cfg.Drain, "how long to wait for what is not delivered when the sending is over")
+	flags.DurationVar(&f.cfg.Grace, "grace", f.cfg.Grace, "the same after an interruption (Ctrl-C)")
 	flags.DurationVar(&f.cfg.Linger, "linger", f.cfg.Linger, "how long to wait for duplicates when all is delivered")
 	flags.DurationVar(&f.cfg.ReadyTimeout, "ready-timeout", f.cfg.ReadyTimeout, "how long to wait until the functions are called at all")
 	flags.IntVar(&f.maxDuplicates, "max-duplicates", -1, "fail when more deliveries than this came again after a success; -1: report them only")
@@ -156,7 +157,11 @@ func verifyTable(w *tabwriter.Writer, r *verify.Report) {
 		e.Sent, r.Sending, e.Accepted, e.Unknown, e.UnknownDelivered, e.Unsent, e.Resent, e.Throttled)
 	fmt.Fprintf(w, "%d calls, faults: %s\n", r.Calls, faultCounts(r))
 	fmt.Fprintf(w, "first success after %s ms (p50), %s ms (p99), %s ms (max); drained %s after the last event\n\n", millis(r.Latency.P50), millis(r.Latency.P99), millis(r.Latency.Max), r.Drained)
-	row(w, "DELIVERIES", "EXPECTED", "DELIVERED", "DEAD", "LOST", "REDELIVERED", "COPIED", "REORDERED")
+	missing := "LOST"
+	if r.Interrupted {
+		missing = "OUTSTANDING"
+	}
+	row(w, "DELIVERIES", "EXPECTED", "DELIVERED", "DEAD", missing, "REDELIVERED", "COPIED", "REORDERED")
 	for _, t := range []struct {
 		name string
 		verify.Tally
@@ -186,10 +191,10 @@ func remarks(w *tabwriter.Writer, r *verify.Report) {
 	for _, x := range r.Findings {
 		fmt.Fprintln(w, x)
 	}
-	switch {
-	case r.Interrupted:
-		fmt.Fprintln(w, "interrupted: what was outstanding was not waited for")
-	case r.Err() == nil:
+	if r.Interrupted {
+		fmt.Fprintln(w, "interrupted: no more events were sent, and what was outstanding was waited for a short time only")
+	}
+	if r.Err() == nil {
 		fmt.Fprintln(w, "nothing was lost")
 	}
 }
