@@ -175,18 +175,18 @@ func sentOf(s *resource.ReplayStatus) string {
 
 // replayHeads and replayCells are the table of replays.
 func replayHeads(w *tabwriter.Writer) {
-	row(w, "NAME", "LINK", "STATE", "DONE", "SENT", "FROM", "TO", "REVISION")
+	row(w, "NAME", "LINK", "STATE", "DONE", "SENT", "FROM", "TO")
 }
 
 func replayCells(o *resource.Object) []any {
 	var spec resource.ReplaySpec
 	var s resource.ReplayStatus
 	if json.Unmarshal(o.Spec, &spec) != nil {
-		return []any{o.Metadata.Name, "", "", "", "", "", "", o.Metadata.Revision}
+		return []any{o.Metadata.Name, "", "", "", "", "", ""}
 	}
 	if len(o.Status) > 0 && json.Unmarshal(o.Status, &s) != nil {
 		s.State = "?"
 	}
 	done := fmt.Sprintf("%d of %d", s.Done, s.Total)
-	return []any{o.Metadata.Name, spec.Link, s.State, done, s.Parked, spec.From, spec.To, o.Metadata.Revision}
+	return []any{o.Metadata.Name, spec.Link, s.State, done, s.Parked, spec.From, spec.To}
 }
