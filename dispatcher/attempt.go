@@ -173,7 +173,11 @@ func (l *lane) putOff(w *worker, dl *delivery, fail *DeliveryError) {
 		l.bury(w, dl, fail.Class)
 		return
 	}
-	dl.attempt--
+	if fail.Class == ClassNotReady {
+		dl.attempt-- // there was no call
+	} else {
+		dl.free++
+	}
 	dl.putOff++
 	limit := min(dl.spec.Backoff.Max.D(), l.d.cfg.BreakerMax)
 	if wait == 0 {
@@ -249,8 +253,8 @@ func (l *lane) nextAttempt(dl *delivery, fail *DeliveryError) (due time.Time, sp
 	switch {
 	case fail.Permanent:
 		return now, fail.reason()
-	case dl.attempt >= dl.spec.Attempts:
-		return now, strconv.Itoa(dl.attempt) + " attempts spent, the last: " + fail.reason()
+	case dl.attempt-dl.free >= dl.spec.Attempts:
+		return now, strconv.Itoa(dl.attempt-dl.free) + " attempts spent, the last: " + fail.reason()
 	case !end.IsZero() && !now.Before(end):
 		return now, fmt.Sprintf("older than maxAge %s after %d attempts, the last: %s", dl.spec.MaxAge, dl.attempt, fail.reason())
 	}

@@ -54,8 +54,10 @@ type delivery struct {
 	link   *linkQueue
 	span   Span
 	traced bool // span was asked for
-	// attempt is the number of calls that count; attempts has those that failed.
+	// attempt is the number of calls, free how many of them spent no attempt;
+	// attempts has the others that failed.
 	attempt  int
+	free     int
 	attempts []event.Attempt
 	// putOff counts the times in a row that the function took nothing.
 	putOff int

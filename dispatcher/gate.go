@@ -74,7 +74,7 @@ func (g *gate) good(concurrency int) {
 // function says for how long (wait).
 func (g *gate) refused(start, now time.Time, wait time.Duration, c *closing, concurrency int) {
 	g.refusals++
-	fresh := start.After(g.changed)
+	fresh := !start.Before(g.changed)
 	if fresh {
 		limit := g.limit
 		if limit == 0 {
@@ -98,7 +98,7 @@ func (g *gate) failed(delivery string, start, now time.Time, c *closing) {
 		g.failures++
 	}
 	g.last = delivery
-	if g.probing || (g.failures >= c.after && start.After(g.changed)) {
+	if g.probing || (g.failures >= c.after && !start.Before(g.changed)) {
 		g.shut(now, now.Add(c.next(g.closings)))
 	}
 }

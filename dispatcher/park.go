@@ -76,7 +76,7 @@ func parkedOf(dl *delivery, why event.ParkReason, notBefore time.Time) *event.Pa
 		Event: dl.p.rec.Event, Key: dl.p.rec.Message.Key,
 		Link: dl.target.Link.Metadata.Name, Function: dl.target.Function.Metadata.Name,
 		Position: dl.p.position, Accepted: dl.p.rec.Timestamp, Revision: dl.p.revision,
-		Attempt: dl.attempt, Attempts: dl.attempts, NotBefore: notBefore, Reason: why, Letter: dl.letter,
+		Attempt: dl.attempt, Free: dl.free, Attempts: dl.attempts, NotBefore: notBefore, Reason: why, Letter: dl.letter,
 	}
 	if from := dl.parked; from != nil {
 		p.Version, p.Letter, p.Redrive, p.Replay = from.Version, from.Letter, from.Redrive, from.Replay

@@ -44,7 +44,7 @@ func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record
 	p := d.newPending(s, &ev, settle, 1, what.Revision)
 	p.offset = rec.Offset
 	dl := d.newDelivery(p, d.parts.Targets.Target(what.Link, what.Function, what.Version))
-	dl.parked, dl.attempt, dl.attempts, dl.due = &what, what.Attempt, what.Attempts, what.NotBefore
+	dl.parked, dl.attempt, dl.free, dl.attempts, dl.due = &what, what.Attempt, what.Free, what.Attempts, what.NotBefore
 	id, inOrder := ordered(dl)
 	if !inOrder {
 		return d.startParked(s, dl, true)
@@ -70,6 +70,8 @@ func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record
 // its lane, unless it is a dead letter or its link is paused. With wait it
 // blocks while the lane has no room. It is false when the session ended.
 func (d *Dispatcher) startParked(s *session, dl *delivery, wait bool) bool {
+	dl.target = d.retarget(dl) // it may have waited for long
+	dl.spec = dl.target.Link.Spec.Delivery.WithDefaults()
 	if d.holdsKey(dl) && d.hold(s, dl, dl.parked.Letter == letterID(dl)) {
 		return s.ctx.Err() == nil
 	}
@@ -213,13 +215,11 @@ func (d *Dispatcher) decide(s *session, r event.Resolution) {
 	again.Letter, again.Reason = r.Letter, event.ParkRedrive
 	if r.Version != "" {
 		again.Version = r.Version
-		dl.target = d.parts.Targets.Target(again.Link, again.Function, again.Version)
-		dl.spec = dl.target.Link.Spec.Delivery.WithDefaults()
 	}
 	if r.Event != nil {
 		again.Event, dl.p.rec.Event = r.Event, r.Event
 	}
-	dl.parked, dl.attempt, dl.attempts, dl.due = &again, 0, nil, time.Time{}
+	dl.parked, dl.attempt, dl.free, dl.attempts, dl.due = &again, 0, 0, nil, time.Time{}
 	dl.p.rec.Timestamp = r.Time // its age counts anew
 	d.startParked(s, dl, false)
 }

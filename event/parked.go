@@ -58,8 +58,10 @@ type Parked struct {
 	Accepted time.Time `json:"accepted"`
 	// Revision is that of the resources by which was chosen.
 	Revision uint64 `json:"revision"`
-	// Attempt is the number of calls that were made, Attempts those of them that failed.
+	// Attempt is the number of calls that were made, Free how many of them spent
+	// no attempt (the function took nothing), Attempts the others that failed.
 	Attempt  int       `json:"attempt,omitempty"`
+	Free     int       `json:"free,omitempty"`
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// NotBefore is when the next call may be made; zero is at once.
 	NotBefore time.Time  `json:"notBefore,omitzero"`

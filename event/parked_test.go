@@ -12,7 +12,7 @@ func parkedSample() Parked {
 	return Parked{
 		Event: &Event{ID: "1", Source: "/s", Type: "t", Subject: "sub", DataContentType: "application/json", Data: []byte(`{"a":1}`)},
 		Key:   []byte("k"), Link: "l", Function: "f", Version: "v2", Position: "3:17", Accepted: at, Revision: 9,
-		Attempt: 2, Attempts: []Attempt{{Number: 1, Time: at, Status: 500, Body: "no"}, {Number: 2, Time: at, Error: "reset"}},
+		Attempt: 3, Free: 1, Attempts: []Attempt{{Number: 1, Time: at, Status: 500, Body: "no"}, {Number: 2, Time: at, Error: "reset"}},
 		NotBefore: at.Add(time.Minute), Reason: ParkRetry, Letter: "x", Redrive: 1, Replay: "r",
 	}
 }
