@@ -76,6 +76,9 @@ type Config struct {
 	KillEvery   time.Duration
 	KillOutput  io.Writer
 
+	// CallLog gets a line of JSON for every call of a function; nil is nowhere.
+	CallLog io.Writer
+
 	// Progress is called every Every (10ms to 1h, default 1s), never twice at a time; nil is nobody.
 	Progress func(Progress)
 	Every    time.Duration

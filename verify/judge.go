@@ -105,7 +105,11 @@ func (h *history) judgeOrder(rep *Report, found *findings) {
 	if h.plan.keys == 0 {
 		return
 	}
-	answered := make([]int64, h.plan.functions*h.plan.keys)
+	type place struct {
+		answered int64
+		n        int
+	}
+	latest := make([]place, h.plan.functions*h.plan.keys)
 	for n := range h.events {
 		if h.events[n].fate != accepted {
 			continue
@@ -115,15 +119,17 @@ func (h *history) judgeOrder(rep *Report, found *findings) {
 			if !d.delivered {
 				continue
 			}
-			last := &answered[link*h.plan.keys+int(h.events[n].key)]
-			if d.begun < *last {
+			last := &latest[link*h.plan.keys+int(h.events[n].key)]
+			if d.begun < last.answered {
 				// n began too soon or the earlier one too late: either way they crossed.
 				rep.Deliveries.Reordered++
 				if rep.Order == resource.OrderKey {
-					found.add("reordered", ref{link: link, n: n}, "called before an earlier event of its key had succeeded")
+					found.add("reordered", ref{link: link, n: n}, "called before "+h.plan.id(last.n)+" of the same key had succeeded")
 				}
 			}
-			*last = max(*last, d.answered)
+			if d.answered > last.answered {
+				*last = place{d.answered, n}
+			}
 		}
 	}
 }

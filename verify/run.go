@@ -28,6 +28,7 @@ type Runner struct {
 	plan    *plan
 	history *history
 	probes  *probes
+	calls   *callLog
 	// started is what the times in the history count from.
 	started time.Time
 	phase   atomic.Int32 // a Phase
@@ -49,7 +50,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	p := newPlan(&cfg, run)
 	return &Runner{
-		cfg: cfg, client: c, door: newDoor(cfg.Server, senders), plan: p, history: newHistory(p), probes: new(probes),
+		cfg: cfg, client: c, door: newDoor(cfg.Server, senders), plan: p, history: newHistory(p), probes: new(probes), calls: newCallLog(cfg.CallLog),
 		kills: killer{command: cfg.KillCommand, every: cfg.KillEvery, output: cfg.KillOutput},
 	}, nil
 }
@@ -76,7 +77,7 @@ func (r *Runner) Run(ctx context.Context) (*Report, error) {
 	// The functions answer until the resources are gone.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.started = time.Now()
-	s := &sink{plan: r.plan, history: r.history, probes: r.probes, prefix: "/" + r.cfg.Name + "/", timeout: r.cfg.CallTimeout, started: r.started}
+	s := &sink{plan: r.plan, history: r.history, probes: r.probes, calls: r.calls, prefix: "/" + r.cfg.Name + "/", timeout: r.cfg.CallTimeout, started: r.started}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.serve(serving, l) }) // what it cannot receive shows as lost
 	defer wg.Wait()
@@ -104,6 +105,9 @@ func (r *Runner) runAgainst(ctx context.Context, url string) (*Report, error) {
 			return nil, errors.Join(err, left)
 		}
 		rep.Notes = append(rep.Notes, left.Error())
+	}
+	if broken := r.calls.close(); broken != nil && rep != nil {
+		rep.Notes = append(rep.Notes, fmt.Sprintf("the log of calls is not complete: %v", broken))
 	}
 	return rep, err
 }

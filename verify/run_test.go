@@ -1,7 +1,9 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"path/filepath"
@@ -288,6 +290,49 @@ func TestTheKillCommandRunsWhileEventsAreSent(t *testing.T) {
 	rep := run(t, cfg)
 	if rep.Kills < 1 || rep.KillsFailed != rep.Kills {
 		t.Errorf("%d kills, %d failed: want some, all failed", rep.Kills, rep.KillsFailed)
+	}
+}
+
+// failing fails to write after some bytes.
+type failing struct{ left int }
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errors.New("disk full")
+	}
+	return len(p), nil
+}
+
+func TestEveryCallIsLogged(t *testing.T) {
+	cfg := short(start(t, &verifytest.Gateway{}))
+	var log bytes.Buffer
+	cfg.CallLog = &log
+	rep := run(t, cfg)
+	answers, successes := map[string]int{}, map[string]bool{}
+	for line := range strings.Lines(log.String()) {
+		var c struct {
+			Event, Answer, IdempotencyKey, Attempt string
+			Function, Call                         int
+			Begun, Ended                           time.Time
+		}
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if c.Ended.Before(c.Begun) || c.Call == 0 || c.Attempt == "" {
+			t.Errorf("line %s", line)
+		}
+		answers[c.Answer]++
+		if c.Answer == "success" {
+			successes[c.IdempotencyKey] = true
+		}
+	}
+	if len(successes) != rep.Deliveries.Delivered+rep.Replies.Delivered || answers["reset"] != rep.Faults[verify.FaultReset] {
+		t.Errorf("answers %v, report %+v %v", answers, rep.Deliveries, rep.Faults)
+	}
+	cfg = short(start(t, &verifytest.Gateway{}))
+	cfg.CallLog = &failing{1000}
+	if rep := run(t, cfg); len(rep.Notes) != 1 || !strings.Contains(rep.Notes[0], "disk full") || rep.Err() != nil {
+		t.Errorf("notes %v, verdict %v", rep.Notes, rep.Err())
 	}
 }
 

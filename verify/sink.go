@@ -26,6 +26,7 @@ type sink struct {
 	plan    *plan
 	history *history
 	probes  *probes
+	calls   *callLog
 	// prefix is the path before a function's number, such as /name/.
 	prefix string
 	// timeout is the links' timeout of one call.
@@ -98,15 +99,18 @@ func (s *sink) call(w http.ResponseWriter, r *http.Request, link int) {
 	if !known {
 		return
 	}
-	s.answer(w, r, &c)
+	begun := time.Now()
+	said := s.answer(w, r, &c)
+	s.calls.write(s.plan, &c, r.Header, begun, said)
 }
 
-// answer does what the plan has for a call. A delivery that succeeded before
-// succeeds again at once: only what comes by itself is to be counted.
-func (s *sink) answer(w http.ResponseWriter, r *http.Request, c *call) {
+// answer does what the plan has for a call, and says what that was. A delivery
+// that succeeded before succeeds again at once: only what comes by itself is to
+// be counted.
+func (s *sink) answer(w http.ResponseWriter, r *http.Request, c *call) string {
 	if s.plan.poisoned(c.ref) {
 		http.Error(w, "poison: refused for good, as planned", http.StatusBadRequest)
-		return
+		return "refused"
 	}
 	f := Fault("")
 	if !c.late {
@@ -118,14 +122,15 @@ func (s *sink) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	if f != "" && f != FaultSlow {
 		b.fail(f)
-		return
+		return string(f)
 	}
 	s.history.answering(c)
 	if err := b.succeed(f == FaultSlow); err != nil {
-		return // not sent to its end: the call is to be repeated
+		return "broken" // not sent to its end: the call is to be repeated
 	}
 	now := time.Now()
 	s.history.succeed(c, now, now.Sub(s.started))
+	return "success"
 }
 
 // success is the answer to a call that works: an event, in binary and in

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +24,7 @@ type verifyFlags struct {
 	maxDuplicates int
 	cleanup       bool
 	quiet         bool
+	callLog       string
 }
 
 func newVerify() *cobra.Command {
@@ -48,6 +51,7 @@ func newVerify() *cobra.Command {
 	flags.DurationVar(&f.cfg.Linger, "linger", f.cfg.Linger, "how long to wait for duplicates when all is delivered")
 	flags.DurationVar(&f.cfg.ReadyTimeout, "ready-timeout", f.cfg.ReadyTimeout, "how long to wait until the functions are called at all")
 	flags.IntVar(&f.maxDuplicates, "max-duplicates", -1, "fail when more deliveries than this came again after a success; -1: report them only")
+	flags.StringVar(&f.callLog, "call-log", "", "file that gets a line of JSON for every call of a function")
 	flags.BoolVar(&f.cleanup, "cleanup", false, "remove what dead runs have left behind, and do nothing else")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress on stderr")
 	return printer(remote(cmd))
@@ -87,14 +91,7 @@ func runVerify(cmd *cobra.Command, f *verifyFlags) error {
 	if f.cleanup {
 		return cleanUp(cmd, c)
 	}
-	run, err := verify.New(f.config(cmd))
-	if errors.Is(err, verify.ErrConfig) {
-		return &usageError{err}
-	}
-	if err != nil {
-		return err
-	}
-	rep, err := run.Run(cmd.Context())
+	rep, err := f.run(cmd)
 	if err != nil {
 		return err
 	}
@@ -108,6 +105,29 @@ func runVerify(cmd *cobra.Command, f *verifyFlags) error {
 		return fmt.Errorf("%d deliveries came again after a success: --max-duplicates allows %d", n, f.maxDuplicates)
 	}
 	return nil
+}
+
+// run makes the run, with the log of calls around it.
+func (f *verifyFlags) run(cmd *cobra.Command) (rep *verify.Report, err error) {
+	cfg := f.config(cmd)
+	if f.callLog != "" {
+		var file *os.File
+		if file, err = os.Create(f.callLog); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		out := bufio.NewWriter(file)
+		defer func() { err = errors.Join(err, out.Flush()) }()
+		cfg.CallLog = out
+	}
+	run, err := verify.New(cfg)
+	if errors.Is(err, verify.ErrConfig) {
+		return nil, &usageError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return run.Run(cmd.Context())
 }
 
 // config completes what the flags say.
