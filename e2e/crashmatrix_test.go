@@ -131,7 +131,7 @@ func crashRun(t *testing.T, s *server, c *crowd, m moment, name string, seed uin
 	back := time.Now()
 	f.awaitMore(t, 50)
 	f.stop()
-	f.settle(t, s)
+	f.settle(s)
 	f.verify(t)
 	t.Logf("all delivered %s after the last start", time.Since(back).Round(time.Millisecond))
 	s.stop()

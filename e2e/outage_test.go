@@ -33,8 +33,8 @@ func crash(t *testing.T, pid int) {
 	})
 }
 
-// reviveRedis starts an empty server where the one of a URL was.
-func reviveRedis(t *testing.T, at string) {
+// reviveRedis starts an empty server where the one of a URL was, and returns its process id.
+func reviveRedis(t *testing.T, at string) int {
 	t.Helper()
 	u, err := url.Parse(at)
 	if err != nil {
@@ -44,10 +44,16 @@ func reviveRedis(t *testing.T, at string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = cmd.Wait() // killed: it has nothing to say
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed: it has nothing to say
+		<-gone
 	})
+	return cmd.Process.Pid
 }
 
 // redisDo sends one command without arguments to the server of a URL.

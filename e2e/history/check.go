@@ -63,12 +63,19 @@ func (v Violation) String() string {
 type Repeats struct{ Count, Bound int }
 
 // Missing is how many deliveries of accepted events have no outcome yet.
-func (h *History) Missing(r Rules) int {
+func (h *History) Missing(r Rules) int { return h.MissingOf(r, h.now()) }
+
+// MissingOf is Missing of what was sent until a time.
+func (h *History) MissingOf(r Rules, until time.Time) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := 0
 	for _, l := range r.Links {
-		h.eachLost(l, func(string) { n++ })
+		h.eachLost(l, func(id string) {
+			if !h.sent[id].at.After(until) {
+				n++
+			}
+		})
 	}
 	return n
 }

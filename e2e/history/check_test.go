@@ -209,8 +209,10 @@ func TestMissingIsWhatHasNoOutcomeYet(t *testing.T) {
 	s.accepted("k", "1", "2", "3")
 	s.done("1")
 	s.Dead("link", "2")
-	if n := s.Missing(rules); n != 1 {
-		t.Errorf("%d, want 1", n)
+	before := s.at
+	s.accepted("k", "4")
+	if all, old := s.Missing(rules), s.MissingOf(rules, before.Add(-time.Millisecond)); all != 2 || old != 1 {
+		t.Errorf("%d, and %d of those before, want 2 and 1", all, old)
 	}
 }
 
