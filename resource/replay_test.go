@@ -36,3 +36,14 @@ func TestSetHoldsReplaysWithTheStatusOfTheirEnd(t *testing.T) {
 		t.Errorf("%+v, %v", s.Replays, faults)
 	}
 }
+
+func TestTimesNeedNoQuotes(t *testing.T) {
+	objects, err := Decode("m.yaml", []byte("apiVersion: signalbox.dev/v1\nkind: Replay\nmetadata: {name: r}\nspec: {link: l, from: 2026-01-02T15:04:05.25Z, to: \"2026-01-03T00:00:00+01:00\"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s ReplaySpec
+	if err := json.Unmarshal(objects[0].Spec, &s); err != nil || s.From != "2026-01-02T15:04:05.25Z" || s.To != "2026-01-03T00:00:00+01:00" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -89,6 +89,9 @@ func (w *walker) checkKind(n *yaml.Node, t reflect.Type, field string, depth int
 			}
 		}
 	case reflect.String:
+		if n.Kind == yaml.ScalarNode && n.Tag == "!!timestamp" {
+			return // a time is a string here, as it is written
+		}
 		w.want(n, yaml.ScalarNode, "!!str", field, "a string (in quotes when it looks like something else)")
 	case reflect.Bool:
 		w.want(n, yaml.ScalarNode, "!!bool", field, "true or false")
