@@ -47,6 +47,9 @@ func (a *App) observer() dispatcher.Observer {
 			duplicates.Inc()
 			a.traces.Drop(rec, consumerGroup, "duplicate")
 		},
+		Parked: func(_ *event.Record, p *event.Parked) {
+			a.metrics.Function(p.Function).Parked(string(p.Reason))
+		},
 		DeadLettered: func(d *event.DeadLetter) {
 			if d.Function == "" { // refused as a whole: there is no run to count it by
 				a.metrics.Dropped("dead").Inc()
@@ -63,7 +66,7 @@ func (a *App) observer() dispatcher.Observer {
 // observeRun counts one run record.
 func (a *App) observeRun(rec *event.Record, run *event.Run, class string) {
 	fn := a.metrics.Function(run.Function)
-	if run.Attempt > 0 {
+	if run.Attempt > 0 && run.Outcome != event.Waiting {
 		fn.Duration.Observe(run.DurationMS / 1000)
 	}
 	switch run.Outcome {
@@ -116,9 +119,17 @@ func (a *App) watchGauges(ctx context.Context) error {
 				a.metrics.Lag(p).Set(float64(n))
 			}
 		}
+		if parked, err := a.events.ParkedLag(ctx); err == nil {
+			for name, n := range parked {
+				a.metrics.Function(name).Waiting.Set(float64(n))
+			}
+		}
 		inFlight := 0
 		for _, l := range a.dispatcher.Lanes() {
-			a.metrics.Function(l.Function).Depth.Set(float64(l.Queued + l.Retrying))
+			fn := a.metrics.Function(l.Function)
+			fn.Depth.Set(float64(l.Queued + l.Retrying))
+			fn.Limit.Set(float64(l.Limit))
+			fn.Closed.Set(number(l.Closed))
 			inFlight += l.Running
 		}
 		a.metrics.InFlight.Set(float64(inFlight))
@@ -131,6 +142,13 @@ func (a *App) watchGauges(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // advance brings a counter to a total that was counted elsewhere.

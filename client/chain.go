@@ -70,7 +70,7 @@ func (c *Client) look(ctx context.Context, p *pending, fn func(Step)) (replies [
 	for _, l := range ex.Links {
 		ended := false
 		for _, r := range l.Deliveries {
-			ended = ended || r.Outcome != event.Retrying
+			ended = ended || r.Outcome.Final()
 			if p.seen[r.ID] {
 				continue
 			}

@@ -133,10 +133,25 @@ func (d *Dispatcher) parked(j *parkJob) {
 	if dl.span != nil {
 		dl.span.End(event.Retrying, "parked: "+string(j.what.Reason), dl.attempt)
 	}
+	if j.what.Reason != event.ParkRetry && j.what.Reason != event.ParkDead { // those have a run that says more
+		d.report(&dl.p.rec, waitingRun(dl, j.what, d.parts.Now()), "")
+	}
 	p, live := dl.p, dl.p.session.grace.Err() == nil
 	d.freeDelivery(dl)
 	if live {
 		p.done()
+	}
+}
+
+// waitingRun says that a delivery was parked, and why.
+func waitingRun(dl *delivery, what *event.Parked, now time.Time) *event.Run {
+	rec := &dl.p.rec
+	return &event.Run{
+		ID: runID(dl) + "-" + string(what.Reason), Link: what.Link,
+		Function: what.Function, Version: dl.target.Function.Spec.Version,
+		EventSource: rec.Event.Source, EventID: rec.Event.ID, EventType: rec.Event.Type, Position: dl.p.position,
+		Attempt: dl.attempt, Outcome: event.Waiting, Reason: "parked: " + string(what.Reason),
+		Time: now, TraceID: traceID(rec.TraceParent), Revision: dl.p.revision,
 	}
 }
 

@@ -247,6 +247,11 @@ func TestWhatWaitsTooLongInItsLaneIsParked(t *testing.T) {
 	inYard(t, plainTarget(d), map[string]http.HandlerFunc{"fn": slow}, nil, func(t *testing.T, y *yard) {
 		y.send(newEvents(4)...)
 		y.waitSettledVirtual(3) // all but the one that is being called
+		for _, r := range y.log.Runs() {
+			if r.Outcome != event.Waiting || r.Reason != "parked: slow" || r.Attempt != 0 {
+				t.Errorf("run %+v, want waiting because it was slow", r)
+			}
+		}
 		time.Sleep(time.Second)
 		if n := y.settledCount(); n != 3 {
 			t.Errorf("%d settled, want 3", n)

@@ -29,10 +29,15 @@ const (
 	Dead      Outcome = "dead"
 	Dropped   Outcome = "dropped"
 	Retrying  Outcome = "retrying"
+	// Waiting: it was parked before it was called (again).
+	Waiting Outcome = "waiting"
 )
 
+// Final reports whether nothing more comes of the delivery.
+func (o Outcome) Final() bool { return o != Retrying && o != Waiting }
+
 // Run is the record of one delivery (or of one attempt that will be repeated:
-// then Outcome is Retrying), kept on the topic signalbox.runs.
+// then Outcome is Retrying; or of its being parked: Waiting), kept on the topic signalbox.runs.
 type Run struct {
 	ID       string `json:"id"`
 	Link     string `json:"link"`

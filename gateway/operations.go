@@ -163,7 +163,7 @@ var (
 	opRuns = operation{
 		tag: "history", id: "listRuns", summary: "Run records: one for each delivery and each attempt that is repeated, oldest first.",
 		params: params(paramIdentity, paramDelivery, []param{
-			{name: "outcome", in: "query", what: "how it ended", schema: schema{"type": "string", "enum": []any{"delivered", "dead", "dropped", "retrying"}}},
+			{name: "outcome", in: "query", what: "how it ended", schema: schema{"type": "string", "enum": []any{"delivered", "dead", "dropped", "retrying", "waiting"}}},
 		}, paramPage),
 		answers: replies([]reply{ok(200, "A page", "RunList")}, problem.InvalidQuery, problem.Unavailable),
 	}

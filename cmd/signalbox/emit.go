@@ -74,7 +74,7 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 		if s.Run.Outcome == event.Dead {
 			dead++
 		}
-		if s.Run.Outcome != event.Retrying {
+		if s.Run.Outcome.Final() {
 			deliveries++
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), strings.Repeat("  ", s.Depth)+runLine(s.Run))

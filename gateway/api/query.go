@@ -86,11 +86,11 @@ func (a *API) limit(value string) (int, error) {
 
 func outcome(value string) (event.Outcome, error) {
 	switch o := event.Outcome(value); o {
-	case event.Delivered, event.Dead, event.Dropped, event.Retrying:
+	case event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting:
 		return o, nil
 	}
 	return "", problem.New(problem.InvalidQuery, "outcome %q: want one of %s, %s, %s, %s", clip(value),
-		event.Delivered, event.Dead, event.Dropped, event.Retrying)
+		event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting)
 }
 
 // revision reads the parameter of that name; 0 when it is absent.

@@ -15,6 +15,10 @@ type functionVecs struct {
 	dead      *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	depth     *prometheus.GaugeVec
+	parked    *prometheus.CounterVec
+	waiting   *prometheus.GaugeVec
+	closed    *prometheus.GaugeVec
+	limit     *prometheus.GaugeVec
 }
 
 // Function are the instruments of one function, bound to its name. Whoever
@@ -27,6 +31,10 @@ type Function struct {
 	Duration prometheus.Observer
 	// Depth is the number of deliveries waiting in the lane.
 	Depth prometheus.Gauge
+	// Waiting is the number of deliveries in the parked topic.
+	Waiting prometheus.Gauge
+	// Closed is 1 while the lane calls nothing, Limit how many calls it makes at a time.
+	Closed, Limit prometheus.Gauge
 
 	name string
 	vecs *functionVecs
@@ -52,6 +60,9 @@ func (m *Metrics) Function(name string) *Function {
 		Delivered: m.vecs.delivered.WithLabelValues(name),
 		Duration:  m.vecs.duration.WithLabelValues(name),
 		Depth:     m.vecs.depth.WithLabelValues(name),
+		Waiting:   m.vecs.waiting.WithLabelValues(name),
+		Closed:    m.vecs.closed.WithLabelValues(name),
+		Limit:     m.vecs.limit.WithLabelValues(name),
 		name:      name,
 		vecs:      &m.vecs,
 	}
@@ -68,6 +79,9 @@ func (f *Function) Retried(class string) { f.count(f.vecs.retried, class) }
 // Dead counts a delivery that became a dead letter; class is one of the
 // dispatcher's few classes of failure.
 func (f *Function) Dead(class string) { f.count(f.vecs.dead, class) }
+
+// Parked counts a delivery that was parked; reason is one of event.ParkReason.
+func (f *Function) Parked(reason string) { f.count(f.vecs.parked, reason) }
 
 // count looks the class up, which is cheap enough for failures. The lock keeps
 // a series from being made again while Forget deletes it.
@@ -116,4 +130,8 @@ func (m *Metrics) forget(name string) {
 	m.vecs.dead.DeletePartialMatch(of)
 	m.vecs.duration.DeletePartialMatch(of)
 	m.vecs.depth.DeletePartialMatch(of)
+	m.vecs.parked.DeletePartialMatch(of)
+	m.vecs.waiting.DeletePartialMatch(of)
+	m.vecs.closed.DeletePartialMatch(of)
+	m.vecs.limit.DeletePartialMatch(of)
 }

@@ -122,6 +122,14 @@ func (m *Metrics) deliveries() {
 			"Time of one call of a function.", callBuckets, "function"),
 		depth: m.gauge("signalbox_lane_depth",
 			"Deliveries waiting in a function's lane.", "function"),
+		parked: m.counter("signalbox_deliveries_parked_total",
+			"Deliveries that were parked, by reason.", "function", "reason"),
+		waiting: m.gauge("signalbox_parked_records",
+			"Deliveries waiting in a function's parked topic, over all dispatchers.", "function"),
+		closed: m.gauge("signalbox_lane_closed",
+			"1 while a function is not called, because it refuses calls or fails too often.", "function"),
+		limit: m.gauge("signalbox_lane_limit",
+			"Calls of a function that this process makes at a time, as its answers allow.", "function"),
 	}
 	m.Replies = m.counter("signalbox_replies_total",
 		"Events that functions answered with, acknowledged by the log.").WithLabelValues()

@@ -74,6 +74,7 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.Lag(3).Set(7)
 	m.Function("thumbs").Retried("status_503")
 	m.Function("thumbs").Dead("status_400")
+	m.Function("thumbs").Parked("full")
 	body := scrape(t, m)
 	for _, d := range m.defs {
 		if !strings.Contains(body, "# TYPE "+d.name+" "+d.kind+"\n") {
@@ -100,6 +101,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	f := m.Function("x")
 	f.Retried("x")
 	f.Dead("x")
+	f.Parked("x")
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +122,7 @@ func TestForgottenFunctionLeavesNoSeries(t *testing.T) {
 		f.Delivered.Inc()
 		f.Duration.Observe(1)
 		f.Depth.Set(2)
+		f.Parked("full")
 		f.Retried("refused")
 		f.Dead("refused")
 	}
@@ -129,6 +132,7 @@ func TestForgottenFunctionLeavesNoSeries(t *testing.T) {
 	old.Delivered.Inc()
 	old.Retried("late")
 	old.Dead("late")
+	old.Parked("late")
 	body := scrape(t, m)
 	if strings.Contains(body, "goes") || strings.Contains(body, "went") {
 		t.Errorf("series of a forgotten function are left:\n%s", body)
