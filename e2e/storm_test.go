@@ -94,9 +94,12 @@ func (s *storm) during(d time.Duration, mend func()) {
 
 // TestStormLosesNothing does to a system what networks, machines and people
 // do, one thing after the other in random order, and checks the history. SIGNALBOX_STORMS
-// is how many rounds, by default one; SIGNALBOX_CRASH_SEED the seed.
+// is how many rounds, by default one, maybe none; SIGNALBOX_CRASH_SEED the seed.
 func TestStormLosesNothing(t *testing.T) {
 	rounds := fromEnvironment(t, "SIGNALBOX_STORMS", 1)
+	if rounds == 0 {
+		return
+	}
 	seed := fromEnvironment(t, "SIGNALBOX_CRASH_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 2))
