@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 )
@@ -59,9 +60,15 @@ func (pl *place) catchUp(ctx context.Context) {
 		p: p, session: pl.session, link: pl.line.name, reason: event.ParkCatchUp, stopped: pl.line.stopped,
 		save: func(_ context.Context, offset int64) error { return pl.advance(pl.session.ctx, offset) },
 	}
+	var rest time.Time // after a barrier in vain the live stream has some time without one
 	for ctx.Err() == nil && !pl.line.stopped() {
-		if live, err := pl.approach(ctx, f); live || err != nil {
-			return
+		if now := p.parts.Now(); !now.Before(rest) {
+			if live, err := pl.approach(ctx, f); live || err != nil {
+				return
+			}
+			if took := p.parts.Now().Sub(now); took > 0 {
+				rest = now.Add(approachRest * took)
+			}
 		}
 		at := pl.position()
 		next, err := f.send(ctx, at, math.MaxInt64)
@@ -77,6 +84,10 @@ func (pl *place) catchUp(ctx context.Context) {
 		}
 	}
 }
+
+// approachRest is how much longer than a barrier that was in vain the live
+// stream goes on without one.
+const approachRest = 10
 
 // approach makes the link live when it is near: it stops the live stream at a
 // barrier, sends what is left before it, and lifts it again. An error means
