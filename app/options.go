@@ -63,6 +63,8 @@ type Options struct {
 	WebhookOrigins []string
 
 	MaxHops       int
+	MaxChain      int
+	Slots         int
 	QueueLength   int
 	Window        int
 	StopDelay     time.Duration
@@ -86,7 +88,7 @@ func DefaultOptions() Options {
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
 		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
-		MaxHops: 64, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
+		MaxHops: 64, MaxChain: 100000, Slots: 512, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
 	}
@@ -133,7 +135,9 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.WebhookOrigins, "webhook-origins", o.WebhookOrigins, "origins granted by the CloudEvents webhook handshake; *: all")
 
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
-	fs.IntVar(&o.QueueLength, "queue-length", o.QueueLength, "deliveries that wait for one function in this process")
+	fs.IntVar(&o.MaxChain, "max-chain", o.MaxChain, "events of one chain, counted from the ninth generation on; 0: no bound")
+	fs.IntVar(&o.Slots, "slots", o.Slots, "calls of functions that this process makes at a time, shared by their weights")
+	fs.IntVar(&o.QueueLength, "queue-length", o.QueueLength, "deliveries that wait for one function in this process; more are parked in the log")
 	fs.IntVar(&o.Window, "window", o.Window, "events of one partition that may be under way")
 	fs.DurationVar(&o.StopDelay, "stop-delay", o.StopDelay, "how long /readyz says 503 before a stop refuses requests, so that load balancers notice")
 	fs.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "how long a stop waits for deliveries under way")
@@ -244,6 +248,8 @@ func (o *Options) Validate() error {
 	check(o.AcceptTimeout >= 10*time.Millisecond && o.AcceptTimeout <= 5*time.Minute, "accept-timeout", o.AcceptTimeout, "10ms to 5m")
 	check(o.MaxBacklog >= 0 && o.MaxBacklog <= 1e12, "max-backlog", o.MaxBacklog, "0 to 1000000000000")
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
+	check(o.MaxChain >= 0 && o.MaxChain <= 1000000000, "max-chain", o.MaxChain, "0 to 1000000000")
+	check(o.Slots >= 1 && o.Slots <= 100000, "slots", o.Slots, "1 to 100000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")
 	check(o.StopDelay >= 0 && o.StopDelay <= 5*time.Minute, "stop-delay", o.StopDelay, "0 to 5m")
