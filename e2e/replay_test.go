@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,41 @@ func TestAPauseOutlivesTheReplicasThatKeptIt(t *testing.T) {
 	c.emitSpread("after", "com.example.kept", 50)
 	fn.awaitIDs(t, ids("after", 50))
 	fn.onceEach(t, ids("before", 50), ids("held", 200), ids("more", 100), ids("after", 50))
+}
+
+func TestACrashWhileALinkCatchesUpLosesNothing(t *testing.T) {
+	s := start(t, realArgs(t)...)
+	var calls atomic.Int64
+	fn := newRecorder(t, func(http.ResponseWriter, call) { calls.Add(1) })
+	link := func(more string) string {
+		return linkManifest("kept", "sink", "com.example.kept", ", order: key"+more)
+	}
+	s.apply(functionManifest("sink", fn.URL, "com.example.none") + link(", paused: true"))
+	const n = 1500
+	s.emitSpread("held", "com.example.kept", n)
+	s.apply(link(""))
+	for i := range 3 {
+		before := calls.Load()
+		await(t, "some deliveries before the crash", func() error {
+			if got := calls.Load() - before; got < 100 && calls.Load() < n {
+				return fmt.Errorf("%d so far", got)
+			}
+			return nil
+		})
+		s.kill()
+		s.launch()
+		s.awaitReady()
+		s.emitSpread(fmt.Sprint("new", i), "com.example.kept", 20)
+	}
+	fn.awaitIDs(t, slices.Concat(ids("held", n), ids("new0", 20), ids("new1", 20), ids("new2", 20)))
+	twice := 0
+	for _, got := range fn.count() {
+		twice += got - 1
+	}
+	t.Logf("%d deliveries were repeated", twice)
+	if most := 3 * 10 * 256 * 2; twice > most {
+		t.Errorf("%d repeated, want at most %d", twice, most)
+	}
 }
 
 func TestOrderHoldsThroughPauses(t *testing.T) {
