@@ -89,7 +89,7 @@ func outcome(value string) (event.Outcome, error) {
 	case event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting:
 		return o, nil
 	}
-	return "", problem.New(problem.InvalidQuery, "outcome %q: want one of %s, %s, %s, %s", clip(value),
+	return "", problem.New(problem.InvalidQuery, "outcome %q: want one of %s, %s, %s, %s, %s", clip(value),
 		event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting)
 }
 
