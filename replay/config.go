@@ -47,7 +47,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Batch: 256, ChunkRecords: 2000, ChunkBytes: 1 << 20, Readers: 4, FeedAhead: 5000,
-		CommitInterval: time.Second, Approach: 500, ApproachTimeout: 2 * time.Second,
+		CommitInterval: time.Second, Approach: 2000, ApproachTimeout: 2 * time.Second,
 		RetryWait: 100 * time.Millisecond, RetryMax: 5 * time.Second,
 		Refresh: 12 * time.Hour, Forget: 6 * 24 * time.Hour, MaxHops: 32,
 	}

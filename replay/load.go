@@ -234,9 +234,10 @@ func (l *line) isLive() bool {
 		if pl == nil {
 			continue
 		}
-		if !pl.loaded() {
+		if !pl.loaded() || !pl.saving.tryTake() { // it is being held back just now
 			return false
 		}
+		pl.saving.give()
 		next, owned := l.player.parts.Stream.Next(pl.session.partition)
 		pl.mu.Lock()
 		live := pl.live() && owned && next >= pl.at && l.player.parts.Now().Sub(pl.liveSince) >= keepInterval
