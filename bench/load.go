@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,16 +24,19 @@ func payload() []byte {
 
 // load posts events to one gateway.
 type load struct {
-	url, typ string
-	client   *fasthttp.HostClient
-	body     []byte
-	seq      atomic.Int64
-	run      string
+	url string
+	// types are taken in turn; with keys, so are as many subjects.
+	types  []string
+	keys   int64
+	client *fasthttp.HostClient
+	body   []byte
+	seq    atomic.Int64
+	run    string
 }
 
-func newLoad(addr, typ string) *load {
+func newLoad(addr string, types ...string) *load {
 	return &load{
-		url: "http://" + addr + "/events", typ: typ, body: payload(), run: strconv.FormatInt(time.Now().UnixNano(), 36),
+		url: "http://" + addr + "/events", types: types, body: payload(), run: strconv.FormatInt(time.Now().UnixNano(), 36),
 		client: &fasthttp.HostClient{Addr: addr, MaxConns: 4096, MaxIdemponentCallAttempts: 1},
 	}
 }
@@ -44,9 +48,13 @@ func (l *load) post(req *fasthttp.Request, resp *fasthttp.Response, intended tim
 	req.SetRequestURI(l.url)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Ce-Specversion", "1.0")
-	req.Header.Set("Ce-Id", l.run+"-"+strconv.FormatInt(l.seq.Add(1), 10))
+	n := l.seq.Add(1)
+	req.Header.Set("Ce-Id", l.run+"-"+strconv.FormatInt(n, 10))
 	req.Header.Set("Ce-Source", "/bench")
-	req.Header.Set("Ce-Type", l.typ)
+	req.Header.Set("Ce-Type", l.types[n%int64(len(l.types))])
+	if l.keys > 0 {
+		req.Header.Set("Ce-Subject", "key-"+strconv.FormatInt(n%l.keys, 10))
+	}
 	req.Header.Set(sentHeader, strconv.FormatInt(intended.UnixNano(), 10))
 	req.SetBodyRaw(l.body)
 	if err := l.client.DoTimeout(req, resp, 30*time.Second); err != nil {
@@ -63,13 +71,26 @@ func (l *load) post(req *fasthttp.Request, resp *fasthttp.Response, intended tim
 func (l *load) closed(ctx context.Context, d time.Duration) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	var accepted atomic.Int64
+	return l.drive(ctx, cancel, math.MaxInt64)
+}
+
+// count posts n events from all connections as fast as they are answered.
+func (l *load) count(ctx context.Context, n int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_, err := l.drive(ctx, cancel, n)
+	return err
+}
+
+// drive posts until ctx ends, or n events were posted.
+func (l *load) drive(ctx context.Context, cancel context.CancelFunc, n int64) (int64, error) {
+	var accepted, begun atomic.Int64
 	errs := make(chan error, connections)
 	for range connections {
 		go func() {
 			var req fasthttp.Request
 			var resp fasthttp.Response
-			for ctx.Err() == nil {
+			for ctx.Err() == nil && begun.Add(1) <= n {
 				if err := l.post(&req, &resp, time.Now()); err != nil {
 					errs <- err
 					return

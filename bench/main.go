@@ -43,6 +43,9 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&cfg.only, "only", "", "only the sections whose name contains this")
 	fs.IntVar(&cfg.rounds, "rounds", cfg.rounds, "rounds of each row")
 	fs.DurationVar(&cfg.length, "length", cfg.length, "length of one measurement")
+	fs.StringVar(&cfg.against, "against", "", "another binary: the rows on throughput are taken of both, in turn")
+	fs.Int64Var(&cfg.backlog, "backlog", cfg.backlog, "events parked behind a function in the row on memory")
+	fs.Int64Var(&cfg.parked, "parked", cfg.parked, "deliveries parked in the row on draining, and behind the neighbour that is away")
 	smoke := fs.Bool("smoke", false, "one short round of everything: shows that it runs")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 
 // config says what to measure and how long.
 type config struct {
-	binary, out, parts, only string
+	binary, against, out, parts, only string
 	// rounds is how often each row is taken; the report gives minimum and median.
 	rounds int
 	// length is how long load is put on for one measurement.
@@ -64,14 +67,18 @@ type config struct {
 	links []int
 	// fanouts are the numbers of functions that get each event.
 	fanouts []int
+	// backlog is how many events are parked behind a function that is away where
+	// memory is measured, parked how many where it comes back, and behind a neighbour.
+	backlog, parked int64
 }
 
 func defaultConfig() config {
-	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}}
+	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000}
 }
 
 func (c config) short() config {
 	c.rounds, c.length = 1, time.Second
 	c.links, c.fanouts = []int{5, 1000}, []int{1, 5}
+	c.backlog, c.parked = 2000, 2000
 	return c
 }

@@ -16,6 +16,10 @@ type sample struct {
 	rate float64
 	// rss is resident memory under load, idle before it; in bytes.
 	rss, idle int64
+	// peak is the most resident memory seen while a backlog was built; in bytes.
+	peak int64
+	// wait is how long a function that came back waited for its first call, in seconds.
+	wait float64
 	// p50, p99 and p999 are latencies from the intended send time, in milliseconds.
 	p50, p99, p999 float64
 }
@@ -33,31 +37,38 @@ func (cfg config) throughput(ctx context.Context, s setup, p parts) (sample, err
 		return out, err
 	}
 	l := newLoad(sys.addr, benchType)
+	l.keys = s.keys
 	if err := cfg.warm(ctx, s, sys, l); err != nil {
 		return out, err
 	}
+	err = cfg.saturate(ctx, s, sys, l, &out)
+	return out, err
+}
+
+// saturate puts a closed loop on for the length and waits until it is delivered.
+func (cfg config) saturate(ctx context.Context, s setup, sys *system, l *load, out *sample) error {
 	before, err := sys.cpu()
 	if err != nil {
-		return out, err
+		return err
 	}
 	accepted, err := l.closed(ctx, cfg.length)
 	if err != nil {
-		return out, err
+		return err
 	}
 	if out.rss, err = sys.rss(); err != nil {
-		return out, err
+		return err
 	}
 	r, err := sys.settled(ctx, accepted*int64(s.fanout), 2*time.Minute)
 	if err != nil {
-		return out, err
+		return err
 	}
 	after, err := sys.cpu()
 	if err != nil {
-		return out, err
+		return err
 	}
 	out.cpuUS = float64((after - before).Microseconds()) / float64(r.Deliveries)
 	out.rate = float64(r.Deliveries) / time.Duration(r.Last-r.First).Seconds()
-	return out, nil
+	return nil
 }
 
 // warm puts load on for a fifth of the length, waits for it to be delivered, and resets the sink.
@@ -92,25 +103,33 @@ func (cfg config) openLoop(ctx context.Context, s setup, p parts, perSecond int)
 	if _, err := sys.settled(ctx, warm*int64(s.fanout), time.Minute); err != nil {
 		return out, err
 	}
+	all := func(n int64, r sinkReport) bool { return r.Deliveries >= n*int64(s.fanout) }
+	err = cfg.latency(ctx, sys, l, perSecond, all, &out)
+	return out, err
+}
+
+// latency puts an open loop on for twice the length and waits until all of it
+// arrived, which is what all says of so many events.
+func (cfg config) latency(ctx context.Context, sys *system, l *load, perSecond int, all func(int64, sinkReport) bool, out *sample) error {
 	if err := sys.reset(ctx, true); err != nil {
-		return out, err
+		return err
 	}
 	n, err := l.open(ctx, perSecond, 2*cfg.length)
 	if err != nil {
-		return out, err
+		return err
 	}
-	if _, err := sys.settled(ctx, n*int64(s.fanout), time.Minute); err != nil {
-		return out, err
+	if _, err := sys.arrived(ctx, time.Minute, func(r sinkReport) bool { return all(n, r) }); err != nil {
+		return err
 	}
 	r, err := sys.report(ctx, true)
 	if err != nil {
-		return out, err
+		return err
 	}
 	at := func(q float64) float64 {
 		return float64(r.LatencyUS[min(len(r.LatencyUS)-1, int(q*float64(len(r.LatencyUS))))]) / 1000
 	}
 	out.p50, out.p99, out.p999 = at(.5), at(.99), at(.999)
-	return out, nil
+	return nil
 }
 
 // coldStart measures from the start of `dev` on an empty directory to the

@@ -28,7 +28,7 @@ func (cfg config) each(ctx context.Context, p parts, setups []setup, take func(c
 			}
 			rows[i].setup = s
 			rows[i].samples = append(rows[i].samples, x)
-			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss>>20)
+			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss/1e6)
 		}
 	}
 	return rows, nil
@@ -46,6 +46,9 @@ func (r row) of(f func(sample) float64) (low, median float64) {
 
 func cpuOf(s sample) float64  { return s.cpuUS }
 func rateOf(s sample) float64 { return s.rate }
+func p50Of(s sample) float64  { return s.p50 }
+func p99Of(s sample) float64  { return s.p99 }
+func rssOf(s sample) float64  { return float64(s.rss) / 1e6 }
 
 // measure takes every section and writes the report.
 func (cfg config) measure(ctx context.Context) error {
@@ -64,6 +67,10 @@ func (cfg config) measure(ctx context.Context) error {
 		{"latency", cfg.writeLatency},
 		{"links", cfg.writeLinks},
 		{"neighbours", cfg.writeNeighbours},
+		{"fairness", cfg.writeFairness},
+		{"order", cfg.writeOrder},
+		{"drain", cfg.writeDrain},
+		{"backlog", cfg.writeBacklog},
 		{"start", cfg.writeStart},
 	}
 	for _, s := range sections {
@@ -95,6 +102,9 @@ func (cfg config) writeThroughput(ctx context.Context, p parts, b *strings.Build
 			setup{name: fmt.Sprintf("bare pipeline, fan-out %d", n), bare: true, fanout: n},
 			setup{name: fmt.Sprintf("Signalbox, fan-out %d", n), fanout: n, sample: 0.01},
 		)
+		if cfg.against != "" {
+			setups = append(setups, setup{name: fmt.Sprintf("%s, fan-out %d", cfg.against, n), fanout: n, sample: 0.01, binary: cfg.against})
+		}
 	}
 	last := cfg.fanouts[len(cfg.fanouts)-1]
 	setups = append(setups,
@@ -155,25 +165,6 @@ func (cfg config) writeLinks(ctx context.Context, p parts, b *strings.Builder) e
 	}
 	b.WriteString("\n## Links that do not match\n\nClosed loop, fan-out 5.\n\n| system | CPU us per delivery | x first row | deliveries/s | RSS loaded MB |\n| --- | --- | --- | --- | --- |\n")
 	return ratioTable(b, rows)
-}
-
-func (cfg config) writeNeighbours(ctx context.Context, p parts, b *strings.Builder) error {
-	rows, err := cfg.each(ctx, p, []setup{
-		{name: "20 healthy functions", fanout: 20, sample: 0.01},
-		{name: "20 healthy functions and one that takes 1 s", fanout: 20, sample: 0.01, slow: true},
-		{name: "20 healthy functions and one that refuses connections", fanout: 20, sample: 0.01, dead: true},
-	}, cfg.latencies(100))
-	if err != nil {
-		return err
-	}
-	b.WriteString("\n## Neighbours\n\nOpen loop at 100 events/s; latency of the healthy functions from the intended send time, in milliseconds.\n\n| functions | p50 | p99 | p99.9 |\n| --- | --- | --- | --- |\n")
-	for _, r := range rows {
-		_, p50 := r.of(func(s sample) float64 { return s.p50 })
-		_, p99 := r.of(func(s sample) float64 { return s.p99 })
-		_, p999 := r.of(func(s sample) float64 { return s.p999 })
-		fmt.Fprintf(b, "| %s | %.2f | %.2f | %.2f |\n", r.setup.name, p50, p99, p999)
-	}
-	return nil
 }
 
 func (cfg config) writeStart(ctx context.Context, p parts, b *strings.Builder) error {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +20,10 @@ const sentHeader = "Ce-Benchsent"
 
 // sinkReport is what GET /report of a sink answers.
 type sinkReport struct {
-	// Deliveries counts the calls since the last reset, over all functions.
+	// Deliveries counts the calls since the last reset, over all functions but
+	// the one that stands apart, whose are counted in Apart.
 	Deliveries int64 `json:"deliveries"`
+	Apart      int64 `json:"apart"`
 	// First and Last are when the first and the last call came, in nanoseconds since 1970.
 	First int64 `json:"first"`
 	Last  int64 `json:"last"`
@@ -31,7 +32,7 @@ type sinkReport struct {
 }
 
 // sink plays every function: it answers 200 with an empty body at once, but
-// /slow/… only after a second. Paths under /other count, /slow does not.
+// /slow only after a second. Neither /slow nor /apart is among the deliveries.
 type sink struct {
 	mu      sync.Mutex
 	report  sinkReport
@@ -65,11 +66,15 @@ func (s *sink) handle(rc *fasthttp.RequestCtx) {
 		s.answer(rc)
 	case path == "/reset":
 		s.mu.Lock()
-		s.report = sinkReport{}
+		s.report = sinkReport{LatencyUS: s.report.LatencyUS[:0]}
 		s.latency = rc.QueryArgs().GetBool("latency")
 		s.mu.Unlock()
-	case strings.HasPrefix(path, "/slow"):
+	case path == "/slow":
 		time.Sleep(time.Second) // the slow function of the row on neighbours
+	case path == "/apart":
+		s.mu.Lock()
+		s.report.Apart++
+		s.mu.Unlock()
 	default:
 		s.count(rc.Request.Header.Peek(sentHeader))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,18 +61,38 @@ type setup struct {
 	embedded bool
 	// sample is the share of traces that is recorded.
 	sample float64
-	// slow and dead add a function that takes a second and one that refuses connections.
-	slow, dead bool
+	// apart is one function more: "/apart" answers at once, "/slow" after a second
+	// (neither is among the deliveries that count), refusing is not there; else it is a URL.
+	apart string
+	// ownTypes gives each function events of its own (see typeOf); types are
+	// those of the events, in turn.
+	ownTypes bool
+	types    []string
+	// order is that of the links, keys the number of keys of the events; 0 is none.
+	order string
+	keys  int64
+	// backlog is how many events are parked.
+	backlog int64
+	// binary is another one than config.binary.
+	binary string
 }
+
+// refusing stands for a function that refuses connections.
+const refusing = "refusing"
 
 // system is one running system under test with its functions.
 type system struct {
 	*process
 	sink *process
 	dir  string
+	// name is the prefix of topics and group, without its dot.
+	name string
 }
 
 const benchType = "com.example.bench"
+
+// typeOf is what a function gets events of when each has its own type.
+func typeOf(function string) string { return benchType + "." + function }
 
 // start starts the sink and the system, and waits until it takes events.
 func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) {
@@ -89,6 +110,7 @@ func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) 
 		return nil, err
 	}
 	name := "bench" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	sys.name = name
 	if s.bare {
 		urls := make([]string, s.fanout)
 		for i := range urls {
@@ -101,7 +123,7 @@ func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) 
 	if err != nil {
 		return nil, err
 	}
-	sys.process, err = startProcess(ctx, false, cfg.binary, s.args(name, addr, sys.dir, p)...)
+	sys.process, err = startProcess(ctx, false, cmp.Or(s.binary, cfg.binary), s.args(name, addr, sys.dir, p)...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,17 +146,25 @@ func (s setup) args(name, addr, dir string, p parts) []string {
 // apply writes the functions and links.
 func (s setup) apply(ctx context.Context, sys *system) error {
 	var docs []string
-	fn := func(name, url, typ string) {
-		docs = append(docs, fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":%q},"spec":{"url":%q,"on":[%q]}}`, name, url, typ))
+	fn := func(name, url string) {
+		typ := benchType
+		if s.ownTypes {
+			typ = typeOf(name)
+		}
+		docs = append(docs,
+			fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":%q},"spec":{"url":%q}}`, name, url),
+			fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":%q},"spec":{"function":%q,"types":[%q],"order":%q}}`, name, name, typ, cmp.Or(s.order, "none")))
 	}
 	for i := range s.fanout {
-		fn("f"+strconv.Itoa(i), fmt.Sprintf("http://%s/%d", sys.sink.addr, i), benchType)
+		fn("f"+strconv.Itoa(i), fmt.Sprintf("http://%s/%d", sys.sink.addr, i))
 	}
-	if s.slow {
-		fn("slow", fmt.Sprintf("http://%s/slow", sys.sink.addr), benchType)
-	}
-	if s.dead {
-		fn("dead", "http://127.0.0.1:1/", benchType)
+	switch {
+	case s.apart == refusing:
+		fn("apart", "http://127.0.0.1:1/")
+	case strings.HasPrefix(s.apart, "http://"):
+		fn("apart", s.apart)
+	case s.apart != "":
+		fn("apart", "http://"+sys.sink.addr+s.apart)
 	}
 	for i := range s.links {
 		docs = append(docs, fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":"l%d"},"spec":{"function":"f0","types":["com.example.other%d"]}}`, i, i))
@@ -196,19 +226,28 @@ func (s *system) reset(ctx context.Context, latency bool) error {
 
 // settled waits until the sink has counted want deliveries.
 func (s *system) settled(ctx context.Context, want int64, bound time.Duration) (sinkReport, error) {
+	r, err := s.arrived(ctx, bound, func(r sinkReport) bool { return r.Deliveries >= want })
+	if err != nil {
+		err = fmt.Errorf("waiting for %d deliveries: %w", want, err)
+	}
+	return r, err
+}
+
+// arrived waits until all says of what the sink has counted that it is everything.
+func (s *system) arrived(ctx context.Context, bound time.Duration, all func(sinkReport) bool) (sinkReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		r, err := s.report(ctx, false)
-		if err == nil && r.Deliveries >= want {
+		if err == nil && all(r) {
 			return r, nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return r, fmt.Errorf("%d of %d deliveries within %s (log: %s)", r.Deliveries, want, bound, s.log.Name())
+			return r, fmt.Errorf("%d deliveries (and %d apart) within %s (log: %s)", r.Deliveries, r.Apart, bound, s.log.Name())
 		}
 	}
 }
