@@ -66,6 +66,9 @@ type Parked struct {
 	// NotBefore is when the next call may be made; zero is at once.
 	NotBefore time.Time  `json:"notBefore,omitzero"`
 	Reason    ParkReason `json:"reason"`
+	// Leased is when the call began that the function answered with a lease;
+	// the lease ends at NotBefore. Zero unless Reason is ParkLease.
+	Leased time.Time `json:"leased,omitzero"`
 	// Letter is the id of the dead letter that this delivery is or was.
 	Letter string `json:"letter,omitempty"`
 	// Redrive counts the times that it was a dead letter and was sent again.

@@ -1,0 +1,168 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DeliveryToken names one call of one delivery: a function gets it in the
+// header Signalbox-Delivery and reports with it when it works on under a lease.
+// Its text is opaque to functions and safe in a URL path.
+type DeliveryToken struct {
+	Function string
+	Link     string
+	// Position is where the log keeps the event.
+	Position Position
+	// Attempt is the number of the call, from 1.
+	Attempt int
+	// Redrive counts the times that the delivery was a dead letter and was sent again.
+	Redrive int
+	// Replay is the name of the replay that sent it; "" is none.
+	Replay string
+}
+
+// tokenSeparator stands in no name, and in a URL as it is (RFC 3986, 2.3).
+const tokenSeparator = '~'
+
+// AppendTo appends the token's text.
+func (t *DeliveryToken) AppendTo(dst []byte) []byte {
+	dst = append(append(dst, t.Function...), tokenSeparator)
+	dst = append(append(dst, t.Link...), tokenSeparator)
+	dst = append(strconv.AppendInt(dst, int64(t.Position.Partition), 10), tokenSeparator)
+	dst = append(strconv.AppendInt(dst, t.Position.Offset, 10), tokenSeparator)
+	dst = strconv.AppendInt(dst, int64(t.Attempt), 10)
+	if t.Redrive == 0 && t.Replay == "" {
+		return dst
+	}
+	dst = strconv.AppendInt(append(dst, tokenSeparator), int64(t.Redrive), 10)
+	return append(append(dst, tokenSeparator), t.Replay...)
+}
+
+// String is the token's text.
+func (t DeliveryToken) String() string { return string(t.AppendTo(nil)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t DeliveryToken) MarshalText() ([]byte, error) { return t.AppendTo(nil), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *DeliveryToken) UnmarshalText(b []byte) (err error) {
+	*t, err = ParseDeliveryToken(string(b))
+	return err
+}
+
+// ErrNotToken is what a text is that no DeliveryToken has.
+var ErrNotToken = errors.New("not a delivery token: want what the header Signalbox-Delivery of the call said")
+
+// ParseDeliveryToken reads what String wrote; else the error is ErrNotToken.
+func ParseDeliveryToken(s string) (DeliveryToken, error) {
+	parts := strings.Split(s, string(tokenSeparator))
+	if len(parts) != 5 && len(parts) != 7 {
+		return DeliveryToken{}, ErrNotToken
+	}
+	t := DeliveryToken{Function: parts[0], Link: parts[1]}
+	partition, err1 := strconv.ParseInt(parts[2], 10, 32)
+	offset, err2 := strconv.ParseInt(parts[3], 10, 64)
+	attempt, err3 := strconv.ParseInt(parts[4], 10, 32)
+	t.Position, t.Attempt = Position{Partition: int32(partition), Offset: offset}, int(attempt)
+	var err4 error
+	if len(parts) == 7 {
+		t.Redrive, err4 = strconv.Atoi(parts[5])
+		t.Replay = parts[6]
+	}
+	// Only the one text that AppendTo writes: no second name for the same thing.
+	if errors.Join(err1, err2, err3, err4) != nil || t.Attempt < 1 || !plainName(t.Function) || !plainName(t.Link) ||
+		t.Replay != "" && !plainName(t.Replay) || partition < 0 || offset < 0 || t.Redrive < 0 || t.String() != s {
+		return DeliveryToken{}, ErrNotToken
+	}
+	return t, nil
+}
+
+// plainName reports whether s is made of what names of resources are made of.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && !isDigit(c) && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 253
+}
+
+// leaseSuffix makes another name of a function's, which no function can have.
+const leaseSuffix = ".Leases"
+
+// LeaseStream names the parked topic, signalbox.parked.<function>.Leases, of
+// what a function works on under a lease, and of what it reports. It is apart
+// from the one where deliveries wait for their turn: a report must not wait with them.
+func LeaseStream(function string) string { return function + leaseSuffix }
+
+// FunctionOfStream is the function that a parked topic's name, without the
+// prefix, belongs to.
+func FunctionOfStream(stream string) string { return strings.TrimSuffix(stream, leaseSuffix) }
+
+// CompletionHeader is the header of a record of a lease stream that is no
+// parked delivery but what its function reports: a Completion as JSON.
+const CompletionHeader = "signalbox_completion"
+
+// Completion is what a function reports of a delivery that it has under a
+// lease: that it is done, that it failed, or that it needs more time.
+type Completion struct {
+	Delivery DeliveryToken `json:"delivery"`
+	// Status is what a call would have been answered with: 200 to 299 is done,
+	// others are a failed attempt. 0 for an extension.
+	Status int `json:"status,omitempty"`
+	// Extend is for how much longer, from Time on; 0 unless it is an extension.
+	Extend time.Duration `json:"extendNs,omitempty"`
+	// Body is the start of what was reported with a failure.
+	Body string    `json:"body,omitempty"`
+	Time time.Time `json:"time"`
+	// Replies are the events that a call would have been answered with, as the
+	// function gave them; they stand in the record itself.
+	Replies []*Event `json:"-"`
+}
+
+// Done reports whether the function has done its work.
+func (c *Completion) Done() bool { return c.Extend == 0 && c.Status/100 == 2 }
+
+// Message is the report as a record of the function's lease stream: the
+// replies as a batch in the JSON format, and the header signalbox_completion.
+func (c *Completion) Message() Message {
+	var m Message
+	if len(c.Replies) > 0 {
+		m.Headers = []Header{{"content-type", view(ContentTypeBatch)}}
+		m.Value = AppendJSONBatch(nil, c.Replies)
+	}
+	b, err := json.Marshal(c)
+	if err != nil { // a year beyond 9999, which no clock gives
+		q := *c
+		q.Time = time.Time{}
+		b, _ = json.Marshal(&q)
+	}
+	m.Headers = append(slices.Clip(m.Headers), Header{Key: CompletionHeader, Value: b})
+	return m
+}
+
+// ParseCompletion reads what Message wrote, with at most maxReplies events
+// (else ErrBatchTooLong). ok is false for a record that is no completion.
+func ParseCompletion(m Message, maxReplies int) (c Completion, ok bool, err error) {
+	head, ok := m.Header(CompletionHeader)
+	if !ok {
+		return c, false, nil
+	}
+	if err := json.Unmarshal(head, &c); err != nil {
+		return Completion{}, true, fmt.Errorf("completion: header %s: %w", CompletionHeader, err)
+	}
+	if c.Delivery.Function == "" || (c.Status == 0) == (c.Extend <= 0) {
+		return Completion{}, true, fmt.Errorf("completion: header %s: want a delivery, and a status or an extension", CompletionHeader)
+	}
+	if len(m.Value) > 0 {
+		if c.Replies, err = ParseJSONBatch(m.Value, maxReplies); err != nil {
+			return c, true, fmt.Errorf("completion of %s: %w", c.Delivery, err)
+		}
+	}
+	return c, true, nil
+}
