@@ -62,8 +62,14 @@ func (o owner) Release(ctx context.Context, partition int32) {
 // pastLog is the log of events as it is read back, and where cursors are kept.
 type pastLog struct{ log *eventlog.Log }
 
+// questionTimeout bounds one question to the brokers, so that one that does not
+// answer is asked anew.
+const questionTimeout = 10 * time.Second
+
 // Extents implements replay.Log.
 func (l pastLog) Extents(ctx context.Context) (map[int32]replay.Extent, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
 	m, err := l.log.Extents(ctx, eventlog.Events)
 	out := make(map[int32]replay.Extent, len(m))
 	for p, e := range m {
@@ -74,6 +80,8 @@ func (l pastLog) Extents(ctx context.Context) (map[int32]replay.Extent, error) {
 
 // Since implements replay.Log.
 func (l pastLog) Since(ctx context.Context, t time.Time) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
 	return l.log.OffsetsSince(ctx, eventlog.Events, t)
 }
 
@@ -89,10 +97,16 @@ func (l pastLog) Read(ctx context.Context, partition int32, from int64, fn func(
 }
 
 // Names implements replay.Cursors.
-func (l pastLog) Names(ctx context.Context) ([]string, error) { return l.log.CursorNames(ctx) }
+func (l pastLog) Names(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	return l.log.CursorNames(ctx)
+}
 
 // Load implements replay.Cursors.
 func (l pastLog) Load(ctx context.Context, name string) (map[int32]replay.Cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
 	m, err := l.log.Cursors(ctx, name)
 	out := make(map[int32]replay.Cursor, len(m))
 	for p, c := range m {
@@ -101,12 +115,9 @@ func (l pastLog) Load(ctx context.Context, name string) (map[int32]replay.Cursor
 	return out, err
 }
 
-// commitTimeout bounds one commit of a cursor, so that it is tried anew.
-const commitTimeout = 10 * time.Second
-
 // Commit implements replay.Cursors.
 func (l pastLog) Commit(ctx context.Context, name string, at map[int32]replay.Cursor) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	m := make(map[int32]eventlog.Cursor, len(at))
 	for p, c := range at {
@@ -116,7 +127,11 @@ func (l pastLog) Commit(ctx context.Context, name string, at map[int32]replay.Cu
 }
 
 // Drop implements replay.Cursors.
-func (l pastLog) Drop(ctx context.Context, name string) error { return l.log.DropCursor(ctx, name) }
+func (l pastLog) Drop(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	return l.log.DropCursor(ctx, name)
+}
 
 // linkChooser asks the policies about one link.
 type linkChooser struct{ engine *policies.Engine }
