@@ -27,7 +27,7 @@ func TestRateInRedisTime(t *testing.T) {
 			{0, 4, 5, 1}, {249 * time.Millisecond, 4, 5, 0}, {time.Millisecond, 4, 5, 1}, {290 * time.Millisecond, 4, 5, 1}, {210 * time.Millisecond, 4, 5, 1},
 		},
 		"not more often than one permit in its time, after any pause": {{0, 4, 5, 1}, {time.Hour, 4, 5, 1}, {199 * time.Millisecond, 4, 5, 0}, {time.Millisecond, 4, 5, 1}},
-		"a higher rate counts at once": {{0, 1, 10, 1}, {100 * time.Millisecond, 1000, 1000, 100}},
+		"a higher rate counts at once":                                {{0, 1, 10, 1}, {100 * time.Millisecond, 1000, 1000, 100}},
 		"a lower rate keeps no larger burst": {
 			{0, 1000, 10, 1}, {time.Second, 1000, 10, 10}, {0, 10, 10, 1}, {49 * time.Millisecond, 10, 10, 0}, {51 * time.Millisecond, 10, 10, 1},
 		},
