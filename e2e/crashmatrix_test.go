@@ -52,9 +52,9 @@ type moment struct {
 
 // rare are the points that the traffic passes less often than hundreds of times a second.
 var rare = map[failpoint.Point]int{
-	failpoint.LogCommitBefore: 5, failpoint.LogCommitAfter: 5, failpoint.LogHandoverBefore: 1, failpoint.LogParkAcked: 20,
-	failpoint.LedgerClaimBefore: 50, failpoint.LedgerClaimAfter: 50, failpoint.DispatcherClaimed: 50,
-	failpoint.DispatcherDeadBefore: 3, failpoint.DispatcherDeadAfter: 3,
+	failpoint.LogCommitBefore: 10, failpoint.LogCommitAfter: 10, failpoint.LogHandoverBefore: 1, failpoint.LogParkAcked: 20,
+	failpoint.LedgerClaimBefore: 200, failpoint.LedgerClaimAfter: 200, failpoint.DispatcherClaimed: 200,
+	failpoint.DispatcherDeadBefore: 5, failpoint.DispatcherDeadAfter: 5,
 	failpoint.DispatcherParkBefore: 20, failpoint.DispatcherParkAfter: 20, failpoint.DispatcherParkedTaken: 10,
 }
 
@@ -69,7 +69,7 @@ func moments(t testing.TB) []moment {
 		}
 		most := rare[p]
 		if most == 0 {
-			most = 600
+			most = 1000
 		}
 		all = append(all, moment{p, most})
 	}
