@@ -20,6 +20,8 @@ type sample struct {
 	peak int64
 	// wait is how long a function that came back waited for its first call, in seconds.
 	wait float64
+	// parked is how many deliveries were parked on their way.
+	parked int64
 	// p50, p99 and p999 are latencies from the intended send time, in milliseconds.
 	p50, p99, p999 float64
 }
@@ -66,6 +68,7 @@ func (cfg config) saturate(ctx context.Context, s setup, sys *system, l *load, o
 	if err != nil {
 		return err
 	}
+	out.parked = sys.parked(ctx)
 	out.cpuUS = float64((after - before).Microseconds()) / float64(r.Deliveries)
 	out.rate = float64(r.Deliveries) / time.Duration(r.Last-r.First).Seconds()
 	return nil

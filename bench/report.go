@@ -28,7 +28,7 @@ func (cfg config) each(ctx context.Context, p parts, setups []setup, take func(c
 			}
 			rows[i].setup = s
 			rows[i].samples = append(rows[i].samples, x)
-			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss/1e6)
+			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB, %d parked\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss/1e6, x.parked)
 		}
 	}
 	return rows, nil

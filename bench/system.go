@@ -252,6 +252,26 @@ func (s *system) arrived(ctx context.Context, bound time.Duration, all func(sink
 	}
 }
 
+// parked is how many deliveries were parked so far; 0 when the system does not say.
+func (s *system) parked(ctx context.Context) (n int64) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/metrics", nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "signalbox_deliveries_parked_total{"); ok {
+			v, _ := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+			n += int64(v)
+		}
+	}
+	return n
+}
+
 func freeAddr() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
