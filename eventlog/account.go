@@ -13,7 +13,8 @@ import (
 type account struct {
 	topic   string
 	id      int32
-	window  int
+	window  int           // records from the oldest that is not settled on, at most
+	opens   int           // those of them that are not settled, at most; 0 is as many
 	settled func()        // called for each record settled
 	room    chan struct{} // cap 1: the window has room again
 
@@ -65,7 +66,7 @@ func (a *account) next() (int64, bool) {
 func (a *account) waitForRoom(stopping <-chan struct{}) bool {
 	for {
 		a.mu.Lock()
-		fits := a.tracker.held() < a.window
+		fits := a.fits()
 		a.mu.Unlock()
 		if fits {
 			return true
@@ -76,6 +77,11 @@ func (a *account) waitForRoom(stopping <-chan struct{}) bool {
 			return false
 		}
 	}
+}
+
+// fits reports whether the window has room. a.mu is held.
+func (a *account) fits() bool {
+	return a.tracker.held() < a.window && (a.opens == 0 || a.tracker.open < a.opens)
 }
 
 // take enters recs and returns those that are to be handled: neither markers
@@ -121,7 +127,7 @@ func (a *account) settle(offset int64) {
 		return
 	}
 	a.changes++
-	room := a.tracker.held() < a.window
+	room := a.fits()
 	a.mu.Unlock()
 	if room {
 		signal(a.room)

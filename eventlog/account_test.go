@@ -92,3 +92,31 @@ func TestAGapAtTheEndIsPassed(t *testing.T) {
 		t.Errorf("offset %d, want 9", s.offset)
 	}
 }
+
+func TestOneThatIsOpenForLongLeavesRoomForOthers(t *testing.T) {
+	a := newAccount("t", 0, 1000, func() {})
+	a.opens = 3
+	a.begin(0, "")
+	stopped := make(chan struct{})
+	close(stopped)
+	a.take(records(0, 1)) // stays
+	for o := int64(1); o < 1000; o++ {
+		if !a.waitForRoom(stopped) {
+			t.Fatalf("no room for %d", o)
+		}
+		a.take(records(o, o+1))
+		a.settle(o)
+	}
+	if a.waitForRoom(stopped) {
+		t.Error("the window has no end")
+	}
+	a.settle(0)
+	a.take(records(1000, 1003))
+	if a.waitForRoom(stopped) {
+		t.Error("room for a fourth")
+	}
+	a.settle(1001)
+	if !a.waitForRoom(stopped) {
+		t.Error("no room though one was settled")
+	}
+}

@@ -57,7 +57,9 @@ type Config struct {
 	// Window bounds, per partition, the records that were handed over and
 	// cannot be committed yet, 1 to 1048576. A full window stops the hand-over.
 	Window int
-	// ParkedWindow is the same for what is parked, per function and partition.
+	// ParkedWindow bounds, per function and partition, the parked deliveries
+	// that were handed over and are not settled, 1 to 1048576. One that waits for
+	// long does not stop those behind it before there are 24,000 of them.
 	ParkedWindow int
 	// ParkedInterval is how often the log looks for deliveries that other
 	// processes parked, 10ms to 1h. At every twentieth look it deletes what is

@@ -40,7 +40,7 @@ const (
 // Streams of a partition that was stopped are not opened.
 func (p *partition) openStream(function string, at int64, metadata string, end int64) {
 	s := &stream{p: p, function: function, topic: Parked(function), tail: p.c.log.tails.tail(function, p.id)}
-	s.account = newAccount(p.c.log.topicName(s.topic), p.id, p.c.log.cfg.ParkedWindow, p.c.countSettled)
+	s.account = s.newAccount(p.c.log.topicName(s.topic))
 	if at > end {
 		s.wentBack(at, end)
 		at, metadata = 0, ""
@@ -58,6 +58,16 @@ func (p *partition) openStream(function string, at int64, metadata string, end i
 	s.tail.grow(end)
 	s.tail.at.Store(max(0, at))
 	s.wakeLocked()
+}
+
+// newAccount bounds what is open, and not only how far behind the newest the
+// oldest of it is: one delivery may wait in a stream for a day while thousands
+// behind it come and go. The metadata of a commit can tell of all of them.
+func (s *stream) newAccount(topic string) *account {
+	cfg := &s.p.c.log.cfg
+	a := newAccount(topic, s.p.id, max(min(cfg.Window, int(maxBits)), cfg.ParkedWindow), s.p.c.countSettled)
+	a.opens = cfg.ParkedWindow
+	return a
 }
 
 // wentBack says that the topic was made anew, or the broker lost data.
@@ -82,7 +92,7 @@ func (s *stream) update(end int64) {
 func (s *stream) beginAnew(start, end int64) {
 	s.wentBack(s.tail.at.Load(), end)
 	s.account.close()
-	s.account = newAccount(s.account.topic, s.p.id, s.account.window, s.account.settled)
+	s.account = s.newAccount(s.account.topic)
 	s.account.begin(start, "")
 	s.account.touch(time.Now())
 	s.tail.end.Store(end)
