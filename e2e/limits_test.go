@@ -35,6 +35,9 @@ type answer struct {
 	took  time.Duration
 }
 
+// slack is what a busy machine may add to the time in which a sender is answered.
+const slack = 5 * time.Second
+
 // ok says whether a sender can live with the answer: it is accepted, or told
 // what to do, in time.
 func (a answer) ok(within time.Duration) bool {
@@ -78,9 +81,10 @@ func (s *server) press(ctx context.Context, name string, senders, size int, enou
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range senders {
+		body := noise(size) // of one sender: together they compress as little as they do alone
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				a := s.ask(c, fmt.Sprintf("%s-%d-%d", name, i, n), noise(size))
+				a := s.ask(c, fmt.Sprintf("%s-%d-%d", name, i, n), body)
 				mu.Lock()
 				all = append(all, a)
 				if enough != nil && enough(a) {
@@ -261,7 +265,7 @@ func testQuota(t *testing.T, kafka parts.Env) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	all := s.press(ctx, "a", 16, 10_000, nil)
-	accepted := checkAnswers(t, all, acceptTimeout+time.Second)
+	accepted := checkAnswers(t, all, acceptTimeout+slack)
 	if refused := count(all, http.StatusTooManyRequests); refused == 0 || len(accepted) == 0 {
 		t.Errorf("%d accepted, %d told to wait: the quota was not felt, or nothing came through", len(accepted), refused)
 	}
@@ -314,7 +318,7 @@ func testStandstill(t *testing.T, kafka parts.Env) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
 	all := s.press(ctx, "a", 64, 900_000, nil) // 64 MiB are buffered at most
-	if accepted := checkAnswers(t, all, acceptTimeout+2*time.Second); len(accepted) > 0 {
+	if accepted := checkAnswers(t, all, acceptTimeout+slack); len(accepted) > 0 {
 		t.Errorf("%d accepted while the broker stood still", len(accepted))
 	}
 	if rss := s.rss(); rss > 600<<20 {
@@ -354,7 +358,7 @@ func testFullDisk(t *testing.T, kafka parts.Env) {
 		}
 		return refusals > 50
 	})
-	accepted := checkAnswers(t, all, acceptTimeout+2*time.Second)
+	accepted := checkAnswers(t, all, acceptTimeout+slack)
 	if refusals == 0 {
 		t.Error("nothing was refused")
 	}
@@ -379,7 +383,7 @@ func TestTheEmbeddedLogWithoutRoomOnDiskRefuses(t *testing.T) {
 		}
 		return refusals > 50
 	})
-	accepted := checkAnswers(t, all, acceptTimeout+2*time.Second)
+	accepted := checkAnswers(t, all, acceptTimeout+slack)
 	if refusals == 0 {
 		t.Error("nothing was refused")
 	}
