@@ -166,7 +166,9 @@ func (f *feed) withoutDuplicates(ctx context.Context, recs []event.Record) ([]ev
 		if err := f.p.again(ctx, "looking up duplicates", look); err != nil {
 			return nil, err
 		}
-	} else if err := look(); err != nil {
+	} else if err := look(); ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	} else if err != nil {
 		f.p.log.Warn("duplicates are not recognised in what is sent from the log", "link", f.link, "error", err)
 		clear(dup)
 	}
