@@ -15,7 +15,7 @@ import (
 
 // broken serves one answer broken by a fault, and calls it as a function's
 // caller would. outcome is what the handler said of an answer of success.
-func broken(t *testing.T, f Fault, variant uint64, timeout time.Duration) (resp *http.Response, body []byte, err error, outcome <-chan error) {
+func broken(t *testing.T, f Fault, variant uint64, timeout time.Duration) (resp *http.Response, body []byte, outcome <-chan error, err error) {
 	t.Helper()
 	results := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,11 +34,11 @@ func broken(t *testing.T, f Fault, variant uint64, timeout time.Duration) (resp 
 	t.Cleanup(c.CloseIdleConnections)
 	resp, err = c.Post(server.URL, "text/plain", nil)
 	if err != nil {
-		return nil, nil, err, results
+		return nil, nil, results, err
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(resp.Body)
-	return resp, body, err, results
+	return resp, body, results, err
 }
 
 const patient = 20 * time.Second
@@ -46,7 +46,7 @@ const patient = 20 * time.Second
 func TestASuccessArrivesWhole(t *testing.T) {
 	for _, f := range []Fault{"", FaultSlow} {
 		// The pause of a slow answer is a tenth of the timeout, and variant nanoseconds.
-		resp, body, err, outcome := broken(t, f, 7, time.Second)
+		resp, body, outcome, err := broken(t, f, 7, 3*time.Second)
 		if err != nil || resp.StatusCode != 200 || string(body) != "0123456789" || resp.Header.Get("Ce-Id") != "1" {
 			t.Errorf("fault %q: %v, body %q, error %v", f, resp, body, err)
 		}
@@ -57,7 +57,7 @@ func TestASuccessArrivesWhole(t *testing.T) {
 }
 
 func TestAResetIsOne(t *testing.T) {
-	_, _, err, _ := broken(t, FaultReset, 0, patient)
+	_, _, _, err := broken(t, FaultReset, 0, patient)
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a connection reset", err)
 	}
@@ -65,7 +65,7 @@ func TestAResetIsOne(t *testing.T) {
 
 func TestACutAnswerEndsInTheMiddle(t *testing.T) {
 	for variant, want := range map[uint64]error{0: syscall.ECONNRESET, 1: io.ErrUnexpectedEOF} {
-		resp, body, err, _ := broken(t, FaultCut, variant, patient)
+		resp, body, _, err := broken(t, FaultCut, variant, patient)
 		if err == nil {
 			t.Fatalf("variant %d: no error, body %q", variant, body)
 		}
@@ -84,12 +84,12 @@ func TestACutAnswerEndsInTheMiddle(t *testing.T) {
 func TestAnswersOfFailure(t *testing.T) {
 	seen := map[int]bool{}
 	for variant := range uint64(4) {
-		resp, _, err, _ := broken(t, Fault5xx, variant, patient)
+		resp, _, _, err := broken(t, Fault5xx, variant, patient)
 		if err != nil || resp.StatusCode < 500 {
 			t.Fatalf("5xx: %v, error %v", resp, err)
 		}
 		seen[resp.StatusCode] = true
-		resp, _, err, _ = broken(t, Fault429, variant, patient)
+		resp, _, _, err = broken(t, Fault429, variant, patient)
 		if err != nil || resp.StatusCode != 429 {
 			t.Fatalf("429: %v, error %v", resp, err)
 		}
@@ -103,7 +103,7 @@ func TestAnswersOfFailure(t *testing.T) {
 }
 
 func TestATimeoutLastsUntilTheCallerHangsUp(t *testing.T) {
-	_, _, err, _ := broken(t, FaultTimeout, 0, 100*time.Millisecond)
+	_, _, _, err := broken(t, FaultTimeout, 0, 100*time.Millisecond)
 	var late net.Error
 	if !errors.As(err, &late) || !late.Timeout() {
 		t.Errorf("error %v, want a timeout", err)

@@ -59,10 +59,10 @@ type Config struct {
 
 	// CallTimeout is the links' timeout of one call, 100ms to 10m; default 2s.
 	CallTimeout time.Duration
-	// Drain bounds the wait for what is not delivered when the sending is over,
-	// 0 to 24h; default 2m.
+	// Drain is how long nothing may arrive, when the sending is over, before what
+	// is not delivered counts as lost, 0 to 24h; default 2m.
 	Drain time.Duration
-	// Grace bounds that wait when the run was interrupted, 0 to 1h; default 5s.
+	// Grace bounds all of that wait when the run was interrupted, 0 to 1h; default 5s.
 	Grace time.Duration
 	// Linger is how long duplicates are waited for when all is delivered, 0 to
 	// 1h; default 1s.

@@ -25,8 +25,9 @@ type history struct {
 	owed int
 	// idle is closed when nothing is owed; nil until somebody waits.
 	idle chan struct{}
-	// settled is when the last delivery that was owed came to its end.
-	settled time.Time
+	// settled is when the last delivery that was owed came to its end, moved when
+	// that or a 202 was the last time.
+	settled, moved time.Time
 	// took are the times from the sending to the first success, in microseconds.
 	took []uint32
 
@@ -100,7 +101,7 @@ func (h *history) sending(n int, at time.Duration) {
 			h.deliveries = append(h.deliveries, delivery{})
 		}
 	}
-	h.events[n] = sent{at: at, key: int32(h.plan.key(n))}
+	h.events[n] = sent{at: at, key: int32(h.plan.key(n)), fate: underWay}
 }
 
 // again notes that an event is to be sent once more: doubtful when the request
@@ -120,6 +121,7 @@ func (h *history) accept(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.accepted++
+	h.moved = time.Now()
 	h.events[n].fate = accepted
 	for k := range h.plan.fanout {
 		d := h.at(n, k)
@@ -154,7 +156,7 @@ func (h *history) acquit(d *delivery, now time.Time) {
 	}
 	d.owed = false
 	h.owed--
-	h.settled = now
+	h.settled, h.moved = now, now
 	h.signal()
 }
 
@@ -354,4 +356,29 @@ func (h *history) lastSettled() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.settled
+}
+
+// whenStill calls fn, once and on a goroutine of its own, when no event was
+// accepted and nothing that was owed arrived for as long as d. stop may be
+// called at any time.
+func (h *history) whenStill(d time.Duration, fn func()) (stop func() bool) {
+	begun := time.Now()
+	var t *time.Timer
+	armed := make(chan struct{})
+	t = time.AfterFunc(d, func() {
+		<-armed
+		h.mu.Lock()
+		last := h.moved
+		h.mu.Unlock()
+		if last.Before(begun) {
+			last = begun
+		}
+		if left := d - time.Since(last); left > 0 {
+			t.Reset(left)
+			return
+		}
+		fn()
+	})
+	close(armed)
+	return t.Stop
 }

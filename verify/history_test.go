@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/resource"
@@ -315,4 +316,32 @@ func TestOnlySomeExamplesAreKept(t *testing.T) {
 	if again := x.judged(); len(again.Findings) != len(rep.Findings) {
 		t.Errorf("judging twice gives %d findings, then %d", len(rep.Findings), len(again.Findings))
 	}
+}
+
+func TestStillIsTheTimeSinceSomethingMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newTale(t)
+		begun := time.Now()
+		told := make(chan time.Duration)
+		stop := x.h.whenStill(10*time.Second, func() { told <- time.Since(begun) })
+		defer stop()
+		time.Sleep(6 * time.Second)
+		x.accepted(0)
+		time.Sleep(6 * time.Second)
+		x.delivered(0, 0)
+		x.delivered(0, 0) // a duplicate moves nothing
+		time.Sleep(6 * time.Second)
+		x.delivered(0, 0)
+		if got, want := <-told, 22*time.Second; got != want {
+			t.Errorf("told after %s, want %s", got, want)
+		}
+	})
+}
+
+func TestStillIsNotToldOnceItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := newTale(t).h.whenStill(time.Second, func() { t.Error("told") })
+		stop()
+		time.Sleep(time.Minute)
+	})
 }

@@ -207,10 +207,12 @@ func (r *Runner) send(ctx, sending context.Context) error {
 // deadPoll is how often dead letters are asked for while something is owed.
 const deadPoll = time.Second
 
-// drain waits until nothing is owed, at most Drain, and then for duplicates.
+// drain waits until nothing is owed, or nothing has come for as long as Drain,
+// and then for duplicates.
 func (r *Runner) drain(ctx context.Context, rep *Report) {
-	late := time.NewTimer(r.cfg.Drain)
-	defer late.Stop()
+	still := make(chan struct{})
+	stop := r.history.whenStill(r.cfg.Drain, func() { close(still) })
+	defer stop()
 	poll := time.NewTicker(deadPoll)
 	defer poll.Stop()
 	done := r.history.done()
@@ -221,7 +223,7 @@ func (r *Runner) drain(ctx context.Context, rep *Report) {
 			waiting = false
 		case <-poll.C:
 			err = r.readDeadLetters(ctx)
-		case <-late.C:
+		case <-still:
 			err = r.readDeadLetters(ctx)
 			waiting = false
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -123,8 +124,8 @@ func TestMistakesOfAGatewayAreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := short(start(t, &verifytest.Gateway{Mistake: tt.mistake}))
-			cfg.Drain = 500 * time.Millisecond
-			cfg.Keys = 1 // whatever is swapped has the same key
+			cfg.Drain = 3 * time.Second // without any delivery: much even for a busy machine
+			cfg.Keys = 1                // whatever is swapped has the same key
 			rep := run(t, cfg)
 			if !tt.check(rep) {
 				t.Errorf("deliveries %+v, replies %+v, %d changed", rep.Deliveries, rep.Replies, rep.Changed)
@@ -194,7 +195,7 @@ func TestWhatStaysUnknownIsNotExpected(t *testing.T) {
 	}}
 	g.Door = d.open
 	cfg := short(start(t, g))
-	cfg.Drain = 300 * time.Millisecond
+	cfg.Drain = 2 * time.Second
 	cfg.Keys, cfg.Order = 0, resource.OrderNone // else the later events of their keys wait
 	rep := run(t, cfg)
 	if e := rep.Events; rep.Err() != nil || e.Accepted != 54 || e.Unknown != 6 || e.UnknownDelivered != 6 || rep.Deliveries.Expected != 3*54 {
@@ -274,7 +275,7 @@ func TestWhatAnInterruptedRunMissesIsOutstanding(t *testing.T) {
 
 func TestATimeToSendForEndsTheSending(t *testing.T) {
 	cfg := short(start(t, &verifytest.Gateway{}))
-	cfg.Events, cfg.For, cfg.Rate = 0, 300*time.Millisecond, 200
+	cfg.Events, cfg.For, cfg.Rate = 0, 500*time.Millisecond, 200
 	rep := run(t, cfg)
 	most := int(200*rep.Sending.D().Seconds()) + 1
 	if rep.Err() != nil || rep.Events.Sent == 0 || rep.Events.Sent > most {
@@ -285,11 +286,26 @@ func TestATimeToSendForEndsTheSending(t *testing.T) {
 func TestTheKillCommandRunsWhileEventsAreSent(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kills")
 	cfg := short(start(t, &verifytest.Gateway{}))
-	cfg.Events, cfg.For, cfg.Rate = 0, 350*time.Millisecond, 100
-	cfg.KillCommand, cfg.KillEvery = "echo >> "+file+"; exit 3", 100*time.Millisecond
-	rep := run(t, cfg)
-	if rep.Kills < 1 || rep.KillsFailed != rep.Kills {
-		t.Errorf("%d kills, %d failed: want some, all failed", rep.Kills, rep.KillsFailed)
+	cfg.Events, cfg.For, cfg.Rate, cfg.Every = 0, time.Hour, 100, 10*time.Millisecond
+	cfg.KillCommand, cfg.KillEvery = "echo killed >> "+file+"; exit 3", 100*time.Millisecond
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	cfg.Progress = func(p verify.Progress) {
+		if p.Kills >= 2 {
+			interrupt()
+		}
+	}
+	r, err := verify.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := r.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil || rep.Kills < 2 || strings.Count(string(b), "killed") != rep.Kills || rep.KillsFailed != rep.Kills {
+		t.Errorf("%d kills, %d failed, the command says %q, error %v: want two or more, all failed", rep.Kills, rep.KillsFailed, b, err)
 	}
 }
 

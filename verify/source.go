@@ -29,8 +29,8 @@ const patience = 16
 var errGivenUp = errors.New("given up")
 
 // run sends until sending ends or the number is reached, and returns when every
-// event is accepted or given up: when ctx ends, or Drain after the last one. The
-// error is a refusal.
+// event is accepted or given up: when ctx ends, or when nothing has moved for as
+// long as Drain. The error is a refusal.
 func (s *source) run(ctx, sending context.Context) error {
 	give, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -50,8 +50,8 @@ func (s *source) run(ctx, sending context.Context) error {
 	for _, q := range queues {
 		close(q)
 	}
-	enough := time.AfterFunc(s.cfg.Drain, func() { cancel(errGivenUp) })
-	defer enough.Stop()
+	stop := s.history.whenStill(s.cfg.Drain, func() { cancel(errGivenUp) })
+	defer stop()
 	wg.Wait()
 	if err := context.Cause(give); err != nil && err != errGivenUp && ctx.Err() == nil {
 		return err

@@ -24,7 +24,7 @@ func verifyAgainst(t *testing.T, m verifytest.Mistake, args ...string) (code int
 	url := g.Start()
 	defer g.Close()
 	var stdout, stderr bytes.Buffer
-	args = append([]string{"verify", "--server", url, "-q", "--events", "30", "--rate", "10000", "--keys", "1", "--order", "key", "--fail", "0", "--drain", "300ms", "--linger", "10ms"}, args...)
+	args = append([]string{"verify", "--server", url, "-q", "--events", "30", "--rate", "10000", "--keys", "1", "--order", "key", "--fail", "0", "--drain", "3s", "--linger", "10ms"}, args...)
 	code = run(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }

@@ -284,7 +284,7 @@ func (g *Gateway) bury(x work) {
 }
 
 func (g *Gateway) call(x work, attempt int) (status int, again bool) {
-	ctx, cancel := context.WithTimeout(g.ctx, time.Second)
+	ctx, cancel := context.WithTimeout(g.ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.url, bytes.NewReader(x.Event.Data))
 	if err != nil {
