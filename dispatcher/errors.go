@@ -8,10 +8,13 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/event"
 )
 
 // Class says in one word why a call failed. It is a metric label and stands in
@@ -39,6 +42,8 @@ const (
 	ClassChain Class = "chain"
 	// ClassNotReady is a function without an endpoint.
 	ClassNotReady Class = "not_ready"
+	// ClassLease is a lease that ended and nothing was reported.
+	ClassLease Class = "lease"
 	// ClassPolicy and ClassPaused are why a delivery was dropped: a policy
 	// denied it, or its link is paused.
 	ClassPolicy Class = "policy"
@@ -158,6 +163,15 @@ func classOf(err error) Class {
 }
 
 // errLooped is the reason of an event beyond the hop limit.
-func errLooped(hops, limit int) error {
-	return fmt.Errorf("hop limit: %d functions stand in this chain and the limit is %d: the chain loops, or is too long", hops, limit)
+func errLooped(ev *event.Event, hops, limit int) error {
+	return fmt.Errorf("hop limit: %d functions stand in this chain and the limit is %d: the chain loops, or is too long%s", hops, limit, pathOf(ev))
+}
+
+// pathOf says which links a chain went through last.
+func pathOf(ev *event.Event) string {
+	path, _ := ev.Extension(event.ExtPath)
+	if path == "" {
+		return ""
+	}
+	return "; its last links: " + strings.ReplaceAll(path, " ", " > ")
 }

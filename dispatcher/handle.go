@@ -140,7 +140,7 @@ func (d *Dispatcher) handle(s *session, sc *scratch, rec *event.Record, v event.
 		return true
 	}
 	if hops := event.Hops(rec.Event); hops > d.cfg.MaxHops {
-		return d.refuse(s, rec, 0, errLooped(hops, d.cfg.MaxHops), settle)
+		return d.refuse(s, rec, 0, errLooped(rec.Event, hops, d.cfg.MaxHops), settle)
 	}
 	choice, err := d.choose(s, rec, sc.targets[:0])
 	if s.ctx.Err() != nil {

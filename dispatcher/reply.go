@@ -73,6 +73,11 @@ func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate stri
 		}
 		return &DeliveryError{Class: class, Status: w.resp.StatusCode(), Cause: err}
 	}
+	return l.appendAnswer(w, dl, events, w.resp.StatusCode(), traceparent, tracestate)
+}
+
+// appendAnswer appends the events that a function answered with, at status.
+func (l *lane) appendAnswer(w *worker, dl *delivery, events []*event.Event, status int, traceparent, tracestate string) *DeliveryError {
 	if len(events) == 0 {
 		return nil
 	}
@@ -83,10 +88,11 @@ func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate stri
 		out[i] = Outgoing{Event: derived, TraceParent: traceparent, TraceState: tracestate}
 	}
 	if err := l.d.countChain(out); err != nil {
-		return &DeliveryError{Class: ClassChain, Status: w.resp.StatusCode(), Permanent: true, Cause: err}
+		return &DeliveryError{Class: ClassChain, Status: status, Permanent: true, Cause: err}
 	}
 	if err := l.d.appendReplies(dl.p.session, out); err != nil {
-		return &DeliveryError{Class: ClassAppend, Status: w.resp.StatusCode(), Cause: err}
+		// The log's trouble spends no attempt of the function's.
+		return &DeliveryError{Class: ClassAppend, Status: status, PutOff: true, Cause: err}
 	}
 	for i := range out {
 		ev := out[i].Event
@@ -112,7 +118,7 @@ func (d *Dispatcher) countChain(out []Outgoing) error {
 	if err != nil || total <= int64(d.cfg.MaxChain) {
 		return nil // when nobody counts, the hop limit still ends loops
 	}
-	return fmt.Errorf("chain budget: the chain of correlationid %q has %d events, %d functions one after the other, and the limit is %d", chain, total, hops, d.cfg.MaxChain)
+	return fmt.Errorf("chain budget: the chain of correlationid %q has %d events, %d functions one after the other, and the limit is %d%s", chain, total, hops, d.cfg.MaxChain, pathOf(ev))
 }
 
 func (d *Dispatcher) appendReplies(s *session, out []Outgoing) error {

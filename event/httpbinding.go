@@ -190,6 +190,8 @@ func httpName(name string) string {
 		return "ce-correlationid"
 	case ExtHops:
 		return "ce-signalboxhops"
+	case ExtPath:
+		return "ce-signalboxpath"
 	case ExtReplyID:
 		return "ce-replyid"
 	case ExtTraceParent:

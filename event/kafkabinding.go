@@ -45,6 +45,8 @@ func kafkaName(name string) string {
 		return "ce_correlationid"
 	case ExtHops:
 		return "ce_signalboxhops"
+	case ExtPath:
+		return "ce_signalboxpath"
 	case ExtReplyID:
 		return "ce_replyid"
 	case ExtTraceParent:

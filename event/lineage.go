@@ -6,10 +6,11 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// The extensions by which chains are followed. The first four are written by
+// The extensions by which chains are followed. The first five are written by
 // Derive only: what a function sends under these names is dropped.
 const (
 	// ExtCausationID is the id of the event whose function answered with this one.
@@ -19,6 +20,9 @@ const (
 	ExtCorrelationID = "correlationid"
 	// ExtHops counts the functions between the event and the first of its chain.
 	ExtHops = "signalboxhops"
+	// ExtPath names the links that the chain went through last, at most maxPath
+	// of them, separated by blanks; "…" stands for those before.
+	ExtPath = "signalboxpath"
 	// ExtReplyID is the id the function gave the event, when it gave one.
 	ExtReplyID = "replyid"
 	// ExtTraceParent and ExtTraceState are the distributed tracing extension:
@@ -35,7 +39,7 @@ const (
 // id that the function gave is kept in the extension replyid. A reply without
 // time gets now; its source is kept, and the caller sets one where it is missing.
 func Derive(cause *Event, reply *Event, link, version string, index int, now time.Time) *Event {
-	const lineage = 4
+	const lineage = 5
 	e := newEvent(len(reply.Extensions) + lineage)
 	room := e.Extensions
 	*e = *reply
@@ -52,11 +56,31 @@ func Derive(cause *Event, reply *Event, link, version string, index int, now tim
 	e.SetExtension(ExtCausationID, cause.ID)
 	e.SetExtension(ExtCorrelationID, correlation)
 	e.SetExtension(ExtHops, strconv.Itoa(min(Hops(cause), math.MaxInt32-1)+1))
+	e.SetExtension(ExtPath, longerPath(cause, link))
 	e.SetExtension(ExtReplyID, replyID)
 	if e.Time == "" {
 		e.Time = now.UTC().Format(time.RFC3339Nano)
 	}
 	return e
+}
+
+// maxPath bounds the links in ExtPath: enough to see what a loop goes round.
+const maxPath = 8
+
+// longerPath is the path of cause with one link more.
+func longerPath(cause *Event, link string) string {
+	path, _ := cause.Extension(ExtPath)
+	if path == "" {
+		return link
+	}
+	if strings.Count(path, " ") >= maxPath-1 {
+		path = strings.TrimPrefix(path, "… ")
+		if strings.Count(path, " ") >= maxPath-1 {
+			_, path, _ = strings.Cut(path, " ")
+		}
+		path = "… " + path
+	}
+	return path + " " + link
 }
 
 // derivedID is 160 bits of SHA-256 over the parts, each with its length before
