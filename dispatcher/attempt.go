@@ -44,6 +44,9 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 // follow sees to what follows from a call.
 func (l *lane) follow(w *worker, dl *delivery, fail *DeliveryError) {
 	switch {
+	case fail == nil && w.lease > 0:
+		l.good()
+		l.lend(w, dl)
 	case fail == nil:
 		l.good()
 		w.run.Outcome, w.run.Status = event.Delivered, w.resp.StatusCode()
@@ -54,9 +57,7 @@ func (l *lane) follow(w *worker, dl *delivery, fail *DeliveryError) {
 		l.good() // it is there, and said no
 		l.failed(w, dl, fail, bodyStart(w, fail))
 	default:
-		if fail.Class != ClassAppend { // that was the log
-			l.faulty(dl.p.position, w.run.Time)
-		}
+		l.faulty(dl.p.position, w.run.Time)
 		l.failed(w, dl, fail, bodyStart(w, fail))
 	}
 }
@@ -77,8 +78,13 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 	failpoint.Hit(failpoint.DispatcherCallAfter)
 	took = l.d.parts.Now().Sub(start)
 	fail = l.d.failure(&w.resp, err)
-	if fail == nil && err == nil && judge(w.resp.StatusCode()) == verdictReply {
+	w.lease = 0
+	switch {
+	case fail != nil || err != nil:
+	case judge(w.resp.StatusCode()) == verdictReply:
 		fail = l.takeReplies(w, dl, traceparent, tracestate)
+	default:
+		w.lease, fail = leaseOf(&w.resp)
 	}
 	status := w.resp.StatusCode()
 	if fail != nil {

@@ -50,6 +50,10 @@ type Config struct {
 	BreakerAfter   int
 	BreakerInitial time.Duration
 	BreakerMax     time.Duration
+	// MaxLeases bounds the deliveries that one function works on under leases,
+	// of all partitions of this process; with more it gets nothing new until one
+	// ends. 1 to 400, default 256. (At most 500 of one partition can be told of.)
+	MaxLeases int
 	// MaxChain bounds the events of one chain (one correlationid), counted from
 	// its eighth generation on; 0 to 1000000000, default 100000, 0 is unbounded.
 	MaxChain int
@@ -89,6 +93,7 @@ func DefaultConfig() Config {
 		BreakerAfter:    20,
 		BreakerInitial:  200 * time.Millisecond,
 		BreakerMax:      30 * time.Second,
+		MaxLeases:       256,
 		MaxChain:        100000,
 		ConnectTimeout:  5 * time.Second,
 		IdleConnTimeout: 30 * time.Second,
@@ -117,6 +122,7 @@ func (c *Config) validate() error {
 	number("Slots", c.Slots, 1, 100000)
 	number("ParkWindow", c.ParkWindow, 1, 1000000)
 	number("BreakerAfter", c.BreakerAfter, 1, 1000000)
+	number("MaxLeases", c.MaxLeases, 1, 400)
 	number("MaxChain", c.MaxChain, 0, 1000000000)
 	number("MaxReplyBytes", c.MaxReplyBytes, 1024, 1<<30)
 	number("MaxReplies", c.MaxReplies, 1, 10000)

@@ -70,6 +70,8 @@ type delivery struct {
 	parked *event.Parked
 	// letter is the id of the dead letter that a live delivery has become.
 	letter string
+	// leased is when the call began that was answered with a lease.
+	leased time.Time
 	// key is the queue that it is at the head of, when its link is ordered.
 	key *keyQueue
 }

@@ -55,6 +55,7 @@ type lane struct {
 	halted       int           // dead letters that cannot be written: nothing starts
 	space        chan struct{} // closed when there is room again; nil when nobody waits
 	used         bool          // since the last sweep
+	leased       int           // deliveries under leases
 	retired      bool
 	waitsForSlot bool // guarded by slots.mu
 	// inFlight and weight are running and the function's weight for slots.
@@ -212,9 +213,12 @@ func (l *lane) claimWorker() bool {
 	return true
 }
 
-// opens reports whether the gate lets calls start; if not, the lane is woken
-// when it does. l.mu is held.
+// opens reports whether the gate and the number of leases let calls start; if
+// not, the lane is woken when they do. l.mu is held.
 func (l *lane) opens() bool {
+	if l.leased >= l.d.cfg.MaxLeases {
+		return false
+	}
 	if l.gate.closedUntil.IsZero() || l.gate.passes(l.d.parts.Now) {
 		return true
 	}
@@ -403,7 +407,7 @@ func (l *lane) resume() {
 func (l *lane) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.used || l.running > 0 || l.queued > 0 || len(l.later) > 0 || !l.gate.closedUntil.IsZero() {
+	if l.used || l.running > 0 || l.queued > 0 || l.leased > 0 || len(l.later) > 0 || !l.gate.closedUntil.IsZero() {
 		l.used = false
 		return false
 	}

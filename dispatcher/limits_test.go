@@ -32,6 +32,8 @@ func TestCallsThatAreNotTakenAreNumberedAndSpendNoAttempt(t *testing.T) {
 	inYard(t, plainTarget(resource.Delivery{Attempts: 2}), map[string]http.HandlerFunc{"fn": h}, nil, func(t *testing.T, y *yard) {
 		y.send(newEvent("a"))
 		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		if got := strings.Join(numbers, " "); got != "1 2 3 4 5" {
 			t.Errorf("attempts %q, want 1 to 5: three that were not taken and two that failed", got)
 		}

@@ -78,6 +78,9 @@ func parkedOf(dl *delivery, why event.ParkReason, notBefore time.Time) *event.Pa
 		Position: dl.p.position, Accepted: dl.p.rec.Timestamp, Revision: dl.p.revision,
 		Attempt: dl.attempt, Free: dl.free, Attempts: dl.attempts, NotBefore: notBefore, Reason: why, Letter: dl.letter,
 	}
+	if why == event.ParkLease {
+		p.Leased = dl.leased
+	}
 	if from := dl.parked; from != nil {
 		p.Version, p.Letter, p.Redrive, p.Replay = from.Version, from.Letter, from.Redrive, from.Replay
 	}
@@ -101,8 +104,11 @@ func (ps *parks) send(j *parkJob) {
 
 func (ps *parks) call(j *parkJob) {
 	failpoint.Hit(failpoint.DispatcherParkBefore)
-	rec := &j.dl.p.rec
-	ps.s.d.parts.Parking.Park(j.what.Function, rec.Partition, j.what, rec.TraceParent, rec.TraceState,
+	rec, stream := &j.dl.p.rec, j.what.Function
+	if j.what.Reason == event.ParkLease && j.dl.key == nil { // with a key it holds its place in the order
+		stream = event.LeaseStream(stream)
+	}
+	ps.s.d.parts.Parking.Park(stream, rec.Partition, j.what, rec.TraceParent, rec.TraceState,
 		func(err error) { ps.done(j, err) })
 }
 
@@ -133,7 +139,9 @@ func (d *Dispatcher) parked(j *parkJob) {
 	if dl.span != nil {
 		dl.span.End(event.Retrying, "parked: "+string(j.what.Reason), dl.attempt)
 	}
-	if j.what.Reason != event.ParkRetry && j.what.Reason != event.ParkDead { // those have a run that says more
+	switch j.what.Reason {
+	case event.ParkRetry, event.ParkDead, event.ParkLease: // those have a run that says more
+	default:
 		d.report(&dl.p.rec, waitingRun(dl, j.what, d.parts.Now()), "")
 	}
 	p, live := dl.p, dl.p.session.grace.Err() == nil

@@ -32,7 +32,15 @@ func (d *Dispatcher) HandleParked(ctx context.Context, function string, recs []e
 // handleParked takes one record as far as its lane. It is false when the session ended.
 func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record, settle func(int64)) bool {
 	failpoint.Hit(failpoint.DispatcherParkedTaken)
-	what, err := event.ParseParked(rec.Message)
+	c, reports, err := event.ParseCompletion(rec.Message, maxReported)
+	if reports && err == nil {
+		d.handleCompletion(s, rec, c, settle)
+		return true
+	}
+	var what event.Parked
+	if !reports {
+		what, err = event.ParseParked(rec.Message)
+	}
 	if err != nil {
 		return d.refuse(s, rec, 0, fmt.Errorf("topic of %s: %w", function, err), settle)
 	}
@@ -45,6 +53,7 @@ func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record
 	p.offset = rec.Offset
 	dl := d.newDelivery(p, d.parts.Targets.Target(what.Link, what.Function, what.Version))
 	dl.parked, dl.attempt, dl.free, dl.attempts, dl.due = &what, what.Attempt, what.Free, what.Attempts, what.NotBefore
+	dl.leased = what.Leased
 	id, inOrder := ordered(dl)
 	if !inOrder {
 		return d.startParked(s, dl, true)
@@ -73,6 +82,9 @@ func (d *Dispatcher) startParked(s *session, dl *delivery, wait bool) bool {
 	dl.target = d.retarget(dl) // it may have waited for long
 	dl.spec = dl.target.Link.Spec.Delivery.WithDefaults()
 	if d.holdsKey(dl) && d.hold(s, dl, dl.parked.Letter == letterID(dl)) {
+		return s.ctx.Err() == nil
+	}
+	if d.leased(s, dl) {
 		return s.ctx.Err() == nil
 	}
 	if dl.target.Link.Spec.Paused {

@@ -14,6 +14,10 @@ const (
 	headerMaxAttempts = "Signalbox-Max-Attempts"
 	headerIdempotency = "Idempotency-Key"
 	headerReplay      = "Signalbox-Replay"
+	// headerDelivery is what the function reports by when it asks for a lease
+	// in its answer's headerLease.
+	headerDelivery = "Signalbox-Delivery"
+	headerLease    = "Signalbox-Lease"
 )
 
 // The content types of the formats other than binary.
@@ -52,6 +56,9 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 		w.value = append(append(w.value, '/'), dl.parked.Replay...)
 	}
 	h.AddBytesV(headerIdempotency, w.value)
+	token := tokenOf(dl)
+	w.value = token.AppendTo(w.value[:0])
+	h.AddBytesV(headerDelivery, w.value)
 }
 
 // format writes the event in the link's format.

@@ -46,6 +46,7 @@ const commonHeaders = `Host: 127.0.0.1
 Idempotency-Key: 3:1289/link
 Prefer: reply
 Signalbox-Attempt: 1
+Signalbox-Delivery: fn~link~3~1289~1
 Signalbox-Link: link
 Signalbox-Max-Attempts: 3
 Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00

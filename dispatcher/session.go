@@ -32,6 +32,8 @@ type session struct {
 	budget   *time.Timer // set by end
 	book     book
 	parks    parks
+	leases   leases
+	began    time.Time
 
 	pmu    sync.Mutex
 	paused []*delivery // from the parked topics, their links are paused
@@ -55,7 +57,7 @@ func (d *Dispatcher) session(ctx context.Context, partition int32) *session {
 }
 
 func (d *Dispatcher) newSession(ctx context.Context, partition int32) *session {
-	s := &session{d: d, partition: partition, owner: ctx, idle: make(chan struct{})}
+	s := &session{d: d, partition: partition, owner: ctx, idle: make(chan struct{}), began: d.parts.Now()}
 	s.parks.s = s
 	s.ctx, s.stop = context.WithCancel(ctx)
 	s.grace, s.cut = context.WithCancel(d.life)
@@ -134,6 +136,9 @@ func (s *session) finish() {
 	}
 	for _, dl := range s.takePaused() {
 		s.d.abandon(dl)
+	}
+	for _, dl := range s.leases.takeAll() {
+		s.d.forsake(dl)
 	}
 	s.release()
 }

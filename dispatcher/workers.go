@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -27,6 +28,7 @@ type worker struct {
 	body  []byte // of structured and batched requests
 	value []byte // of a header
 	run   event.Run
+	lease time.Duration // that the last answer asked for
 	// add is req.Header.Add, bound once.
 	add func(name, value string)
 }

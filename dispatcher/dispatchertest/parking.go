@@ -39,15 +39,20 @@ func (k *Parking) Park(function string, partition int32, p *event.Parked, tracep
 	}
 	m := p.Message()
 	m.Headers = append(m.Headers, event.Header{Key: "traceparent", Value: []byte(traceparent)})
+	k.Append(function, partition, m)
+	go done(nil)
+}
+
+// Append puts a record into a parked topic, as others than the dispatcher do.
+func (k *Parking) Append(function string, partition int32, m event.Message) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.logs == nil {
 		k.logs, k.settled, k.handed = map[stream][]event.Message{}, map[stream]map[int64]bool{}, map[stream]int{}
 	}
 	s := stream{function, partition}
 	k.logs[s] = append(k.logs[s], m)
 	k.tell()
-	k.mu.Unlock()
-	go done(nil)
 }
 
 // Behind implements dispatcher.Parking.
@@ -157,6 +162,19 @@ func (k *Parking) Open(function string, partition int32) []event.Parked {
 		}
 	}
 	return open
+}
+
+// Unsettled is how many records of all parked topics at the partition are not settled.
+func (k *Parking) Unsettled(partition int32) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for s, log := range k.logs {
+		if s.partition == partition {
+			n += len(log) - len(k.settled[s])
+		}
+	}
+	return n
 }
 
 // Len is how many deliveries were ever parked for the function at the partition.
