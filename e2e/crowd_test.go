@@ -30,7 +30,7 @@ const (
 // crashLinks are the links of crash tests; each has a function of its name.
 //
 //	plain    fails now and then, in several ways
-//	ordered  the same, in the order of each key
+//	ordered  the same in the order of each key; it closes now and then as well
 //	busy     closes for two seconds now and then (503 with Retry-After), so that deliveries are parked
 //	chain    answers each job with a result
 //	tail     gets the results
@@ -134,7 +134,7 @@ func (c *crowd) fails(link, id string) bool {
 // fail answers a call that is to fail.
 func fail(w http.ResponseWriter, link, id string) {
 	switch {
-	case link == "busy":
+	case link == "busy", link == "ordered" && chance(link, id) < 1:
 		w.Header().Set("Retry-After", "2")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case chance("cut", id) < 500:
