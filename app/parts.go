@@ -106,9 +106,10 @@ func (a *App) openLedger(ctx context.Context) error {
 // fill the in-process deduplication.
 const tailRecords = 20_000
 
-// fillDedup claims what stands in the log's tail. An id with several copies is
-// left unclaimed: which of them was delivered is not known any more, and a
-// wrong guess would drop the other one.
+// fillDedup claims what stands in the log's tail. Of an id with several copies in
+// one partition the first was delivered, since a partition is read in order. With
+// copies in several partitions the id is left unclaimed: which of them was
+// delivered is not known any more, and a wrong guess would drop the other one.
 func fillDedup(ctx context.Context, log *eventlog.Log, memory *ledger.MemoryDedup) error {
 	type key struct{ source, id string }
 	seen := map[key]event.Position{}
@@ -118,10 +119,13 @@ func fillDedup(ctx context.Context, log *eventlog.Log, memory *ledger.MemoryDedu
 			return nil
 		}
 		k := key{r.Event.Source, r.Event.ID}
-		if _, ok := seen[k]; ok {
+		first, again := seen[k]
+		switch {
+		case !again:
+			seen[k] = r.Position
+		case first.Partition != r.Partition:
 			copies[k] = true
 		}
-		seen[k] = r.Position
 		return nil
 	})
 	for k, pos := range seen {

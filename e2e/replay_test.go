@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -179,11 +178,8 @@ func TestPausesAmongCrashesAndHandOversLoseNothingAndKeepOrder(t *testing.T) {
 			d.kill()
 			d.launch()
 			d.awaitReady()
-		default: // its last commit may be refused while the group waits for the one that was killed
-			if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			<-d.done
+		default: // also while the group waits for the one that was killed
+			d.stop()
 			d.launch()
 			d.awaitReady()
 		}

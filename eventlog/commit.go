@@ -113,6 +113,54 @@ func (c *consumer) commitSync(ps []*partition) error {
 	return <-answer
 }
 
+// commitLast commits at the end of the membership. The client would wait for a
+// join in progress, which after the death of another member takes as long as
+// its session; the broker takes the commit of a member of the generation that
+// was, so it is sent past the client's group.
+func (c *consumer) commitLast(ps []*partition) error {
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	states := statesOf(ps)
+	if len(states) == 0 {
+		return nil
+	}
+	failpoint.Hit(failpoint.LogHandoverBefore)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	began := time.Now()
+	req := c.commitRequest(states)
+	resp, err := req.RequestWith(ctx, c.log.cl)
+	if err != nil {
+		resp = kmsg.NewPtrOffsetCommitResponse()
+	}
+	return c.commitDone(states, began, req, resp, err)
+}
+
+// commitRequest is a commit by this member of its group.
+func (c *consumer) commitRequest(states []commitState) *kmsg.OffsetCommitRequest {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group = c.log.cfg.Group
+	req.MemberID, req.Generation = c.cl.GroupMetadata()
+	if id := c.log.cfg.InstanceID; id != "" {
+		req.InstanceID = &id
+	}
+	topics := make(map[string]int)
+	for _, s := range states {
+		i, ok := topics[s.account.topic]
+		if !ok {
+			i = len(req.Topics)
+			topics[s.account.topic] = i
+			t := kmsg.NewOffsetCommitRequestTopic()
+			t.Topic = s.account.topic
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.Metadata = s.account.id, s.offset, kmsg.StringPtr(s.metadata)
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	return req
+}
+
 func offsets(states []commitState) map[string]map[int32]kgo.EpochOffset {
 	m := make(map[string]map[int32]kgo.EpochOffset)
 	for _, s := range states {

@@ -350,7 +350,7 @@ func (c *consumer) finish(stopCommits, abort func()) error {
 	ps := c.disownAll()
 	c.drain(ps, c.log.cfg.DrainTimeout)
 	stopCommits()
-	err := c.commitSync(ps)
+	err := c.commitLast(ps)
 	late := time.AfterFunc(leaveTimeout, abort)
 	c.cl.Close() // leaves the group, unless membership is static
 	late.Stop()

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Log is a connection to the event log. All methods may be called from several
@@ -132,6 +133,9 @@ func (c *Config) commonOpts() ([]kgo.Opt, error) {
 	), nil
 }
 
+// offsetCommitKey is the API key of the request OffsetCommit.
+const offsetCommitKey = 8
+
 func (l *Log) producerOpts() ([]kgo.Opt, error) {
 	opts, err := l.cfg.commonOpts()
 	if err != nil {
@@ -142,7 +146,10 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 		return nil, err
 	}
 	sticky := kgo.StickyKeyPartitioner(nil) // murmur2, as Kafka's own clients
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(offsetCommitKey, 9) // later ones want ids of topics instead of names: see commitLast
 	return append(opts,
+		kgo.MaxVersions(versions),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(parkPartitioner{l.cfg.TopicPrefix, sticky, kgo.ManualPartitioner()}),
 		kgo.ProducerBatchCompression(compression),
