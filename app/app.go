@@ -203,6 +203,7 @@ func (a *App) openGateway(context.Context) error {
 		Resources:      a.resources,
 		Reader:         pastReader{reader, letters},
 		Letters:        letters,
+		Deliveries:     a.deliveryDesk(),
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
 		Filter:         compileFilter,

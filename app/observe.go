@@ -120,7 +120,7 @@ func (a *App) watchGauges(ctx context.Context) error {
 			}
 		}
 		if parked, err := a.events.ParkedLag(ctx); err == nil {
-			for name, n := range parked {
+			for name, n := range byFunction(parked) {
 				a.metrics.Function(name).Waiting.Set(float64(n))
 			}
 		}
@@ -142,6 +142,15 @@ func (a *App) watchGauges(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// byFunction adds what a function has under leases to what waits for it.
+func byFunction(streams map[string]int64) map[string]int64 {
+	sums := make(map[string]int64, len(streams))
+	for stream, n := range streams {
+		sums[event.FunctionOfStream(stream)] += n
+	}
+	return sums
 }
 
 func number(b bool) float64 {

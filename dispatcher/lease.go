@@ -2,21 +2,13 @@ package dispatcher
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
-)
-
-// What a lease may last.
-const (
-	minLease = time.Second
-	maxLease = 24 * time.Hour
 )
 
 // leaseOf is for how long a function wants the delivery that it has answered:
@@ -29,25 +21,12 @@ func leaseOf(resp *fasthttp.Response) (time.Duration, *DeliveryError) {
 	if len(v) == 0 {
 		return 0, nil
 	}
-	lease, err := ParseLease(string(v))
+	lease, err := event.ParseLease(string(v))
 	if err != nil {
 		// Not the end of it: the function says that its work is not done.
 		return 0, &DeliveryError{Class: ClassBadAnswer, Status: http.StatusAccepted, Cause: err}
 	}
 	return lease, nil
-}
-
-// ParseLease reads the value of Signalbox-Lease: a duration such as 90s or 1h30m,
-// or whole seconds; 1s to 24h.
-func ParseLease(v string) (time.Duration, error) {
-	d, err := time.ParseDuration(v)
-	if seconds, e := strconv.ParseUint(v, 10, 32); e == nil {
-		d, err = time.Duration(seconds)*time.Second, nil
-	}
-	if err != nil || d < minLease || d > maxLease {
-		return 0, fmt.Errorf("header %s %.40q: want a duration such as 90s or 1h30m, or whole seconds, from 1s to 24h", headerLease, v)
-	}
-	return d, nil
 }
 
 // leaseKey names a delivery, whatever the attempt.

@@ -92,6 +92,25 @@ func plainName(s string) bool {
 	return s != "" && len(s) <= 253
 }
 
+// What a lease may last.
+const (
+	minLease = time.Second
+	maxLease = 24 * time.Hour
+)
+
+// ParseLease reads the value of the header Signalbox-Lease: a duration such as
+// 90s or 1h30m, or whole seconds; 1s to 24h.
+func ParseLease(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if seconds, e := strconv.ParseUint(v, 10, 32); e == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d < minLease || d > maxLease {
+		return 0, fmt.Errorf("Signalbox-Lease %.40q: want a duration such as 90s or 1h30m, or whole seconds, from 1s to 24h", v)
+	}
+	return d, nil
+}
+
 // leaseSuffix makes another name of a function's, which no function can have.
 const leaseSuffix = ".Leases"
 

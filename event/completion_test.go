@@ -80,3 +80,16 @@ func TestACompletionThatMakesNoSenseIsRefused(t *testing.T) {
 		t.Errorf("another record: %v, %v", ok, err)
 	}
 }
+
+func TestALeaseIsADurationOrSeconds(t *testing.T) {
+	for v, want := range map[string]time.Duration{"60s": time.Minute, "60": time.Minute, "1h30m": 90 * time.Minute, "24h": 24 * time.Hour, "1": time.Second} {
+		if got, err := ParseLease(v); err != nil || got != want {
+			t.Errorf("%q: %s, %v", v, got, err)
+		}
+	}
+	for _, v := range []string{"", "soon", "0", "999ms", "-1m", "25h", "86401", "99999999999999999999"} {
+		if got, err := ParseLease(v); err == nil {
+			t.Errorf("%q: %s", v, got)
+		}
+	}
+}

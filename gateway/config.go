@@ -96,6 +96,7 @@ func (d Deps) validate() error {
 	required("Resources", d.Resources == nil)
 	required("Reader", d.Reader == nil)
 	required("Letters", d.Letters == nil)
+	required("Deliveries", d.Deliveries == nil)
 	required("Explainer", d.Explainer == nil)
 	return errors.Join(errs...)
 }

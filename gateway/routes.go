@@ -46,6 +46,8 @@ func (s *Server) table() []route {
 		{fiber.MethodPost, api.Prefix + "/deadletters/drop", s.api.DecideAll(event.Drop), opDropAll},
 		{fiber.MethodPost, api.Prefix + "/deadletters/:id/redrive", s.api.Decide(event.Redrive), opRedrive},
 		{fiber.MethodPost, api.Prefix + "/deadletters/:id/drop", s.api.Decide(event.Drop), opDrop},
+		{fiber.MethodPost, api.Prefix + "/deliveries/:token/complete", s.api.Complete, opComplete},
+		{fiber.MethodPost, api.Prefix + "/deliveries/:token/lease", s.api.ExtendLease, opExtendLease},
 		{fiber.MethodGet, api.Prefix + "/explain", s.api.Explain, opExplain},
 		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
 		{fiber.MethodGet, "/", s.home, opHome},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -48,6 +49,7 @@ func components() schemas {
 	s.with("DeadLetter", "event", ref("Event"))
 	s.with("DeadLetter", "raw", schema{"type": "object", "description": "the record as it stood in the log, when it was no event; key and values in base64"})
 	s.letters()
+	s.add("Reported", api.Reported{})
 	s.add("Explanation", history.Explanation{})
 	s.with("Explanation", "event", ref("Event"))
 	s.with("Explanation", "position", text())

@@ -36,6 +36,9 @@ type (
 	Explainer   = api.Explainer
 	Explanation = history.Explanation
 
+	// Deliveries takes what functions report.
+	Deliveries = api.Deliveries
+
 	// Letters decides about dead letters.
 	Letters = api.Letters
 	// Letter is a dead letter with its LetterState, Decision what is to be done about
@@ -99,12 +102,13 @@ type Check struct {
 
 // Deps are what a gateway calls.
 type Deps struct {
-	// Appender, Resources, Reader, Letters and Explainer are required.
-	Appender  Appender
-	Resources Resources
-	Reader    Reader
-	Letters   Letters
-	Explainer Explainer
+	// Appender, Resources, Reader, Letters, Deliveries and Explainer are required.
+	Appender   Appender
+	Resources  Resources
+	Reader     Reader
+	Letters    Letters
+	Deliveries Deliveries
+	Explainer  Explainer
 	// Admitter nil admits everything, Filter nil refuses filters on the live
 	// stream and on dead letters, Traces and Metrics nil are none.
 	Admitter Admitter

@@ -16,10 +16,11 @@ import (
 // Deps are what the API calls. All are required, except that Filter nil
 // refuses filters and Now nil is time.Now.
 type Deps struct {
-	Resources Resources
-	Reader    Reader
-	Letters   Letters
-	Explainer Explainer
+	Resources  Resources
+	Reader     Reader
+	Letters    Letters
+	Deliveries Deliveries
+	Explainer  Explainer
 	// Filter compiles a CESQL expression; the error says what is wrong with it.
 	// The function is called from one goroutine at a time.
 	Filter func(expression string) (func(*event.Event) bool, error)

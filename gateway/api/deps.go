@@ -66,6 +66,16 @@ type Letters interface {
 	DecideAll(ctx context.Context, q history.Query, d history.Decision) (history.Tally, error)
 }
 
+// Deliveries takes what functions report of deliveries that they have under leases.
+type Deliveries interface {
+	// Report is durable when it returns nil. A delivery of no function or
+	// partition that there is is problem.ErrNotFound; that there is no such
+	// delivery, or no lease (any more), shows only later. Other errors wrap
+	// problem.ErrUnavailable, ErrBacklog or ErrTooLarge. It returns when ctx ends.
+	// Safe for concurrent use.
+	Report(ctx context.Context, c *event.Completion) error
+}
+
 // Explainer says what became of an event.
 type Explainer interface {
 	// Explain finds the event by source and id. With source "" the id alone

@@ -14,7 +14,8 @@ import (
 )
 
 // Log is an event log of one partition. It is a gateway.Appender, a
-// gateway.Reader, a gateway.Letters and a gateway.Explainer. The zero value is an empty log; it is
+// gateway.Reader, a gateway.Letters, a
+// gateway.Deliveries and a gateway.Explainer. The zero value is an empty log; it is
 // safe for concurrent use.
 type Log struct {
 	// Append, unless nil, is called first; an error keeps the events out.
@@ -24,6 +25,7 @@ type Log struct {
 	records []event.Record
 	runs    []event.Run
 	dead    []history.Letter
+	reports []event.Completion
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 	// followers is the number of Follow and FollowRuns under way.
