@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&cfg.rounds, "rounds", cfg.rounds, "rounds of each row")
 	fs.DurationVar(&cfg.length, "length", cfg.length, "length of one measurement")
 	fs.StringVar(&cfg.against, "against", "", "another binary: the rows on throughput are taken of both, in turn")
+	fs.StringVar(&cfg.profiles, "profiles", "", "directory for a CPU profile of each row on throughput")
 	fs.Int64Var(&cfg.backlog, "backlog", cfg.backlog, "events parked behind a function in the row on memory")
 	fs.Int64Var(&cfg.parked, "parked", cfg.parked, "deliveries parked in the row on draining, and behind the neighbour that is away")
 	smoke := fs.Bool("smoke", false, "one short round of everything: shows that it runs")
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 
 // config says what to measure and how long.
 type config struct {
-	binary, against, out, parts, only string
+	binary, against, out, parts, only, profiles string
 	// rounds is how often each row is taken; the report gives minimum and median.
 	rounds int
 	// length is how long load is put on for one measurement.

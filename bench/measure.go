@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -53,8 +55,10 @@ func (cfg config) saturate(ctx context.Context, s setup, sys *system, l *load, o
 	if err != nil {
 		return err
 	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- sys.profile(ctx, filepath.Join(cfg.profiles, s.file()), cfg.length) }()
 	accepted, err := l.closed(ctx, cfg.length)
-	if err != nil {
+	if err := errors.Join(err, <-profiled); err != nil {
 		return err
 	}
 	if out.rss, err = sys.rss(); err != nil {

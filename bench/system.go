@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -77,6 +79,16 @@ type setup struct {
 	binary string
 }
 
+// file names the profile of a setup; the last round's is kept.
+func (s setup) file() string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, s.name) + ".pprof"
+}
+
 // refusing stands for a function that refuses connections.
 const refusing = "refusing"
 
@@ -87,6 +99,8 @@ type system struct {
 	dir  string
 	// name is the prefix of topics and group, without its dot.
 	name string
+	// pprof is the address of the profiler; "" is none.
+	pprof string
 }
 
 const benchType = "com.example.bench"
@@ -123,7 +137,14 @@ func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) 
 	if err != nil {
 		return nil, err
 	}
-	sys.process, err = startProcess(ctx, false, cmp.Or(s.binary, cfg.binary), s.args(name, addr, sys.dir, p)...)
+	args := s.args(name, addr, sys.dir, p)
+	if cfg.profiles != "" {
+		if sys.pprof, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		args = append(args, "--pprof", sys.pprof)
+	}
+	sys.process, err = startProcess(ctx, false, cmp.Or(s.binary, cfg.binary), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -270,6 +291,28 @@ func (s *system) parked(ctx context.Context) (n int64) {
 		}
 	}
 	return n
+}
+
+// profile writes a CPU profile of d to a file; without a profiler it does nothing.
+func (s *system) profile(ctx context.Context, file string, d time.Duration) error {
+	if s.pprof == "" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.pprof, max(1, int(d.Seconds()))), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return errors.Join(err, f.Close())
 }
 
 func freeAddr() (string, error) {
