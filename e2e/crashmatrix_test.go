@@ -97,14 +97,15 @@ func TestCrashAtEachStepLosesNothing(t *testing.T) {
 		m := all[order[i%uint64(len(all))]]
 		name := fmt.Sprintf("run-%d-%s", i, m.point)
 		t.Run(name, func(t *testing.T) {
-			s.t, c.t = t, t
+			s.t = t
 			sent = append(sent, crashRun(t, s, c, m, name, seed+i))
 		})
 	}
-	s.t, c.t = t, t
+	s.t = t
 	for _, f := range sent {
 		f.verifyNothingLate(t)
 	}
+	c.verifyNoStrays(t)
 }
 
 // crashRun is one or two kills and what follows.
@@ -119,7 +120,7 @@ func crashRun(t *testing.T, s *server, c *crowd, m moment, name string, seed uin
 			s.kill()
 		}
 	})
-	f := c.send(s.addr, name)
+	f := c.send(t, s.addr, name)
 	s.dieAt(t, f, m, 1+random.IntN(m.most))
 	if all := moments(t); random.IntN(3) == 0 { // and again while it recovers
 		m = all[random.IntN(len(all))]

@@ -109,12 +109,11 @@ func TestStormLosesNothing(t *testing.T) {
 	c := newCrowd(t)
 	s := startStorm(t, c)
 	for round := range rounds {
-		t.Run(fmt.Sprint("round-", round), func(t *testing.T) {
-			c.t = t
-			s.round(t, c, random.Perm(len(troubles)), rounds > 1)
-		})
+		if s.round(c, fmt.Sprint("round-", round), random.Perm(len(troubles)), rounds > 1); t.Failed() {
+			break
+		}
 	}
-	c.t = t
+	c.verifyNoStrays(t)
 }
 
 func startStorm(t *testing.T, c *crowd) *storm {
@@ -132,6 +131,13 @@ func startStorm(t *testing.T, c *crowd) *storm {
 	for range 3 {
 		s.dispatchers = append(s.dispatchers, start(t, append(slices.Clip(s.args), "--roles", "dispatcher")...))
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, p := range append(slices.Clone(s.dispatchers), s.gateway) {
+				t.Logf("%v printed:\n%s", p.args, p.out)
+			}
+		}
+	})
 	s.gateway.apply(c.manifests())
 	return s
 }
@@ -150,36 +156,31 @@ func (s *storm) awaitCalm() {
 }
 
 // round is all troubles once, under one traffic.
-func (s *storm) round(t *testing.T, c *crowd, order []int, long bool) {
-	s.traffic = c.send(s.gateway.addr, t.Name())
-	f := s.traffic
-	f.awaitMore(t, 100)
+func (s *storm) round(c *crowd, name string, order []int, long bool) {
+	f := c.send(s.t, s.gateway.addr, name)
+	s.traffic = f
+	f.awaitMore(s.t, 100)
 	for _, i := range order {
 		if long || !troubles[i].long {
-			s.meet(t, troubles[i])
+			s.meet(troubles[i])
 		}
 	}
 	f.stop()
 	f.settle(s.gateway)
-	f.verify(t)
-	if t.Failed() {
-		for _, p := range append(slices.Clone(s.dispatchers), s.gateway) {
-			t.Logf("%v printed:\n%s", p.args, p.out)
-		}
-	}
+	f.verify(s.t)
 }
 
 // meet is one trouble: it is over when events are accepted and delivered again.
-func (s *storm) meet(t *testing.T, what trouble) {
+func (s *storm) meet(what trouble) {
 	began := time.Now()
 	over := func() {}
 	if what.repeats {
 		over = s.traffic.Fault(what.name)
 	}
 	what.run(s)
-	s.traffic.awaitMore(t, 100)
+	s.traffic.awaitMore(s.t, 100)
 	s.awaitCalm()
 	over()
-	t.Logf("%s: over after %s", what.name, time.Since(began).Round(time.Millisecond))
-	s.traffic.awaitMore(t, 200)
+	s.t.Logf("%s: over after %s", what.name, time.Since(began).Round(time.Millisecond))
+	s.traffic.awaitMore(s.t, 200)
 }
