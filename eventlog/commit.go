@@ -114,9 +114,9 @@ func (c *consumer) commitSync(ps []*partition) error {
 }
 
 // commitLast commits at the end of the membership. The client would wait for a
-// join in progress, which after the death of another member takes as long as
-// its session; the broker takes the commit of a member of the generation that
-// was, so it is sent past the client's group.
+// join in progress and give up; the commit is sent past the client's group, and
+// again while the group is between two generations, which after the death of
+// another member takes as long as its session.
 func (c *consumer) commitLast(ps []*partition) error {
 	c.committing.Lock()
 	defer c.committing.Unlock()
@@ -125,15 +125,38 @@ func (c *consumer) commitLast(ps []*partition) error {
 		return nil
 	}
 	failpoint.Hit(failpoint.LogHandoverBefore)
+	began := time.Now()
+	for {
+		err := c.commitDirectly(states, began)
+		if !rebalancing(err) {
+			return err
+		}
+		if time.Since(began) > c.log.cfg.SessionTimeout+leaveTimeout {
+			c.log.log.Warn("the last progress was not committed, since the group was being shared out anew; deliveries will be repeated", "error", err)
+			return nil
+		}
+		time.Sleep(commitPause)
+	}
+}
+
+func (c *consumer) commitDirectly(states []commitState, began time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	began := time.Now()
 	req := c.commitRequest(states)
 	resp, err := req.RequestWith(ctx, c.log.cl)
 	if err != nil {
 		resp = kmsg.NewPtrOffsetCommitResponse()
 	}
 	return c.commitDone(states, began, req, resp, err)
+}
+
+// commitPause is the time between attempts at the last commit while the group
+// is between two generations.
+const commitPause = 50 * time.Millisecond
+
+// rebalancing reports whether the group was between two generations.
+func rebalancing(err error) bool {
+	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID)
 }
 
 // commitRequest is a commit by this member of its group.
@@ -241,7 +264,7 @@ func (c *consumer) commitDone(states []commitState, began time.Time, req *kmsg.O
 
 // commitLevel is low for what a rebalance brings with it.
 func commitLevel(err error) slog.Level {
-	if errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID) {
+	if rebalancing(err) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
