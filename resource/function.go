@@ -46,8 +46,15 @@ type Function struct {
 
 var versionRE = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,62})$`)
 
-func (s *FunctionSpec) validate(Metadata) Faults {
+// maxFunctionName leaves room for the prefix in the name of the function's
+// parked topic, which Kafka bounds to 249 characters.
+const maxFunctionName = 200
+
+func (s *FunctionSpec) validate(m Metadata) Faults {
 	var f Faults
+	if len(m.Name) > maxFunctionName {
+		f.add("metadata.name", "%d characters: a function's name has at most %d, since a topic is named after it", len(m.Name), maxFunctionName)
+	}
 	s.validateRuntime(&f)
 	if s.Version != "" && !versionRE.MatchString(s.Version) {
 		f.add("spec.version", "%q: want at most 63 letters, digits, '-', '_' and '.'", s.Version)

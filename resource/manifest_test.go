@@ -51,6 +51,7 @@ func TestDecodeNamesLineFieldAndWhatIsAllowed(t *testing.T) {
 		{"a start that is no time", link("  startFrom: yesterday\n"), `m.yaml:7: spec.startFrom: "yesterday": want latest, earliest or a time such as 2026-01-02T15:04:05Z`},
 		{"a rate below zero", link("  delivery: {rate: -1}\n"), `m.yaml:7: spec.delivery.rate: -1: want 0.001 to 1000000 calls per second, or 0 for no bound`},
 		{"an end of a key there is not", link("  delivery: {afterDead: stop}\n"), `m.yaml:7: spec.delivery.afterDead: "stop": want hold or continue`},
+		{"a function's name that no topic can carry", "apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: " + strings.Repeat("f", 201) + "}\nspec: {url: http://f}\n", "metadata.name: 201 characters: a function's name has at most 200"},
 		{"a star within a type", strings.Replace(link(""), "[a]", "\n  - a\n  - a*b", 1), `m.yaml:8: spec.types[1]: "a*b": '*' is allowed at the end only`},
 		{"an empty type", strings.Replace(link(""), "[a]", `["", "*"]`, 1), "m.yaml:6: spec.types[0]: empty"},
 		{"no types", strings.Replace(link(""), "[a]", "[]", 1), "m.yaml:6: spec.types: empty: want at least one event type"},
