@@ -23,6 +23,11 @@ func (t parkedTopics) Park(function string, partition int32, p *event.Parked, tr
 	t.log.Park(function, partition, m, func(_ event.Position, err error) { done(err) })
 }
 
+// Report implements dispatcher.Parking.
+func (t parkedTopics) Report(partition int32, c *event.Completion) {
+	t.log.Park(event.LeaseStream(c.Delivery.Function), partition, c.Message(), func(event.Position, error) {})
+}
+
 // Behind implements dispatcher.Parking.
 func (t parkedTopics) Behind(function string, partition int32) bool {
 	return t.log.ParkedBehind(function, partition)

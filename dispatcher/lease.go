@@ -96,9 +96,9 @@ const (
 )
 
 // lend lets the function keep the delivery that it has answered with a lease.
-// The lease stands in the log, and the live stream goes on. Only a delivery
-// whose place in the order of its key is a record that was read already keeps
-// its lease in memory.
+// It is parked as leased, and the live stream goes on. One whose place in the
+// order of its key is a record that was read already stays where it is: there
+// the lease stands in the log as if the function had asked for it once more.
 func (l *lane) lend(w *worker, dl *delivery) {
 	d, s := l.d, dl.p.session
 	until := d.parts.Now().Add(w.lease)
@@ -108,8 +108,12 @@ func (l *lane) lend(w *worker, dl *delivery) {
 	d.report(&dl.p.rec, &w.run, "")
 	dl.leased, dl.due, dl.putOff = w.run.Time, until, 0
 	switch {
-	case d.parts.Parking == nil, dl.key != nil && !dl.live():
+	case d.parts.Parking == nil:
 		d.keepLease(s, dl, until)
+	case dl.key != nil && !dl.live():
+		token, partition := tokenOf(dl), dl.p.rec.Partition
+		d.keepLease(s, dl, until)
+		d.parts.Parking.Report(partition, &event.Completion{Delivery: token, Extend: w.lease, Time: until.Add(-w.lease)})
 	case dl.key != nil:
 		s.leases.grant(dl)
 		d.putAway(dl, event.ParkLease, until)
@@ -136,11 +140,10 @@ func (d *Dispatcher) leased(s *session, dl *delivery) bool {
 		if g, ok := ls.granted[key]; ok {
 			delete(ls.granted, key)
 			dl.attempt, dl.free, dl.attempts, dl.leased, dl.due = g.attempt, g.free, g.attempts, g.leased, g.due
-			again := *dl.parked
-			again.Reason = event.ParkLease
-			dl.parked = &again
+			dl.asLeased()
 		}
 	}
+	ls.adopt(dl)
 	ls.mu.Unlock()
 	if dl.parked.Reason != event.ParkLease {
 		return false
@@ -154,6 +157,34 @@ func (d *Dispatcher) leased(s *session, dl *delivery) bool {
 	}
 	d.keepLease(s, dl, until)
 	return true
+}
+
+func (dl *delivery) asLeased() {
+	again := *dl.parked
+	again.Reason = event.ParkLease
+	dl.parked = &again
+}
+
+// adopt takes a delivery for one under a lease, of which the record says
+// nothing, if its function reported of a later call. ls.mu is held.
+func (ls *leases) adopt(dl *delivery) {
+	if len(ls.early) == 0 {
+		return
+	}
+	key := leaseKeyOf(tokenOf(dl))
+	for _, r := range ls.early {
+		if leaseKeyOf(r.Delivery) == key && r.Delivery.Attempt > dl.attempt {
+			dl.attempt, dl.leased, dl.due = r.Delivery.Attempt, r.Time, r.Time.Add(r.Extend)
+			dl.asLeased()
+		}
+	}
+}
+
+// mayBeLeased reports whether the lease of a delivery, which keeps its place in
+// the order of its key, may stand in what was not read yet after a hand-over.
+func (d *Dispatcher) mayBeLeased(s *session, dl *delivery) bool {
+	return dl.key != nil && dl.parked.Reason != event.ParkLease && d.parts.Now().Before(s.began.Add(handOverGrace)) &&
+		d.parts.Parking != nil && d.parts.Parking.Behind(event.LeaseStream(dl.parked.Function), dl.p.rec.Partition)
 }
 
 // keepLease waits for what the function reports. The caller holds the session.

@@ -363,6 +363,37 @@ func TestTheKeyOfALeaseWaitsForTheReport(t *testing.T) {
 	})
 }
 
+func TestALeaseBehindOthersOfItsKeyOutlivesItsOwner(t *testing.T) {
+	for how, leave := range map[string]func(*yard){"handed over": (*yard).handOver, "crashed": (*yard).crash} {
+		t.Run(how, func(t *testing.T) {
+			inLending(t, orderedTarget(quick), "10m", func(t *testing.T, y *yard, fn *lender) {
+				y.sendKeyed(0, "a1", "a2", "a3")
+				time.Sleep(time.Second)
+				y.done(fn.token(1))
+				time.Sleep(time.Second) // a2 came from the parked topic, and keeps its place there
+				for range 3 {
+					leave(y)
+					time.Sleep(time.Minute)
+				}
+				if len(fn.all()) != 2 {
+					t.Fatalf("calls %+v, want 2", fn.all())
+				}
+				y.lose()
+				y.done(fn.token(2)) // while nobody owns the partition
+				time.Sleep(time.Hour)
+				y.ownAgain()
+				time.Sleep(time.Minute)
+				if len(fn.all()) != 3 {
+					t.Fatalf("calls %+v, want 3", fn.all())
+				}
+				y.done(fn.token(3))
+				time.Sleep(time.Minute)
+				y.mustBeOver(t, 3)
+			})
+		})
+	}
+}
+
 func TestAReportOfNothingIsForgotten(t *testing.T) {
 	inLending(t, plainTarget(quick), "60s", func(t *testing.T, y *yard, fn *lender) {
 		for i := range 300 {

@@ -87,7 +87,7 @@ func (d *Dispatcher) startParked(s *session, dl *delivery, wait bool) bool {
 	if d.leased(s, dl) {
 		return s.ctx.Err() == nil
 	}
-	if dl.target.Link.Spec.Paused {
+	if dl.target.Link.Spec.Paused || d.mayBeLeased(s, dl) {
 		s.pause(dl)
 		return true
 	}
@@ -271,7 +271,8 @@ func (d *Dispatcher) settleDelivery(dl *delivery) {
 	}
 }
 
-// unpause starts the parked deliveries whose links are no longer paused.
+// unpause starts the parked deliveries whose links are no longer paused, and
+// those of which it is known now that they are under no lease.
 func (d *Dispatcher) unpause(s *session) {
 	if !s.acquire() {
 		return
@@ -280,11 +281,13 @@ func (d *Dispatcher) unpause(s *session) {
 	for _, dl := range s.takePaused() {
 		dl.target = d.retarget(dl)
 		dl.spec = dl.target.Link.Spec.Delivery.WithDefaults()
-		if dl.target.Link.Spec.Paused {
+		switch {
+		case d.leased(s, dl):
+		case dl.target.Link.Spec.Paused || d.mayBeLeased(s, dl):
 			s.pause(dl)
-			continue
+		default:
+			d.toLane(s, dl, false)
 		}
-		d.toLane(s, dl, false)
 	}
 }
 

@@ -78,6 +78,10 @@ type Parking interface {
 	// event, and calls done once: with nil when it is durable. Calls for one
 	// function and partition keep their order in the log. It does not block.
 	Park(function string, partition int32, p *event.Parked, traceparent, tracestate string, done func(error))
+	// Report appends to the function's lease stream what will be read there as
+	// if the function had reported it. It does not block; whether it succeeds is
+	// not told.
+	Report(partition int32, c *event.Completion)
 	// Behind reports whether something is parked there that HandleParked has
 	// not returned from yet, or whether that is not known. It is true from the
 	// call of Park on, and cheap.

@@ -55,6 +55,13 @@ func (k *Parking) Append(function string, partition int32, m event.Message) {
 	k.tell()
 }
 
+// Report implements dispatcher.Parking.
+func (k *Parking) Report(partition int32, c *event.Completion) {
+	if k.Fail == nil || !k.Fail() {
+		k.Append(event.LeaseStream(c.Delivery.Function), partition, c.Message())
+	}
+}
+
 // Behind implements dispatcher.Parking.
 func (k *Parking) Behind(function string, partition int32) bool {
 	k.mu.Lock()
