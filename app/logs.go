@@ -126,7 +126,7 @@ func (l *dispatcherLog) AppendEvents(ctx context.Context, events []dispatcher.Ou
 		}
 		messages[i] = traced(o.Event, spans[i].Context())
 	}
-	_, err := l.log.Append(ctx, eventlog.Events, messages)
+	_, err := l.log.AppendReplies(ctx, messages)
 	for _, s := range spans {
 		if err != nil {
 			s.Fail("append", err.Error())

@@ -20,6 +20,24 @@ import (
 // now or later. The log keeps the bytes of msgs: they must not change
 // afterwards, not even after an error.
 func (l *Log) Append(ctx context.Context, topic Topic, msgs []event.Message) ([]event.Position, error) {
+	if topic == Events && l.full.Load() {
+		return nil, errFull()
+	}
+	return l.append(ctx, topic, msgs)
+}
+
+// AppendReplies is like Append for the events that functions answer with. It
+// takes them also while the embedded log is full of events that are not
+// settled: those can be settled only when their answers are taken.
+func (l *Log) AppendReplies(ctx context.Context, msgs []event.Message) ([]event.Position, error) {
+	return l.append(ctx, Events, msgs)
+}
+
+func errFull() error {
+	return fmt.Errorf("%w: the embedded log is full of events that are not settled", ErrBacklog)
+}
+
+func (l *Log) append(ctx context.Context, topic Topic, msgs []event.Message) ([]event.Position, error) {
 	if len(msgs) == 0 {
 		return nil, nil
 	}
@@ -61,9 +79,6 @@ func (l *Log) admit(topic Topic, msgs []event.Message) (size int64, err error) {
 	if len(msgs) > l.cfg.MaxBufferedRecords || size > int64(l.cfg.MaxBufferedBytes) {
 		return 0, fmt.Errorf("%w: batch of %d records and %d bytes, of at most %d and %d",
 			ErrTooLarge, len(msgs), size, l.cfg.MaxBufferedRecords, l.cfg.MaxBufferedBytes)
-	}
-	if topic == Events && l.full.Load() {
-		return 0, fmt.Errorf("%w: the embedded log is full of events that are not settled", ErrBacklog)
 	}
 	if !l.events.take(int64(len(msgs)), size) {
 		if l.stalled.Load() {
@@ -173,6 +188,10 @@ func (l *Log) appended(topic Topic, records int, size int64, took time.Duration,
 func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Position, error)) {
 	if done == nil {
 		l.appendTelemetry(topic, msg)
+		return
+	}
+	if topic == Events && l.full.Load() {
+		done(event.Position{}, errFull())
 		return
 	}
 	size, err := l.admit(topic, []event.Message{msg})

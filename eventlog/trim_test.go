@@ -81,6 +81,9 @@ func TestTheEmbeddedLogRefusesEventsBeforeItLosesAny(t *testing.T) {
 	if n := count(t, l); n < appended-50 {
 		t.Fatalf("%d of %d records are left, 50 are settled", n, appended)
 	}
+	if _, err := l.AppendReplies(t.Context(), tenKiB()); err != nil {
+		t.Errorf("a reply is refused too: %v; what the log holds could never be settled", err)
+	}
 	h.letGo()
 	for ctx := t.Context(); ; {
 		_, err := l.Append(ctx, eventlog.Events, tenKiB())
