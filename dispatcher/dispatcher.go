@@ -28,6 +28,7 @@ type Dispatcher struct {
 	asking  sync.WaitGroup // for permits
 	closing closing        // of the lanes' gates
 
+	overload overload
 	// unclaimed is set while claims fail.
 	unclaimed atomic.Bool
 
@@ -117,8 +118,11 @@ func (d *Dispatcher) tend() {
 	if d.parts.Parking == nil {
 		return
 	}
+	overloaded := d.overloaded()
 	for _, l := range d.snapshot() {
-		l.clearSlow()
+		if l.measure(); !overloaded || !l.brisk.Load() {
+			l.clearSlow()
+		}
 	}
 	d.mu.RLock()
 	var open []*session

@@ -253,30 +253,38 @@ func (d *Dispatcher) deliver(s *session, sc *scratch, p *pending, t resource.Tar
 	if id, inOrder := ordered(dl); inOrder {
 		return d.enqueueOrdered(s, dl, id)
 	}
-	return d.enqueue(s, dl)
+	return d.enqueue(s, dl, true)
 }
 
 // enqueue brings a delivery of the live stream to its lane. One that finds no
-// room, or would have to wait there for long, is parked; without parked topics
-// it waits, and the partition with it. It is false when the session ended.
-func (d *Dispatcher) enqueue(s *session, dl *delivery) bool {
-	k := keyOf(dl.target)
-	if d.parts.Parking != nil && dl.due.Sub(dl.since) > d.cfg.ParkAfter {
+// room, or would have to wait there for long, is parked, unless wait is set and
+// waiting is better (see overload); without parked topics it waits, and the
+// partition with it. It is false when the session ended.
+func (d *Dispatcher) enqueue(s *session, dl *delivery, wait bool) bool {
+	parks := d.parts.Parking != nil
+	if parks && dl.due.Sub(dl.since) > d.cfg.ParkAfter {
 		d.putAway(dl, event.ParkDelay, dl.due)
 		return s.parks.wait()
 	}
+	var since time.Time // when it found no room
 	for {
-		a, space := d.lane(k).push(dl)
+		l := d.lane(keyOf(dl.target))
+		a, space := l.push(dl)
 		switch {
 		case a == admitted:
 			return true
 		case a == laneClosed:
 			d.putAway(dl, event.ParkClosed, time.Time{})
 			return s.parks.wait()
-		case a == laneFull && space == nil:
-			d.putAway(dl, event.ParkFull, time.Time{})
-			return s.parks.wait()
-		case space != nil:
+		case a == laneFull && parks:
+			if since.IsZero() {
+				since = d.parts.Now()
+			}
+			if !wait || !d.waitForRoom(s, l, space, since) {
+				d.putAway(dl, event.ParkFull, time.Time{})
+				return s.parks.wait()
+			}
+		case a == laneFull:
 			select {
 			case <-space:
 			case <-s.ctx.Done():

@@ -50,12 +50,15 @@ type lane struct {
 	// running workers serve the lane, at most concurrency, which the newest
 	// version of the function that was seen says.
 	running      int
+	starting     int // of those running, the ones that were started and took nothing yet
 	concurrency  int
 	revision     uint64
-	halted       int           // dead letters that cannot be written: nothing starts
-	space        chan struct{} // closed when there is room again; nil when nobody waits
-	used         bool          // since the last sweep
-	leased       int           // deliveries under leases
+	halted       int              // dead letters that cannot be written: nothing starts
+	space        [2]chan struct{} // by origin; closed when there is room again, nil when nobody waits
+	taken        int              // since measure was called
+	brisk        atomic.Bool      // it works off what waits in good time
+	used         bool             // since the last sweep
+	leased       int              // deliveries under leases
 	retired      bool
 	waitsForSlot bool // guarded by slots.mu
 	// inFlight and weight are running and the function's weight for slots.
@@ -67,6 +70,7 @@ type lane struct {
 func newLane(d *Dispatcher, k laneKey) *lane {
 	l := &lane{d: d, key: k, name: k.String(), links: map[string]*linkQueue{}}
 	l.weight.Store(1)
+	l.brisk.Store(true)
 	return l
 }
 
@@ -83,7 +87,7 @@ const (
 	admitted admission = iota
 	// laneGone: the lane is retired, or the delivery's session has ended.
 	laneGone
-	// laneFull: there is no room; with a channel, that is closed when there is.
+	// laneFull: there is no room; the channel is closed when there is.
 	laneFull
 	// laneClosed: the function takes nothing for longer than ParkAfter.
 	laneClosed
@@ -108,15 +112,12 @@ func (l *lane) push(dl *delivery) (a admission, space <-chan struct{}) {
 		l.mu.Unlock()
 		return laneClosed, nil
 	}
-	if l.waiting[origin(dl)] >= l.d.cfg.QueueSize {
+	if from := origin(dl); l.waiting[from] >= l.d.cfg.QueueSize {
 		defer l.mu.Unlock()
-		if parks {
-			return laneFull, nil
+		if l.space[from] == nil {
+			l.space[from] = make(chan struct{})
 		}
-		if l.space == nil {
-			l.space = make(chan struct{})
-		}
-		return laneFull, l.space
+		return laneFull, l.space[from]
 	}
 	l.add(dl)
 	start := l.claimWorker()
@@ -209,6 +210,7 @@ func (l *lane) claimWorker() bool {
 		return false
 	}
 	l.running++
+	l.starting++
 	l.inFlight.Store(int32(l.running))
 	return true
 }
@@ -260,7 +262,9 @@ func (l *lane) serve(w *worker) {
 func (l *lane) take(done *linkQueue) *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if done != nil {
+	if done == nil {
+		l.starting--
+	} else {
 		done.running--
 		l.list(done)
 	}
@@ -278,6 +282,7 @@ func (l *lane) take(done *linkQueue) *delivery {
 		q.permits.use()
 		l.list(q)
 		l.queued--
+		l.taken++
 		l.waiting[origin(dl)]--
 		l.makeRoom()
 		return dl
@@ -288,19 +293,13 @@ func (l *lane) take(done *linkQueue) *delivery {
 }
 
 // makeRoom wakes those that wait for room, once a quarter of it is free:
-// waking them for each place would cost a context switch a delivery. With
-// parked topics only what comes from there waits.
+// waking them for each place would cost a context switch a delivery.
 func (l *lane) makeRoom() {
-	if l.space == nil {
-		return
-	}
-	waiting := l.waiting[0]
-	if l.d.parts.Parking != nil {
-		waiting = l.waiting[1]
-	}
-	if waiting <= l.d.cfg.QueueSize*3/4 {
-		close(l.space)
-		l.space = nil
+	for from, space := range l.space {
+		if space != nil && l.waiting[from] <= l.d.cfg.QueueSize*3/4 {
+			close(space)
+			l.space[from] = nil
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func (d *Dispatcher) enqueueOrdered(s *session, dl *delivery, id orderKey) bool 
 	}
 	b.open(dl, id)
 	b.mu.Unlock()
-	return d.enqueue(s, dl)
+	return d.enqueue(s, dl, true)
 }
 
 // evacuate parks everything of a key whose head, a live one, is waiting in its
@@ -157,7 +157,7 @@ func (d *Dispatcher) advance(s *session, q *keyQueue, offset int64) {
 	switch {
 	case next == nil:
 	case next.live():
-		d.enqueue(s, next)
+		d.enqueue(s, next, false)
 	default:
 		d.startParked(s, next, false)
 	}
