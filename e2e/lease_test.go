@@ -208,3 +208,40 @@ func TestAReportOfNoDeliveryIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestTheKeyOfALeaseWaitsOverRestarts(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *server) {
+		fn := newLender(t, "10m", nil)
+		s.apply(functionManifest("worker", fn.URL) + `---
+apiVersion: signalbox.dev/v1
+kind: Link
+metadata: {name: in-order}
+spec: {function: worker, types: [com.example.long], order: key}
+`)
+		const n = 4
+		for i := range n {
+			header := binaryHeader(fmt.Sprint("long-", i), "com.example.long")
+			header["Ce-Subject"] = "same"
+			if status, body := s.post("/events", header, "{}"); status != http.StatusAccepted {
+				t.Fatalf("POST /events answered %d: %s", status, body)
+			}
+		}
+		for i := range n {
+			calls := fn.awaitCalls(t, i+1)
+			s.awaitWaiting("worker", i+1)
+			s.stop()
+			s.launch()
+			s.awaitReady()
+			if got := calls[i].id(); got != fmt.Sprint("long-", i) || len(calls) != i+1 {
+				t.Fatalf("call %d of %d was for %s", i, len(calls), got)
+			}
+			if err := s.CompleteDelivery(t.Context(), calls[i].header.Get("Signalbox-Delivery")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.awaitDelivered("worker", n)
+		if got := len(fn.all()); got != n {
+			t.Errorf("%d calls, want %d", got, n)
+		}
+	})
+}
