@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,6 +49,10 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&cfg.profiles, "profiles", "", "directory for a CPU profile of each row on throughput")
 	fs.Int64Var(&cfg.backlog, "backlog", cfg.backlog, "events parked behind a function in the row on memory")
 	fs.Int64Var(&cfg.parked, "parked", cfg.parked, "deliveries parked in the row on draining, and behind the neighbour that is away")
+	fs.Func("fanouts", "numbers of functions that get each event, separated by commas", func(v string) (err error) {
+		cfg.fanouts, err = numbers(v)
+		return err
+	})
 	smoke := fs.Bool("smoke", false, "one short round of everything: shows that it runs")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -55,6 +61,17 @@ func run(ctx context.Context, args []string) error {
 		cfg = cfg.short()
 	}
 	return cfg.measure(ctx)
+}
+
+func numbers(list string) (out []int, err error) {
+	for v := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q: want positive numbers separated by commas", list)
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 // config says what to measure and how long.
