@@ -48,7 +48,8 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&cfg.against, "against", "", "another binary: the rows on throughput are taken of both, in turn")
 	fs.StringVar(&cfg.profiles, "profiles", "", "directory for a CPU profile of each row on throughput")
 	fs.Int64Var(&cfg.backlog, "backlog", cfg.backlog, "events parked behind a function in the row on memory")
-	fs.Int64Var(&cfg.parked, "parked", cfg.parked, "deliveries parked in the row on draining, and behind the neighbour that is away")
+	fs.Int64Var(&cfg.parked, "parked", cfg.parked, "deliveries parked in the row on draining")
+	fs.Int64Var(&cfg.behind, "behind", cfg.behind, "events behind the neighbour that is away, when the others are measured")
 	fs.Func("fanouts", "numbers of functions that get each event, separated by commas", func(v string) (err error) {
 		cfg.fanouts, err = numbers(v)
 		return err
@@ -86,17 +87,18 @@ type config struct {
 	// fanouts are the numbers of functions that get each event.
 	fanouts []int
 	// backlog is how many events are parked behind a function that is away where
-	// memory is measured, parked how many where it comes back, and behind a neighbour.
-	backlog, parked int64
+	// memory is measured, parked how many where it comes back, behind how many where
+	// its neighbours are measured.
+	backlog, parked, behind int64
 }
 
 func defaultConfig() config {
-	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000}
+	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000, behind: 10_000}
 }
 
 func (c config) short() config {
 	c.rounds, c.length = 1, time.Second
 	c.links, c.fanouts = []int{5, 1000}, []int{1, 5}
-	c.backlog, c.parked = 2000, 2000
+	c.backlog, c.parked, c.behind = 2000, 2000, 500
 	return c
 }

@@ -25,10 +25,10 @@ func (cfg config) neighbours(ctx context.Context, s setup, p parts) (sample, err
 	}
 	defer sys.stop()
 	l := newLoad(sys.addr, benchType)
-	if err := l.count(ctx, cfg.parked); err != nil {
+	if err := l.count(ctx, cfg.behind); err != nil {
 		return out, err
 	}
-	if _, err := sys.settled(ctx, cfg.parked*others, 5*time.Minute); err != nil {
+	if _, err := sys.settled(ctx, cfg.behind*others, 5*time.Minute); err != nil {
 		return out, err
 	}
 	if err := sys.reset(ctx, false); err != nil {
@@ -51,7 +51,7 @@ func (cfg config) writeNeighbours(ctx context.Context, p parts, b *strings.Build
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b, "\n## Neighbours\n\nThe other 19 functions, beside a twentieth that gets every event too and has %d events behind it already, unless it keeps up.\n", cfg.parked)
+	fmt.Fprintf(b, "\n## Neighbours\n\nThe other 19 functions, beside a twentieth that gets every event too and has %d events behind it already, unless it keeps up.\n", cfg.behind)
 	fmt.Fprintf(b, "Deliveries/s in a closed loop, then latency in an open one of %d events/s, from the intended send time, in milliseconds.\n\n", neighbourRate)
 	b.WriteString("| the twentieth | deliveries/s | x first row | p50 | p99 | x first row | RSS loaded MB |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	_, rate0 := rows[0].of(rateOf)
