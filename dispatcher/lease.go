@@ -65,9 +65,16 @@ type leases struct {
 	// early was reported of what is under no lease, oldest first: the function
 	// may be quicker than its lease's way through the log. At most maxEarly.
 	early []*report
-	// granted are leases of live deliveries whose record is on its way: the
-	// record that comes back may be an older copy.
-	granted map[leaseKey]delivery
+	// granted are those whose records are on their way to the log and back. With
+	// a key, an older copy may come back in their place.
+	granted map[leaseKey]grant
+}
+
+// grant is what is known of a lease on its way: what the delivery was, and the
+// lane that it counts to.
+type grant struct {
+	delivery
+	lane *lane
 }
 
 // report is a completion on its way to its delivery.
@@ -114,21 +121,29 @@ func (l *lane) lend(w *worker, dl *delivery) {
 		token, partition := tokenOf(dl), dl.p.rec.Partition
 		d.keepLease(s, dl, until)
 		d.parts.Parking.Report(partition, &event.Completion{Delivery: token, Extend: w.lease, Time: until.Add(-w.lease)})
-	case dl.key != nil:
-		s.leases.grant(dl)
-		d.putAway(dl, event.ParkLease, until)
 	default:
+		s.grant(dl)
 		d.putAway(dl, event.ParkLease, until)
 	}
 }
 
-func (ls *leases) grant(dl *delivery) {
+// grant notes a lease whose record is about to go to the log.
+func (s *session) grant(dl *delivery) {
+	g := grant{delivery{attempt: dl.attempt, free: dl.free, attempts: dl.attempts, leased: dl.leased, due: dl.due}, s.d.lendingLane(dl)}
+	key, ls := leaseKeyOf(tokenOf(dl)), &s.leases
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.granted == nil {
-		ls.granted = map[leaseKey]delivery{}
+	if s.ended.Load() { // its record is for the next owner
+		g.lane.returned()
+		return
 	}
-	ls.granted[leaseKeyOf(tokenOf(dl))] = delivery{attempt: dl.attempt, free: dl.free, attempts: dl.attempts, leased: dl.leased, due: dl.due}
+	if ls.granted == nil {
+		ls.granted = map[leaseKey]grant{}
+	}
+	if twice, ok := ls.granted[key]; ok { // the event was read again after a crash
+		twice.lane.returned()
+	}
+	ls.granted[key] = g
 }
 
 // leased keeps a delivery that comes from the log if its function works on it.
@@ -139,6 +154,7 @@ func (d *Dispatcher) leased(s *session, dl *delivery) bool {
 		key := leaseKeyOf(tokenOf(dl))
 		if g, ok := ls.granted[key]; ok {
 			delete(ls.granted, key)
+			defer g.lane.returned() // once it is counted again
 			dl.attempt, dl.free, dl.attempts, dl.leased, dl.due = g.attempt, g.free, g.attempts, g.leased, g.due
 			dl.asLeased()
 		}
@@ -253,6 +269,9 @@ func (ls *leases) takeAll() (all []*delivery) {
 	}
 	for _, r := range ls.early {
 		r.timer.Stop()
+	}
+	for _, g := range ls.granted {
+		g.lane.returned()
 	}
 	ls.early, ls.granted = nil, nil
 	return all

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,6 +188,11 @@ func TestALeaseThatEndsIsAFailedAttempt(t *testing.T) {
 				if len(dead) != 1 || len(dead[0].Attempts) != 3 || dead[0].Attempts[0].Class != string(dispatcher.ClassLease) ||
 					!strings.Contains(dead[0].Reason, "the lease ended at") || dead[0].Attempts[0].DurationMS != 60_000 {
 					t.Fatalf("dead letters %+v", dead)
+				}
+				for _, a := range dead[0].Attempts {
+					if a.Class != string(dispatcher.ClassLease) {
+						t.Errorf("attempt %+v", a)
+					}
 				}
 				if got := y.outcomes(); got != "1 waiting, 1 retrying, 2 waiting, 2 retrying, 3 waiting, 3 dead" {
 					t.Errorf("runs %s", got)
@@ -462,6 +468,48 @@ func TestAReplyThatCannotBeAppendedIsTriedAgain(t *testing.T) {
 			t.Errorf("%d events, %d calls", len(y.log.Events()), fn.count("a"))
 		}
 		y.mustBeOver(t, 1)
+	})
+}
+
+func TestAReportIsReadAgainAfterACrashBeforeItsReplyWasAppended(t *testing.T) {
+	for kind, targets := range everyKind {
+		t.Run(kind, func(t *testing.T) {
+			inLending(t, targets(quick), "1h", func(t *testing.T, y *yard, fn *lender) {
+				var away atomic.Bool
+				away.Store(true)
+				y.log.FailEvents = away.Load
+				y.sendKeyed(0, "a1")
+				y.waitSettledVirtual(1)
+				y.done(fn.token(1), newEvent("reply"))
+				time.Sleep(time.Second)
+				y.crash()
+				time.Sleep(time.Minute)
+				away.Store(false)
+				time.Sleep(time.Minute)
+				if len(y.log.Events()) != 1 || len(fn.all()) != 1 {
+					t.Errorf("%d events, %d calls", len(y.log.Events()), len(fn.all()))
+				}
+				y.mustBeOver(t, 1)
+			})
+		})
+	}
+}
+
+func TestAfterAHandOverALeaseLastsAMoment(t *testing.T) {
+	inLending(t, plainTarget(quick), "60s", func(t *testing.T, y *yard, fn *lender) {
+		y.send(newEvent("a"))
+		y.waitSettledVirtual(1)
+		synctest.Wait()
+		y.lose()
+		time.Sleep(time.Hour)
+		y.ownAgain()
+		time.Sleep(4 * time.Second)
+		y.done(fn.token(1)) // another process was told before, and it shows only now
+		synctest.Wait()
+		y.mustBeOver(t, 1)
+		if fn.count("a") != 1 {
+			t.Errorf("called %d times", fn.count("a"))
+		}
 	})
 }
 
