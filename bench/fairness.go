@@ -12,7 +12,7 @@ import (
 const heavier = 100
 
 // crowdRate is the events per second over all functions; each event is for one.
-const crowdRate = 2380
+const crowdRate = 1190
 
 // evenly gives each of 20 functions the same share of the events.
 func evenly() []string {
