@@ -280,7 +280,7 @@ func (d *Dispatcher) enqueue(s *session, dl *delivery, wait bool) bool {
 			if since.IsZero() {
 				since = d.parts.Now()
 			}
-			if !wait || !d.waitForRoom(s, l, space, since) {
+			if !wait || !d.waitForRoom(s, l, dl, space, since) {
 				d.putAway(dl, event.ParkFull, time.Time{})
 				return s.parks.wait()
 			}

@@ -46,13 +46,19 @@ func (l *lane) idles() bool {
 	return l.queued <= l.starting && l.halted == 0 && l.gate.closedUntil.IsZero()
 }
 
+// overloadPatience is how many times ParkAfter an event may be old for its partition
+// to wait: nobody is held up by that for longer, not even a function that has no
+// lane now, since its last event was long ago.
+const overloadPatience = 10
+
 // waitForRoom waits until the lane may have room for a delivery of the live
-// stream that came at since; false when it is better parked.
-func (d *Dispatcher) waitForRoom(s *session, l *lane, space <-chan struct{}, since time.Time) bool {
-	if !l.brisk.Load() || !d.overloaded() {
+// stream that found none at since; false when it is better parked.
+func (d *Dispatcher) waitForRoom(s *session, l *lane, dl *delivery, space <-chan struct{}, since time.Time) bool {
+	now := d.parts.Now()
+	if now.Sub(dl.p.rec.Timestamp) > overloadPatience*d.cfg.ParkAfter || !l.brisk.Load() || !d.overloaded() {
 		return false
 	}
-	if d.parts.Now().Sub(since) > d.cfg.ParkAfter/briskWithin {
+	if now.Sub(since) > d.cfg.ParkAfter/briskWithin {
 		l.brisk.Store(false)
 		return false
 	}

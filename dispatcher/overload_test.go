@@ -99,3 +99,20 @@ func TestAPartitionThatWaitsForRoomIsHandedOver(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 	})
 }
+
+func TestAPartitionFarBehindDoesNotWaitForRoom(t *testing.T) {
+	hosts := map[string]http.HandlerFunc{"fn": answersAfter(5 * time.Millisecond)}
+	inYard(t, oneCall(), hosts, func(b *bed) { b.cfg.QueueSize = 16 }, func(t *testing.T, y *yard) {
+		old := records(0, newEvents(500)...)
+		for i := range old {
+			old[i].Timestamp = time.Now().Add(-11 * y.cfg.ParkAfter)
+		}
+		begun := time.Now()
+		y.Handle(y.part, old, y.settle)
+		if took := time.Since(begun); took > 50*time.Millisecond {
+			t.Errorf("the partition waited for %s", took)
+		}
+		y.waitSettledVirtual(500)
+		time.Sleep(time.Minute)
+	})
+}
