@@ -242,13 +242,6 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// take ends a lease; false when somebody else has.
-func (ls *leases) take(e *lease) bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	return ls.takeLocked(e)
-}
-
 func (ls *leases) takeLocked(e *lease) bool {
 	if ls.open[e.key] != e {
 		return false
