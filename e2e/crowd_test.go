@@ -46,11 +46,12 @@ var crashLinks = []history.Link{
 
 // crashRules are the promises of docs/delivery.md as numbers. Progress is
 // committed every 200 ms; a commit on its way, a kill and the notice of it take another
-// 800 ms at most on a machine that has far too much to do (0.7 s were
+// 1.3 s at most on a machine that has far too much to do (0.9 s were
 // measured). So one kill may repeat what was delivered of events that were not
-// done a second before, and of events that had a delivery open: once, and a parked
-// delivery once more, since both its event and its parked record may be handed over again.
-var crashRules = history.Rules{Links: crashLinks, Uncommitted: time.Second, Copies: 2}
+// done a second and a half before, and of events that had a delivery open: once, and a parked
+// delivery twice more, since its event and its parked record may both be handed over again, and
+// what is parked then once more after a second kill that comes soon.
+var crashRules = history.Rules{Links: crashLinks, Uncommitted: 1500 * time.Millisecond, Copies: 3}
 
 // crowd are the functions of one system, and the histories of the runs on it.
 type crowd struct {
