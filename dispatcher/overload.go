@@ -58,7 +58,7 @@ func (d *Dispatcher) waitForRoom(s *session, l *lane, dl *delivery, space <-chan
 	if now.Sub(dl.p.rec.Timestamp) > overloadPatience*d.cfg.ParkAfter || !l.brisk.Load() || !d.overloaded() {
 		return false
 	}
-	if now.Sub(since) > d.cfg.ParkAfter/briskWithin {
+	if now.Sub(since) > d.cfg.ParkAfter {
 		l.brisk.Store(false)
 		return false
 	}
