@@ -277,17 +277,43 @@ func TestStopEndsStreams(t *testing.T) {
 	r := start(t, nil)
 	c := r.subscribe("")
 	ws := r.socket("")
+	r.awaitServed(ws)
 	r.stop()
 	if last := c.lastComment(); !strings.Contains(last, "shutting down") {
 		t.Errorf("the last comment is %q", last)
 	}
-	_, _, err := ws.ReadMessage()
+	var err error
+	for err == nil {
+		_, _, err = ws.ReadMessage()
+	}
 	if !websocket.IsCloseError(err, websocket.CloseTryAgainLater) {
 		t.Errorf("the socket ends with %v", err)
 	}
 	if err := <-r.done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// awaitServed waits until the socket gets events: its upgrade is answered before.
+func (r *rig) awaitServed(ws *websocket.Conn) {
+	r.t.Helper()
+	served, emitting := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(emitting)
+		for i := 0; ; i++ {
+			select {
+			case <-served:
+				return
+			default:
+				r.emit(fmt.Sprint("probe", i), "probe", "1")
+			}
+		}
+	}()
+	if _, _, err := ws.ReadMessage(); err != nil {
+		r.t.Errorf("the socket gets no event: %v", err)
+	}
+	close(served)
+	<-emitting
 }
 
 func (r *rig) socket(query string) *websocket.Conn {
