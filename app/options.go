@@ -88,7 +88,7 @@ func DefaultOptions() Options {
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
 		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
-		MaxHops: 64, MaxChain: 100000, Slots: 512, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
+		MaxHops: 64, MaxChain: 100000, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
 	}

@@ -35,7 +35,7 @@ type Config struct {
 	// MaxRetryAfter bounds what Retry-After may ask for; 1s to 24h, default 1h.
 	MaxRetryAfter time.Duration
 	// Slots bounds the calls in flight over all functions; 1 to 100000,
-	// default 512. Functions share them by their weights.
+	// default 4096. Functions share them by their weights.
 	Slots int
 	// ParkAfter is how long a delivery of the live stream may have to wait in
 	// its lane; what would take longer is parked. 10ms to 1h, default 1s.
@@ -87,7 +87,7 @@ func DefaultConfig() Config {
 		MaxReplyBytes:   1 << 20,
 		MaxReplies:      100,
 		MaxRetryAfter:   time.Hour,
-		Slots:           512,
+		Slots:           4096,
 		ParkAfter:       time.Second,
 		ParkWindow:      1000,
 		BreakerAfter:    20,
