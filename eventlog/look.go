@@ -202,7 +202,7 @@ func (c *consumer) committedParked(ctx context.Context, ps []*partition, topics 
 }
 
 // manyTopics is how many topics there may be on the broker for all of them to
-// be listed at each look; with more it is done at every tenth.
+// be listed at each look; with more it is done at every third.
 const manyTopics = 2000
 
 // parkedTopics are the functions that have a parked topic, with the topics'
@@ -212,7 +212,7 @@ func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, e
 	p.mu.Lock()
 	rest := l.cfg.ParkedInterval / 2
 	if p.many > manyTopics {
-		rest = 10 * l.cfg.ParkedInterval
+		rest = 3 * l.cfg.ParkedInterval
 	}
 	fresh := later && time.Since(p.listed) < rest
 	p.mu.Unlock()
