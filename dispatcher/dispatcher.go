@@ -124,13 +124,7 @@ func (d *Dispatcher) tend() {
 			l.clearSlow()
 		}
 	}
-	d.mu.RLock()
-	var open []*session
-	for _, s := range d.current {
-		open = append(open, s)
-	}
-	d.mu.RUnlock()
-	for _, s := range open {
+	for _, s := range d.owned() {
 		d.unpause(s)
 	}
 }

@@ -58,7 +58,7 @@ func ordered(dl *delivery) (id orderKey, ok bool) {
 	return orderKey{dl.target.Link.Metadata.Name, string(key)}, true
 }
 
-// holds reports whether a dead letter of dl holds its key.
+// holdsKey reports whether a dead letter of dl holds its key.
 func (d *Dispatcher) holdsKey(dl *delivery) bool {
 	return dl.key != nil && d.parts.Parking != nil && d.parts.Letters != nil && dl.spec.AfterDead == resource.AfterDeadHold
 }
@@ -99,10 +99,17 @@ func (d *Dispatcher) evacuate(q *keyQueue) {
 		p.left.Add(1) // the record is settled when the head has its outcome, and the copy is durable
 		d.park(d.newDelivery(p, q.head.target), event.ParkOrder, time.Time{})
 	}
+	d.parkBehind(q)
+	q.fromLog, q.copied = true, true
+}
+
+// parkBehind parks what waits behind the head of a key, in order. The book's
+// mutex is held.
+func (d *Dispatcher) parkBehind(q *keyQueue) {
 	for _, dl := range q.waiting {
 		d.park(dl, event.ParkOrder, dl.due)
 	}
-	q.waiting, q.fromLog, q.copied = nil, true, true
+	q.waiting = nil
 }
 
 // open makes dl the head of a new queue.
@@ -126,24 +133,19 @@ func (d *Dispatcher) parkKey(head *delivery, why event.ParkReason, notBefore tim
 	defer s.book.mu.Unlock()
 	delete(s.book.keys, q.id)
 	d.park(head, why, notBefore)
-	for _, dl := range q.waiting {
-		d.park(dl, event.ParkOrder, dl.due)
-	}
-	q.waiting = nil
+	d.parkBehind(q)
 }
 
 // replace lets the copy in the parked topic take the place of a live head.
 func (d *Dispatcher) replace(s *session, head *delivery) {
 	q := head.key
+	s.book.mu.Lock()
 	if head.letter != "" {
-		s.book.mu.Lock()
 		if s.book.dead == nil {
 			s.book.dead = map[string]struct{}{}
 		}
 		s.book.dead[head.letter] = struct{}{}
-		s.book.mu.Unlock()
 	}
-	s.book.mu.Lock()
 	q.head = nil
 	s.book.mu.Unlock()
 	d.forget(head)
@@ -228,7 +230,7 @@ func (q *keyQueue) note(offset int64) {
 	q.done[offset] = struct{}{}
 }
 
-// forget settles a delivery whose outcome is known.
+// forget counts the durable outcome of a delivery, unless its session is over.
 func (d *Dispatcher) forget(dl *delivery) {
 	p := dl.p
 	d.freeDelivery(dl)

@@ -195,13 +195,7 @@ func letterID(dl *delivery) string {
 // called for each decision that the log has, in any process; it blocks no
 // longer than it takes to start a delivery.
 func (d *Dispatcher) Resolve(r event.Resolution) {
-	d.mu.RLock()
-	var open []*session
-	for _, s := range d.current {
-		open = append(open, s)
-	}
-	d.mu.RUnlock()
-	for _, s := range open {
+	for _, s := range d.owned() {
 		d.decide(s, r)
 	}
 }
@@ -256,16 +250,13 @@ func (d *Dispatcher) discard(dl *delivery, class Class, why string) {
 // settleDelivery ends a delivery with a durable outcome, and starts the next
 // of its key. The caller holds the session.
 func (d *Dispatcher) settleDelivery(dl *delivery) {
-	p, q, s, offset := dl.p, dl.key, dl.p.session, dl.p.rec.Offset
+	q, s, offset := dl.key, dl.p.session, dl.p.rec.Offset
 	if q != nil {
 		s.book.mu.Lock()
 		q.head = nil // nobody may take it for unfinished from here on
 		s.book.mu.Unlock()
 	}
-	d.freeDelivery(dl)
-	if s.grace.Err() == nil {
-		p.done()
-	}
+	d.forget(dl)
 	if q != nil {
 		d.advance(s, q, offset)
 	}

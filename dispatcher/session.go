@@ -2,6 +2,8 @@ package dispatcher
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,13 @@ func (d *Dispatcher) session(ctx context.Context, partition int32) *session {
 		return s
 	}
 	return d.newSession(ctx, partition)
+}
+
+// owned are the sessions of the partitions owned now.
+func (d *Dispatcher) owned() []*session {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Values(d.current))
 }
 
 func (d *Dispatcher) newSession(ctx context.Context, partition int32) *session {
