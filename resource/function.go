@@ -36,6 +36,17 @@ type FunctionSpec struct {
 	// Weight is the function's share of a dispatcher's calls in flight when
 	// more functions want to be called than there is room for: 1 to 100; 0 is 1.
 	Weight int `json:"weight,omitempty"`
+	// Traffic splits the events between versions of the function; none is all to
+	// this one. Links that name a version are not split.
+	Traffic []TrafficShare `json:"traffic,omitempty"`
+}
+
+// TrafficShare is the part of a function's events that a version gets.
+type TrafficShare struct {
+	// Version is this one or one that was applied before it.
+	Version string `json:"version"`
+	// Weight is its part of the sum of all weights; 0 to 1000.
+	Weight int `json:"weight"`
 }
 
 // Function is a resource of kind Function.
@@ -56,6 +67,7 @@ func (s *FunctionSpec) validate(m Metadata) Faults {
 		f.add("metadata.name", "%d characters: a function's name has at most %d, since a topic is named after it", len(m.Name), maxFunctionName)
 	}
 	s.validateRuntime(&f)
+	s.validateTraffic(&f)
 	if s.Version != "" && !versionRE.MatchString(s.Version) {
 		f.add("spec.version", "%q: want at most 63 letters, digits, '-', '_' and '.'", s.Version)
 	}
@@ -72,6 +84,27 @@ func (s *FunctionSpec) validate(m Metadata) Faults {
 		f.add("spec.weight", "%d: want 1 to 100, or 0 for 1", s.Weight)
 	}
 	return f
+}
+
+func (s *FunctionSpec) validateTraffic(f *Faults) {
+	total, seen := 0, map[string]bool{}
+	for i, t := range s.Traffic {
+		field := index("spec.traffic", i)
+		switch {
+		case t.Version == "":
+			f.add(field+".version", "missing: want a version of the function")
+		case seen[t.Version]:
+			f.add(field+".version", "%q stands twice", t.Version)
+		}
+		if t.Weight < 0 || t.Weight > 1000 {
+			f.add(field+".weight", "%d: want 0 to 1000", t.Weight)
+		}
+		seen[t.Version] = true
+		total += t.Weight
+	}
+	if len(s.Traffic) > 0 && total == 0 {
+		f.add("spec.traffic", "all weights are 0: want one that is more")
+	}
 }
 
 func (s *FunctionSpec) validateRuntime(f *Faults) {

@@ -65,6 +65,7 @@ func Kinds() []Kind {
 		{Name: KindFunction, Plural: "functions", Short: []string{"fn"}, newSpec: func() spec { return new(FunctionSpec) }},
 		{Name: KindLink, Plural: "links", newSpec: func() spec { return new(LinkSpec) }},
 		{Name: KindPolicy, Plural: "policies", newSpec: func() spec { return new(PolicySpec) }},
+		{Name: KindSchema, Plural: "schemas", newSpec: func() spec { return new(SchemaSpec) }},
 		{Name: KindReplay, Plural: "replays", newSpec: func() spec { return new(ReplaySpec) }},
 	}
 }

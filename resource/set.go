@@ -10,26 +10,35 @@ import (
 type Set struct {
 	// Revision is the number of the last change the set contains.
 	Revision uint64
-	// Functions, Links, Policies and Replays are sorted by name. Links holds also
-	// those a function's `on` stands for.
+	// Functions are those in force, one of each name: the version applied last.
+	// These and the others are sorted by name. Links holds also those a function's
+	// `on` stands for.
 	Functions []*Function
 	Links     []*Link
 	Policies  []*Policy
+	Schemas   []*Schema
 	Replays   []*Replay
-	// functions finds by name; NewSet builds it.
-	functions map[string]*Function
+	// routes finds by name; NewSet builds it.
+	routes map[string]*Route
 }
 
 // Function finds a function by name and version in constant time; version ""
-// is whatever version the name has. It is nil when there is none. Only a Set
-// made by NewSet finds anything.
+// is the one in force, whatever its traffic. It is nil when there is none. Only
+// a Set made by NewSet finds anything.
 func (s *Set) Function(name, version string) *Function {
-	fn := s.functions[name]
-	if fn == nil || (version != "" && fn.Spec.Version != version) {
+	r := s.routes[name]
+	switch {
+	case r == nil:
 		return nil
+	case version == "":
+		return r.versions[0]
 	}
-	return fn
+	return r.version(version)
 }
+
+// Route finds the versions of a function; nil when there is none in force. Only
+// a Set made by NewSet finds anything.
+func (s *Set) Route(name string) *Route { return s.routes[name] }
 
 // Target is a function chosen by a link.
 type Target struct {
@@ -42,20 +51,27 @@ type Target struct {
 func NewSet(revision uint64, objects []Object) (Set, Faults) {
 	s := Set{Revision: revision}
 	var faults Faults
+	var kept []*Function // versions that others have followed
 	for i := range objects {
-		if err := s.addObject(&objects[i]); err != nil {
-			o := &objects[i]
+		o := &objects[i]
+		fn, err := keptVersion(o)
+		if fn != nil {
+			kept = append(kept, fn)
+			continue
+		}
+		if err == nil {
+			err = s.addObject(o)
+		}
+		if err != nil {
 			faults = append(faults, Fault{Resource: o.Kind + "/" + o.Metadata.Name, Field: "spec", Problem: err.Error()})
 		}
 	}
 	sort.Slice(s.Functions, func(i, j int) bool { return s.Functions[i].Metadata.Name < s.Functions[j].Metadata.Name })
-	s.functions = make(map[string]*Function, len(s.Functions))
-	for _, fn := range s.Functions {
-		s.functions[fn.Metadata.Name] = fn
-	}
+	faults = append(faults, s.addRoutes(kept)...)
 	s.addImpliedLinks()
 	sort.Slice(s.Links, func(i, j int) bool { return s.Links[i].Metadata.Name < s.Links[j].Metadata.Name })
 	sort.Slice(s.Policies, func(i, j int) bool { return s.Policies[i].Metadata.Name < s.Policies[j].Metadata.Name })
+	sort.Slice(s.Schemas, func(i, j int) bool { return s.Schemas[i].Metadata.Name < s.Schemas[j].Metadata.Name })
 	sort.Slice(s.Replays, func(i, j int) bool { return s.Replays[i].Metadata.Name < s.Replays[j].Metadata.Name })
 	return s, faults
 }
@@ -82,6 +98,13 @@ func (s *Set) addObject(o *Object) error {
 			return err
 		}
 		s.Policies = append(s.Policies, v)
+		return nil
+	case KindSchema:
+		v := &Schema{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &v.Spec); err != nil {
+			return err
+		}
+		s.Schemas = append(s.Schemas, v)
 		return nil
 	case KindReplay:
 		return s.addReplay(o)

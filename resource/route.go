@@ -1,0 +1,172 @@
+package resource
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strings"
+)
+
+// Versions of a function. The resource of the function's name is the version in
+// force, the one that was applied last. Each that it replaced, when it had
+// another version, stays as a resource named name@version. So versions run side
+// by side, and traffic, links (name@version) and rollback choose between them.
+
+// VersionName is the name of the resource that keeps a version of a function
+// beside the one in force.
+func VersionName(name, version string) string { return name + "@" + version }
+
+// CutVersion splits the name of a kept version; ok is false for any other name.
+func CutVersion(name string) (function, version string, ok bool) {
+	function, version, ok = strings.Cut(name, "@")
+	return function, version, ok
+}
+
+// keptVersion types o when it is a kept version; nil when it is anything else.
+// The Function has the function's name, without the version.
+func keptVersion(o *Object) (*Function, error) {
+	name, version, kept := CutVersion(o.Metadata.Name)
+	if o.Kind != KindFunction || !kept {
+		return nil, nil
+	}
+	fn := &Function{Metadata: o.Metadata}
+	if err := json.Unmarshal(o.Spec, &fn.Spec); err != nil {
+		return nil, err
+	}
+	if fn.Spec.Version != version {
+		return nil, fmt.Errorf("version is %q: want that of the name", fn.Spec.Version)
+	}
+	fn.Metadata.Name = name
+	return fn, nil
+}
+
+// Route is a function with all its versions and its traffic. It never changes.
+type Route struct {
+	// versions begin with the one in force; the others are in the order of their names.
+	versions []*Function
+	// shares are who gets events, up to which place; nil is the one in force alone.
+	shares []routeShare
+}
+
+type routeShare struct {
+	fn   *Function
+	upto uint64 // of routePlaces, without it
+}
+
+// routePlaces is how finely traffic is split.
+const routePlaces = 1 << 16
+
+// Versions are the versions of the function, the one in force first; only read.
+func (r *Route) Versions() []*Function { return r.versions }
+
+// Split reports whether events are split between versions.
+func (r *Route) Split() bool { return len(r.shares) > 1 }
+
+// Pick chooses the version for an event: always the same for one key, and
+// without a key for one source and id, as long as the traffic is the same. A
+// change of the traffic moves no more keys than it must between neighbours in
+// the list.
+func (r *Route) Pick(key, source, id string) *Function {
+	switch len(r.shares) {
+	case 0:
+		return r.versions[0]
+	case 1:
+		return r.shares[0].fn
+	}
+	h := fnv.New64a()
+	if key == "" {
+		_, _ = io.WriteString(h, source)
+		_, _ = h.Write([]byte{0})
+		key = id
+	}
+	_, _ = io.WriteString(h, key)
+	place := mix(h.Sum64()) % routePlaces
+	for i := range r.shares {
+		if place < r.shares[i].upto {
+			return r.shares[i].fn
+		}
+	}
+	return r.shares[len(r.shares)-1].fn
+}
+
+// mix spreads what short keys differ in over all bits (the finalizer of MurmurHash3).
+func mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+func (r *Route) version(version string) *Function {
+	for _, fn := range r.versions {
+		if fn.Spec.Version == version {
+			return fn
+		}
+	}
+	return nil
+}
+
+// versionNames lists the versions for people.
+func (r *Route) versionNames() string {
+	names := make([]string, len(r.versions))
+	for i, fn := range r.versions {
+		names[i] = fn.Spec.Version
+		if names[i] == "" {
+			names[i] = `""`
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// addRoutes joins the functions in force with their other versions. Kept
+// versions of a function that is gone are left out.
+func (s *Set) addRoutes(kept []*Function) (faults Faults) {
+	s.routes = make(map[string]*Route, len(s.Functions))
+	for _, fn := range s.Functions {
+		s.routes[fn.Metadata.Name] = &Route{versions: []*Function{fn}}
+	}
+	for _, fn := range kept {
+		if r := s.routes[fn.Metadata.Name]; r != nil && r.version(fn.Spec.Version) == nil {
+			r.add(fn)
+		}
+	}
+	for _, fn := range s.Functions {
+		faults = append(faults, s.routes[fn.Metadata.Name].share(fn)...)
+	}
+	return faults
+}
+
+// add puts a version behind the one in force, in order.
+func (r *Route) add(fn *Function) {
+	i := 1
+	for i < len(r.versions) && r.versions[i].Spec.Version < fn.Spec.Version {
+		i++
+	}
+	r.versions = append(r.versions, nil)
+	copy(r.versions[i+1:], r.versions[i:])
+	r.versions[i] = fn
+}
+
+// share computes the places from the traffic of the version in force. A version
+// that there is not is a fault, and gets nothing.
+func (r *Route) share(fn *Function) (faults Faults) {
+	total := 0
+	for i, t := range fn.Spec.Traffic {
+		if r.version(t.Version) == nil {
+			faults = append(faults, Fault{Resource: KindFunction + "/" + fn.Metadata.Name, Field: index("spec.traffic", i) + ".version",
+				Problem: fmt.Sprintf("%q: no such version of the function: want one of %s", t.Version, r.versionNames())})
+			continue
+		}
+		total += t.Weight
+	}
+	upto := 0
+	for _, t := range fn.Spec.Traffic {
+		if v := r.version(t.Version); v != nil && t.Weight > 0 {
+			upto += t.Weight
+			r.shares = append(r.shares, routeShare{v, uint64(upto) * routePlaces / uint64(total)})
+		}
+	}
+	return faults
+}

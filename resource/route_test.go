@@ -1,0 +1,93 @@
+package resource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func versioned(name, version, more string) Object {
+	return Object{APIVersion: APIVersion, Kind: KindFunction, Metadata: Metadata{Name: name},
+		Spec: []byte(fmt.Sprintf(`{"url":"http://f/","version":%q%s}`, version, more))}
+}
+
+func TestVersionsStandBesideTheOneInForce(t *testing.T) {
+	set, faults := NewSet(1, []Object{versioned("f@v1", "v1", `,"on":["t"]`), versioned("f", "v3", ""), versioned("f@v2", "v2", ""), versioned("gone@v1", "v1", "")})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if len(set.Functions) != 1 || len(set.Links) != 0 {
+		t.Errorf("%d functions in force, %d links: want 1, and none of what an old version is on", len(set.Functions), len(set.Links))
+	}
+	for version, want := range map[string]string{"": "v3", "v1": "v1", "v2": "v2", "v3": "v3"} {
+		if fn := set.Function("f", version); fn == nil || fn.Spec.Version != want || fn.Metadata.Name != "f" {
+			t.Errorf("version %q: %+v", version, fn)
+		}
+	}
+	if set.Function("f", "v4") != nil || set.Function("gone", "") != nil || set.Route("gone") != nil {
+		t.Error("found what is not there")
+	}
+	if fn := set.Route("f").Pick("k", "", ""); fn.Spec.Version != "v3" {
+		t.Errorf("without traffic: %s, want the one in force", fn.Spec.Version)
+	}
+}
+
+func TestTrafficIsSplitByWeightAndStaysWithItsKey(t *testing.T) {
+	split := func(v1, v2 int) *Route {
+		set, faults := NewSet(1, []Object{versioned("f@v1", "v1", ""),
+			versioned("f", "v2", fmt.Sprintf(`,"traffic":[{"version":"v1","weight":%d},{"version":"v2","weight":%d}]`, v1, v2))})
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		return set.Route("f")
+	}
+	before, after := split(90, 10), split(70, 30)
+	const n = 20000
+	second, moved, back := 0, 0, 0
+	for i := range n {
+		key := fmt.Sprintf("key-%d", i)
+		was, is := before.Pick(key, "/a", "1").Spec.Version, after.Pick(key, "/b", "2").Spec.Version
+		if was != before.Pick(key, "/c", "3").Spec.Version {
+			t.Fatalf("%s goes to both", key)
+		}
+		if was == "v2" {
+			second++
+		}
+		switch {
+		case was == "v1" && is == "v2":
+			moved++
+		case was == "v2" && is == "v1":
+			back++
+		}
+	}
+	if second < n*9/100 || second > n*11/100 {
+		t.Errorf("v2 gets %d of %d keys, want a tenth", second, n)
+	}
+	if back > 0 || moved < n*18/100 || moved > n*22/100 {
+		t.Errorf("%d keys moved to v2 and %d back: want a fifth and none", moved, back)
+	}
+	if a, b := before.Pick("", "/s", "1"), before.Pick("", "/s", "1"); a != b {
+		t.Error("without a key: the same event goes to both")
+	}
+}
+
+func TestTrafficToAVersionThatIsNotThereIsAFault(t *testing.T) {
+	_, faults := NewSet(1, []Object{versioned("f", "v2", `,"traffic":[{"version":"v9","weight":1},{"version":"v2","weight":1}]`)})
+	if len(faults) != 1 || !strings.Contains(faults.Error(), "v9") || !strings.Contains(faults.Error(), "v2") {
+		t.Errorf("%v", faults)
+	}
+}
+
+func TestTrafficValidation(t *testing.T) {
+	for spec, want := range map[string]string{
+		`,"traffic":[{"version":"","weight":1}]`:                              "spec.traffic[0].version",
+		`,"traffic":[{"version":"a","weight":1},{"version":"a","weight":1}]`:  "stands twice",
+		`,"traffic":[{"version":"a","weight":-1}]`:                            "0 to 1000",
+		`,"traffic":[{"version":"a","weight":0},{"version":"v1","weight":0}]`: "all weights are 0",
+	} {
+		o := versioned("f", "v1", spec)
+		if got := o.Validate().Error(); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", spec, got, want)
+		}
+	}
+}
