@@ -65,6 +65,8 @@ type App struct {
 	reloads  *reloader
 	// resources are what the API and the manifests of dev write to.
 	resources *resourceStore
+	// decisions is the decision log.
+	decisions *decisionLog
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
 	// targets are the resources of what is parked.

@@ -33,8 +33,17 @@ func (a *App) logHooks() eventlog.Hooks {
 				a.metrics.AppendDuration.Observe(took.Seconds())
 			}
 		},
-		Dropped: func(eventlog.Topic) { a.metrics.RunsDropped.Inc() },
+		Dropped: a.telemetryDropped,
 	}
+}
+
+// telemetryDropped counts a record that found no room.
+func (a *App) telemetryDropped(topic eventlog.Topic) {
+	if topic == eventlog.Decisions {
+		a.metrics.DecisionsDropped.Inc()
+		return
+	}
+	a.metrics.RunsDropped.Inc()
 }
 
 // observer measures the dispatcher, and passes runs on to the caller.

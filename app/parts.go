@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
@@ -66,6 +67,7 @@ func (a *App) openLog(ctx context.Context) error {
 	if a.events, err = eventlog.Open(ctx, cfg); err != nil {
 		return fmt.Errorf("--kafka: %w", err)
 	}
+	a.decisions = &decisionLog{log: a.events, now: time.Now}
 	return nil
 }
 

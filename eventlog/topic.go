@@ -15,6 +15,9 @@ const (
 	Dead      Topic = "dead"
 	Runs      Topic = "runs"
 	Resources Topic = "resources"
+	// Decisions are event.Decision: what was refused and changed, and by which
+	// revision events are chosen for.
+	Decisions Topic = "decisions"
 )
 
 // parkedName stands before the function's name in the name of a parked topic.
@@ -36,10 +39,11 @@ func cutParked(prefix, name string) (function string, ok bool) {
 func (t Topic) parked() bool { return strings.HasPrefix(string(t), parkedName) }
 
 // topics are all topics that Open makes sure of.
-var topics = [...]Topic{Events, Dead, Runs, Resources}
+var topics = [...]Topic{Events, Dead, Runs, Resources, Decisions}
 
 // Retention says how long records stay, on brokers that are not embedded; 0
-// leaves it to the broker, negative keeps them for ever.
+// leaves it to the broker, negative keeps them for ever. Decisions stay as long
+// as the events that they explain.
 type Retention struct {
 	Events time.Duration
 	Dead   time.Duration
@@ -48,7 +52,7 @@ type Retention struct {
 
 func (r Retention) of(t Topic) time.Duration {
 	switch t {
-	case Events:
+	case Events, Decisions:
 		return r.Events
 	case Dead:
 		return r.Dead
@@ -96,6 +100,8 @@ func (c *Config) share(t Topic) int64 {
 		return c.RetentionBytes / 8
 	case Dead:
 		return c.RetentionBytes / 8
+	case Decisions:
+		return c.RetentionBytes / 16
 	}
 	return 0 // compacted by History
 }

@@ -36,6 +36,8 @@ type Metrics struct {
 	InFlight prometheus.Gauge
 	// RunsDropped counts run records that were thrown away because their queue was full.
 	RunsDropped prometheus.Counter
+	// DecisionsDropped counts records of the decision log that were thrown away likewise.
+	DecisionsDropped prometheus.Counter
 	// Revision is the revision of the resources in force.
 	Revision prometheus.Gauge
 	// MemoHits and MemoMisses count decisions of trigger policies that were
@@ -139,6 +141,8 @@ func (m *Metrics) deliveries() {
 		"Calls of functions that wait for an answer.").WithLabelValues()
 	m.RunsDropped = m.counter("signalbox_runs_dropped_total",
 		"Run records thrown away because their queue was full.").WithLabelValues()
+	m.DecisionsDropped = m.counter("signalbox_decisions_dropped_total",
+		"Records of the decision log thrown away because their queue was full.").WithLabelValues()
 	m.lag = m.gauge("signalbox_consumer_lag_records",
 		"Records of the event log that this process has not settled yet, by partition.", "partition")
 }

@@ -1,0 +1,44 @@
+package app
+
+import (
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/eventlog"
+)
+
+// decisionLog writes the decision log. It is telemetry as run records are: it
+// never blocks, and drops and counts what finds no room. The nil log keeps nothing.
+type decisionLog struct {
+	log *eventlog.Log
+	now func() time.Time
+}
+
+// maxDecidedResource bounds the resource before and after a change in one
+// record, in bytes: a larger one is in the history of resources anyhow.
+const maxDecidedResource = 256 << 10
+
+// record writes one decision. A zero time is now. What d points at must not be
+// changed afterwards. It is safe for concurrent use.
+func (l *decisionLog) record(d event.Decision) {
+	if l == nil {
+		return
+	}
+	if d.Time.IsZero() {
+		d.Time = l.now()
+	}
+	if n := len(d.Before) + len(d.After); n > maxDecidedResource {
+		d.Before, d.After = nil, nil
+		d.Reason = joinReasons(d.Reason, fmt.Sprintf("the resource is left out: %d bytes", n))
+	}
+	l.log.AppendAsync(eventlog.Decisions, d.Message(rand.Text()), nil)
+}
+
+func joinReasons(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
