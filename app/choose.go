@@ -14,8 +14,8 @@ import (
 type chooser struct{ engine *policies.Engine }
 
 // Choose implements dispatcher.Chooser.
-func (c chooser) Choose(ctx context.Context, ev *event.Event, buf []resource.Target) (dispatcher.Choice, error) {
-	chosen, err := c.engine.Choose(ctx, ev, buf)
+func (c chooser) Choose(ctx context.Context, rec *event.Record, buf []resource.Target) (dispatcher.Choice, error) {
+	chosen, err := c.engine.Choose(ctx, rec.Event, rec.Key(), buf)
 	if err != nil {
 		return dispatcher.Choice{Revision: chosen.Revision}, err
 	}

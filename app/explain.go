@@ -36,7 +36,7 @@ func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Exp
 	if err != nil {
 		return gateway.Explanation{}, err
 	}
-	judged, err := x.engine.Explain(ctx, rec.Event)
+	judged, err := x.engine.Snapshot().Explain(ctx, rec.Event, rec.Key(), time.Time{})
 	if err != nil {
 		return gateway.Explanation{}, err
 	}

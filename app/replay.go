@@ -137,8 +137,8 @@ func (l pastLog) Drop(ctx context.Context, name string) error {
 type linkChooser struct{ engine *policies.Engine }
 
 // Choose implements replay.Chooser.
-func (c linkChooser) Choose(ctx context.Context, link string, ev *event.Event) (replay.Choice, bool, error) {
-	choice, err := c.engine.Choose(ctx, ev, nil)
+func (c linkChooser) Choose(ctx context.Context, link string, rec *event.Record) (replay.Choice, bool, error) {
+	choice, err := c.engine.Choose(ctx, rec.Event, rec.Key(), nil)
 	if err != nil {
 		return replay.Choice{}, false, err
 	}

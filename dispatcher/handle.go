@@ -142,6 +142,9 @@ func (d *Dispatcher) handle(s *session, sc *scratch, rec *event.Record, v event.
 	if hops := event.Hops(rec.Event); hops > d.cfg.MaxHops {
 		return d.refuse(s, rec, 0, errLooped(rec.Event, hops, d.cfg.MaxHops), settle)
 	}
+	if err := d.chainAge(rec); err != nil {
+		return d.refuse(s, rec, 0, err, settle)
+	}
 	choice, err := d.choose(s, rec, sc.targets[:0])
 	if s.ctx.Err() != nil {
 		return false
@@ -167,7 +170,7 @@ func noEvent(rec *event.Record) error {
 func (d *Dispatcher) choose(s *session, rec *event.Record, buf []resource.Target) (Choice, error) {
 	start := d.parts.Now()
 	for n := 1; ; n++ {
-		choice, err := d.parts.Chooser.Choose(s.ctx, rec.Event, buf)
+		choice, err := d.parts.Chooser.Choose(s.ctx, rec, buf)
 		if err != nil {
 			if n < d.cfg.ChooseAttempts && d.pause(s.ctx, n) {
 				continue

@@ -75,6 +75,10 @@ type Record struct {
 	Message Message
 }
 
+// Key is the record's Kafka key, "" when it has none: a view of Message.Key,
+// which nobody changes.
+func (r *Record) Key() string { return text(r.Message.Key) }
+
 // Verdict is what deduplication says of one record.
 type Verdict uint8
 

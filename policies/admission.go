@@ -39,7 +39,7 @@ func (e *Engine) Admit(ctx context.Context, a Admission) Verdict {
 	}
 	v, err := p.admit(ctx, a, e.cfg.Clock(), e.cfg.Budget)
 	if err != nil {
-		e.failures.Add(1)
+		e.shared.failures.Add(1)
 		e.cfg.Logger.Warn("admission policy failed", "source", a.Event.Source, "id", a.Event.ID, "error", err)
 		return Verdict{Reason: "the admission policy failed", Err: fmt.Errorf("admission policy failed: %w", err)}
 	}

@@ -26,7 +26,7 @@ func benchmarkChoose(b *testing.B, name string, links int, ps ...*resource.Polic
 		buf := make([]resource.Target, 0, 16)
 		b.ReportAllocs()
 		for b.Loop() {
-			if c, err := e.Choose(context.Background(), x, buf); err != nil || len(c.Targets) != 5 {
+			if c, err := e.Choose(context.Background(), x, "", buf); err != nil || len(c.Targets) != 5 {
 				b.Fatal(c, err)
 			}
 		}

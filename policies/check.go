@@ -4,7 +4,7 @@ import "github.com/signalbox-dev/signalbox/resource"
 
 // CheckLink compiles the filters of a link.
 func CheckLink(l *resource.Link) resource.Faults {
-	_, faults := new(snapshot).compileLink(l)
+	_, faults := new(Snapshot).compileLink(l)
 	return faults
 }
 
@@ -18,6 +18,6 @@ func CheckPolicy(p *resource.Policy) resource.Faults {
 // CheckSet compiles everything as Load does: policies of a package together,
 // which shows rules that conflict and recursion between them.
 func CheckSet(set resource.Set) resource.Faults {
-	_, faults := compileSnapshot(set, nil, 0)
+	_, faults := Compile(set, Config{})
 	return faults
 }

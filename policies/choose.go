@@ -2,6 +2,7 @@ package policies
 
 import (
 	"context"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -26,97 +27,119 @@ type Denial struct {
 	Reason   string
 }
 
+// candidate is a link whose types and filters hold.
+type candidate struct {
+	link int32
+	// version is the place of function in its route where traffic is split, else 0.
+	version int32
+	// function is the version that would get the event.
+	function *resource.Function
+}
+
 // scratch is working memory of one Choose.
 type scratch struct {
-	candidates []int32
+	found      []int32
+	candidates []candidate
 	key        []byte
+}
+
+// Choose decides by the set in force, as Snapshot.Choose does, at the time of the clock.
+func (e *Engine) Choose(ctx context.Context, ev *event.Event, key string, dst []resource.Target) (Choice, error) {
+	return e.current.Load().Choose(ctx, ev, key, time.Time{}, dst)
 }
 
 // Choose appends to dst one target for each link that matches ev and that no
 // policy takes out, and what policies add; paused links too, since what is
-// kept for them is chosen as for any other. It works wholly on one set; what
-// targets point at never changes. Without trigger policies, and with a
-// remembered decision that denies nothing, it allocates nothing but room in
-// dst. An error wraps ErrPolicy or is that of ctx; dst is returned as it was.
-func (e *Engine) Choose(ctx context.Context, ev *event.Event, dst []resource.Target) (Choice, error) {
-	s := e.current.Load()
-	sc := e.scratch.Get().(*scratch)
-	defer e.scratch.Put(sc)
-	sc.candidates = s.candidates(ev, sc.candidates[:0])
+// kept for them is chosen as for any other. key is the Kafka key of ev, which
+// decides between versions of a function ("" is none); now is the time that
+// policies see, zero that of the clock. What targets point at never changes.
+// Without trigger policies, and with a remembered decision that denies
+// nothing, it allocates nothing but room in dst. An error wraps ErrPolicy or is
+// that of ctx; dst is returned as it was. It is safe for concurrent use.
+func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now time.Time, dst []resource.Target) (Choice, error) {
+	sc := s.shared.scratch.Get().(*scratch)
+	defer s.shared.scratch.Put(sc)
+	s.findCandidates(sc, ev, key)
 	choice := Choice{Targets: dst, Revision: s.revision}
 	if !s.asks(sc.candidates) {
 		for _, c := range sc.candidates {
-			choice.Targets = append(choice.Targets, s.links[c].target())
+			choice.Targets = append(choice.Targets, s.target(c))
 		}
 		return choice, nil
 	}
-	d, err := e.remember(ctx, s, ev, sc)
+	d, err := s.remember(ctx, ev, sc, now)
 	if err == nil {
-		s.apply(&choice, d, sc.candidates)
+		s.apply(&choice, d, ev, key, sc.candidates)
 	}
 	return choice, err
 }
 
-// candidates appends the links whose types and filters hold, sorted.
-func (s *snapshot) candidates(ev *event.Event, found []int32) []int32 {
-	found = s.index.collect(ev, found)
-	kept := found[:0]
-	for _, c := range found {
-		if s.links[c].filter.Match(ev) {
-			kept = append(kept, c)
+// findCandidates leaves the links whose types and filters hold in sc, sorted.
+func (s *Snapshot) findCandidates(sc *scratch, ev *event.Event, key string) {
+	sc.found = s.index.collect(ev, sc.found[:0])
+	sc.candidates = sc.candidates[:0]
+	for _, i := range sc.found {
+		if l := &s.links[i]; l.filter.Match(ev) {
+			sc.candidates = append(sc.candidates, l.candidate(i, ev, key))
 		}
 	}
-	return kept
 }
 
 // asks reports whether there is anything for trigger policies to decide.
-func (s *snapshot) asks(candidates []int32) bool {
+func (s *Snapshot) asks(candidates []candidate) bool {
 	t := s.rules.trigger
 	return t != nil && (len(candidates) > 0 || t.asksFor("target"))
 }
 
-func (c *compiledLink) target() resource.Target {
-	return resource.Target{Link: c.link, Function: c.function}
+func (s *Snapshot) target(c candidate) resource.Target {
+	return resource.Target{Link: s.links[c.link].link, Function: c.function}
 }
 
 // remember looks the decision up, or evaluates it.
-func (e *Engine) remember(ctx context.Context, s *snapshot, ev *event.Event, sc *scratch) (*decision, error) {
+func (s *Snapshot) remember(ctx context.Context, ev *event.Event, sc *scratch, now time.Time) (*decision, error) {
 	if s.memo == nil {
-		return e.evaluate(ctx, s, ev, sc.candidates)
+		return s.evaluate(ctx, ev, sc.candidates, now)
 	}
 	sc.key = s.rules.trigger.reads.memoKey(sc.key[:0], ev, sc.candidates)
 	if d := s.memo.get(sc.key); d != nil {
-		e.hits.Add(1)
+		s.shared.hits.Add(1)
 		return d, nil
 	}
-	e.misses.Add(1)
-	d, err := e.evaluate(ctx, s, ev, sc.candidates)
+	s.shared.misses.Add(1)
+	d, err := s.evaluate(ctx, ev, sc.candidates, now)
 	if err == nil {
 		s.memo.put(sc.key, d)
 	}
 	return d, err
 }
 
-func (e *Engine) evaluate(ctx context.Context, s *snapshot, ev *event.Event, candidates []int32) (*decision, error) {
-	d, err := s.decide(ctx, ev, candidates, e.cfg.Clock(), e.cfg.Budget)
+func (s *Snapshot) evaluate(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time) (*decision, error) {
+	d, err := s.decide(ctx, ev, candidates, s.timeOr(now), s.cfg.Budget)
 	if err != nil && ctx.Err() == nil {
-		e.failures.Add(1)
-		e.cfg.Logger.Warn("trigger policy failed", "source", ev.Source, "id", ev.ID, "revision", s.revision, "error", err)
+		s.shared.failures.Add(1)
+		s.cfg.Logger.Warn("trigger policy failed", "source", ev.Source, "id", ev.ID, "revision", s.revision, "error", err)
 	}
 	return d, err
 }
 
+// timeOr is now, or that of the clock.
+func (s *Snapshot) timeOr(now time.Time) time.Time {
+	if now.IsZero() {
+		return s.cfg.Clock()
+	}
+	return now
+}
+
 // apply turns candidates and decision into the choice.
-func (s *snapshot) apply(choice *Choice, d *decision, candidates []int32) {
+func (s *Snapshot) apply(choice *Choice, d *decision, ev *event.Event, key string, candidates []candidate) {
 	for _, c := range candidates {
-		l := &s.links[c]
-		if d.matched == nil || d.matched[l.link.Metadata.Name] {
-			choice.add(d, l.target())
+		if t := s.target(c); d.matched == nil || d.matched[t.Link.Metadata.Name] {
+			choice.add(d, t)
 		}
 	}
 	for i := range d.added {
-		if d.added[i].why == "" {
-			choice.add(d, d.added[i].target)
+		if a := &d.added[i]; a.why == "" {
+			choice.add(d, resource.Target{Link: a.link, Function: a.to.pick(ev, key)})
 		}
 	}
 }

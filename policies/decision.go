@@ -28,7 +28,8 @@ type denial struct{ policy, reason string }
 // addition is a function that a policy adds; why is set where there is no such function.
 type addition struct {
 	policy, function, reason string
-	target                   resource.Target
+	link                     *resource.Link
+	to                       destination
 	why                      string
 }
 
@@ -42,12 +43,12 @@ func (d *decision) verdict(name string) (denial, bool) {
 }
 
 // decide evaluates the trigger policies for the candidates.
-func (s *snapshot) decide(ctx context.Context, ev *event.Event, candidates []int32, now time.Time, budget time.Duration) (*decision, error) {
+func (s *Snapshot) decide(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time, budget time.Duration) (*decision, error) {
 	p := s.rules.trigger
 	links := func() *ast.Term {
 		terms := make([]*ast.Term, len(candidates))
 		for i, c := range candidates {
-			terms[i] = s.links[c].term
+			terms[i] = s.links[c.link].termOf(c)
 		}
 		return ast.ArrayTerm(terms...)
 	}
@@ -63,7 +64,7 @@ func (s *snapshot) decide(ctx context.Context, ev *event.Event, candidates []int
 
 // interpret turns results into a decision. An element of a wrong shape is an
 // error: a denial that nobody understands must not let the event through.
-func (s *snapshot) interpret(answers []answer, results []ast.Value) (*decision, error) {
+func (s *Snapshot) interpret(answers []answer, results []ast.Value) (*decision, error) {
 	d := &decision{denied: map[string]denial{}}
 	for i, a := range answers {
 		set, ok := results[i].(ast.Set)
@@ -90,7 +91,7 @@ func of(policy string) string {
 }
 
 // take adds one element of a rule's set to the decision.
-func (s *snapshot) take(d *decision, a answer, v ast.Value) error {
+func (s *Snapshot) take(d *decision, a answer, v ast.Value) error {
 	switch a.rule {
 	case "match":
 		name, err := field(v, "name", "link")
@@ -154,7 +155,7 @@ func denialOf(v ast.Value) (link, reason string, err error) {
 	return "", "", errShape
 }
 
-func (s *snapshot) takeTarget(d *decision, a answer, v ast.Value) error {
+func (s *Snapshot) takeTarget(d *decision, a answer, v ast.Value) error {
 	fn, err := field(v, "function")
 	if err != nil {
 		return err
@@ -170,7 +171,7 @@ func (s *snapshot) takeTarget(d *decision, a answer, v ast.Value) error {
 			}
 		}
 	}
-	add.target, add.why = s.addedTarget(a.policy, fn)
+	add.link, add.to, add.why = s.addedTarget(a.policy, fn)
 	d.added = append(d.added, add)
 	return nil
 }

@@ -10,13 +10,10 @@ import (
 // Engine decides by the set that was loaded last. All methods are safe for
 // concurrent use; none but Load takes long.
 type Engine struct {
-	cfg      Config
-	loading  sync.Mutex
-	current  atomic.Pointer[snapshot]
-	scratch  sync.Pool
-	hits     atomic.Uint64
-	misses   atomic.Uint64
-	failures atomic.Uint64
+	cfg     Config
+	loading sync.Mutex
+	current atomic.Pointer[Snapshot]
+	shared  *shared
 }
 
 // New makes an engine that chooses nothing and admits everything until Load.
@@ -25,9 +22,9 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg}
-	e.scratch.New = func() any { return new(scratch) }
-	e.current.Store(emptySnapshot())
+	e := &Engine{cfg: cfg, shared: newShared()}
+	empty, _ := compileSnapshot(resource.Set{}, nil, cfg, e.shared)
+	e.current.Store(empty)
 	return e, nil
 }
 
@@ -39,7 +36,7 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) Load(set resource.Set) resource.Faults {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	s, faults := compileSnapshot(set, e.current.Load(), e.cfg.MemoSize)
+	s, faults := compileSnapshot(set, e.current.Load(), e.cfg, e.shared)
 	if len(faults) > 0 {
 		e.cfg.Logger.Error("policies refused: the old ones stay", "revision", set.Revision, "in_force", e.Revision(), "error", faults.Err())
 		return faults
@@ -48,6 +45,9 @@ func (e *Engine) Load(set resource.Set) resource.Faults {
 	e.cfg.Logger.Debug("policies in force", "revision", set.Revision, "links", len(set.Links), "policies", len(set.Policies))
 	return nil
 }
+
+// Snapshot is what is in force. It stays what it is after the next Load.
+func (e *Engine) Snapshot() *Snapshot { return e.current.Load() }
 
 // Revision is that of the set in force; 0 before the first Load.
 func (e *Engine) Revision() uint64 { return e.current.Load().revision }
@@ -72,7 +72,7 @@ func (e *Engine) Stats() Stats {
 	s := e.current.Load()
 	st := Stats{
 		Revision: s.revision, Links: len(s.links), Unindexed: s.index.unindexed(),
-		MemoHits: e.hits.Load(), MemoMisses: e.misses.Load(), EvaluationErrors: e.failures.Load(),
+		MemoHits: e.shared.hits.Load(), MemoMisses: e.shared.misses.Load(), EvaluationErrors: e.shared.failures.Load(),
 	}
 	switch {
 	case s.memo != nil:

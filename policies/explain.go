@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 )
@@ -29,29 +30,28 @@ type LinkExplanation struct {
 	Why    string `json:"why"`
 }
 
-// Explain decides again, by the set in force and without the memo, and tells
-// why. It looks at every link in turn, not through the index. An error is that of ctx.
-func (e *Engine) Explain(ctx context.Context, ev *event.Event) (Explanation, error) {
-	s := e.current.Load()
+// Explain decides again, without the memo, and tells why. It looks at every link
+// in turn, not through the index. key and now are those of Choose. An error is that of ctx.
+func (s *Snapshot) Explain(ctx context.Context, ev *event.Event, key string, now time.Time) (Explanation, error) {
 	x := Explanation{Revision: s.revision, Links: make([]LinkExplanation, len(s.links))}
-	var candidates []int32
+	var candidates []candidate
 	for i := range s.links {
 		x.Links[i] = s.links[i].explain(ev)
 		if x.Links[i].Matched {
-			candidates = append(candidates, int32(i))
+			candidates = append(candidates, s.links[i].candidate(int32(i), ev, key))
 		}
 	}
 	if !s.asks(candidates) {
 		return x, ctx.Err()
 	}
-	d, err := s.decide(ctx, ev, candidates, e.cfg.Clock(), e.cfg.Budget)
+	d, err := s.decide(ctx, ev, candidates, s.timeOr(now), s.cfg.Budget)
 	switch {
 	case err == nil:
 		s.explainDecision(&x, d, candidates)
 	case errors.Is(err, ErrPolicy):
 		x.Error = err.Error()
 		for _, c := range candidates {
-			x.Links[c].refuse(x.Error)
+			x.Links[c.link].refuse(x.Error)
 		}
 	default:
 		return Explanation{}, err
@@ -70,7 +70,7 @@ func (c *compiledLink) explain(ev *event.Event) LinkExplanation {
 		x.Why = fmt.Sprintf("type %q is not one of %s", ev.Type, strings.Join(c.link.Spec.Types, ", "))
 	case why != "":
 		x.Why = why
-	case c.function == nil:
+	case c.off != "":
 		x.Why = c.off
 	case c.link.Spec.Paused:
 		x.Matched, x.Why = true, "paused"
@@ -101,9 +101,9 @@ func (c *compiledLink) because(pattern string) string {
 }
 
 // explainDecision adds what the trigger policies said.
-func (s *snapshot) explainDecision(x *Explanation, d *decision, candidates []int32) {
+func (s *Snapshot) explainDecision(x *Explanation, d *decision, candidates []candidate) {
 	for _, c := range candidates {
-		l := &x.Links[c]
+		l := &x.Links[c.link]
 		if d.matched != nil && !d.matched[l.Name] {
 			l.refuse("not in match of the trigger policies")
 		} else if v, denied := d.verdict(l.Name); denied {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -25,7 +26,7 @@ func TestExplainGivesTheReason(t *testing.T) {
 match contains l.name if { some l in input.links; l.name != "unmatched" }
 target contains {"function": "c", "reason": "extra"}
 target contains {"function": "nobody"}`)))
-	x, err := e.Explain(context.Background(), ev("t", "subject", "videos/1"))
+	x, err := e.Snapshot().Explain(context.Background(), ev("t", "subject", "videos/1"), "", time.Time{})
 	if err != nil || x.Revision != 7 {
 		t.Fatal(x.Revision, err)
 	}

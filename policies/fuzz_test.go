@@ -21,7 +21,7 @@ func FuzzPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, contentType, tenant string) {
 		x := &event.Event{ID: "1", Source: "/s", Type: "t", DataContentType: contentType, Data: data}
 		x.SetExtension("tenant", tenant)
-		c, err := e.Choose(context.Background(), x, nil)
+		c, err := e.Choose(context.Background(), x, string(x.Key()), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

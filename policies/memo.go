@@ -50,7 +50,7 @@ func (m *memo) len() int {
 }
 
 // memoKey appends everything a decision depends on.
-func (r *reads) memoKey(key []byte, ev *event.Event, candidates []int32) []byte {
+func (r *reads) memoKey(key []byte, ev *event.Event, candidates []candidate) []byte {
 	for _, k := range r.attributes {
 		v, ok := ev.Attribute(k.name)
 		if !ok {
@@ -63,7 +63,8 @@ func (r *reads) memoKey(key []byte, ev *event.Event, candidates []int32) []byte 
 	}
 	if r.links {
 		for _, c := range candidates {
-			key = binary.AppendUvarint(key, uint64(c))
+			key = binary.AppendUvarint(key, uint64(c.link))
+			key = binary.AppendUvarint(key, uint64(c.version))
 		}
 	}
 	return key

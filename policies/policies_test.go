@@ -71,7 +71,7 @@ func ev(typ string, attributes ...string) *event.Event {
 // chosen is the names of the targets' links, then the denials.
 func chosen(t testing.TB, e *Engine, event *event.Event) string {
 	t.Helper()
-	c, err := e.Choose(context.Background(), event, nil)
+	c, err := e.Choose(context.Background(), event, string(event.Key()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestPausedLinksAreChosenAndExplainedAsPaused(t *testing.T) {
 	if got := chosen(t, e, ev("t")); got != "l" {
 		t.Errorf("chosen: %q", got)
 	}
-	x, err := e.Explain(t.Context(), ev("t"))
+	x, err := e.Snapshot().Explain(t.Context(), ev("t"), "", time.Time{})
 	if err != nil || x.Links[0].Chosen || !x.Links[0].Matched || x.Links[0].Why != "paused" {
 		t.Errorf("explained: %+v, %v", x.Links, err)
 	}
@@ -174,7 +174,7 @@ func TestPausedLinksAreChosenAndExplainedAsPaused(t *testing.T) {
 // explained is the names of the links an explanation calls matched.
 func explained(t testing.TB, e *Engine, x *event.Event) string {
 	t.Helper()
-	why, err := e.Explain(context.Background(), x)
+	why, err := e.Snapshot().Explain(context.Background(), x, string(x.Key()), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

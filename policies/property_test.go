@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -192,7 +193,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 		e := newEngine(t, s)
 		for range 30 {
 			x := w.event()
-			c, err := e.Choose(context.Background(), x, nil)
+			c, err := e.Choose(context.Background(), x, string(x.Key()), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +208,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 
 func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
 	t.Helper()
-	why, err := e.Explain(context.Background(), x)
+	why, err := e.Snapshot().Explain(context.Background(), x, string(x.Key()), time.Time{})
 	if err != nil || why.Revision != c.Revision {
 		t.Fatal(why.Revision, err)
 	}
@@ -256,7 +257,7 @@ func TestReloadUnderLoadNeverMixesRevisions(t *testing.T) {
 		wg.Go(func() {
 			var buf []resource.Target
 			for last := uint64(0); !done.Load(); {
-				c, err := e.Choose(context.Background(), ev("t", "tenant", "x"), buf[:0])
+				c, err := e.Choose(context.Background(), ev("t", "tenant", "x"), "", buf[:0])
 				if err != nil {
 					t.Error(err)
 					return
@@ -297,7 +298,7 @@ func TestChooseDoesNotAllocate(t *testing.T) {
 		x := ev("t", "tenant", "acme")
 		buf := make([]resource.Target, 0, 16)
 		n := testing.AllocsPerRun(200, func() {
-			if c, err := e.Choose(context.Background(), x, buf); err != nil || len(c.Targets) != 5 {
+			if c, err := e.Choose(context.Background(), x, "", buf); err != nil || len(c.Targets) != 5 {
 				t.Fatal(c, err)
 			}
 		})

@@ -1,19 +1,25 @@
 package policies
 
 import (
-	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// snapshot is one compiled set. Nothing in it changes but the memo and the
-// cache of policy links, so an event that is chosen by it is chosen by it alone.
-type snapshot struct {
-	revision  uint64
+// Snapshot is one compiled set. Nothing in it changes but the memo and the
+// cache of policy links, so an event that is chosen by it is chosen by it
+// alone. All methods are safe for concurrent use.
+type Snapshot struct {
+	cfg      Config
+	shared   *shared
+	revision uint64
+	set      resource.Set
+	// functions are those in force, by name.
 	functions map[string]*resource.Function
 	links     []compiledLink
 	index     *typeIndex
@@ -25,28 +31,54 @@ type snapshot struct {
 	added sync.Map
 }
 
+// shared is what the snapshots of one engine have in common.
+type shared struct {
+	scratch                sync.Pool
+	hits, misses, failures atomic.Uint64
+}
+
+func newShared() *shared {
+	return &shared{scratch: sync.Pool{New: func() any { return new(scratch) }}}
+}
+
 // rules are the programs of the stages; nil where no policy decides.
 type rules struct{ trigger, admission *program }
 
 // compiledLink is a link with what is needed to decide about it.
 type compiledLink struct {
 	link *resource.Link
-	// function is nil where off says why the link chooses nothing.
-	function *resource.Function
-	off      string
+	// to is nowhere when off says why the link chooses nothing.
+	to  destination
+	off string
 	// filter is compiled also where the link is not in the index: off.
 	filter *Filter
-	// term is the link as a candidate in input.links; nil when no policy reads it.
-	term *ast.Term
+	// terms are the link as a candidate in input.links, one for each version it
+	// may lead to; nil when no policy reads them.
+	terms []*ast.Term
 }
 
-// emptySnapshot chooses nothing and admits everything.
-func emptySnapshot() *snapshot { return &snapshot{index: indexBuilder{}.build()} }
+// candidate is the link with the version that ev gets by it.
+func (c *compiledLink) candidate(i int32, ev *event.Event, key string) candidate {
+	fn := c.to.pick(ev, key)
+	return candidate{link: i, version: int32(c.to.version(fn)), function: fn}
+}
 
-// compileSnapshot compiles a set. previous is one whose programs may be used
-// again; nil is none.
-func compileSnapshot(set resource.Set, previous *snapshot, memoSize int) (*snapshot, resource.Faults) {
-	s := &snapshot{revision: set.Revision, functions: make(map[string]*resource.Function, len(set.Functions)), policies: set.Policies}
+// termOf is the candidate as policies see it.
+func (c *compiledLink) termOf(x candidate) *ast.Term { return c.terms[x.version] }
+
+// Compile compiles set by itself, beside whatever is in force. Faults are those
+// of Engine.Load; zero values in cfg are the defaults, but a MemoSize of 0.
+func Compile(set resource.Set, cfg Config) (*Snapshot, resource.Faults) {
+	return compileSnapshot(set, nil, cfg.withDefaults(), newShared())
+}
+
+// Revision is that of the set it was compiled from.
+func (s *Snapshot) Revision() uint64 { return s.revision }
+
+// compileSnapshot compiles a set. previous is one of which parts that are still
+// right are used again; nil is none.
+func compileSnapshot(set resource.Set, previous *Snapshot, cfg Config, sh *shared) (*Snapshot, resource.Faults) {
+	s := &Snapshot{cfg: cfg, shared: sh, revision: set.Revision, set: set, functions: make(map[string]*resource.Function, len(set.Functions)), policies: set.Policies}
 	for _, fn := range set.Functions {
 		s.functions[fn.Metadata.Name] = fn
 	}
@@ -55,13 +87,13 @@ func compileSnapshot(set resource.Set, previous *snapshot, memoSize int) (*snaps
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	if t := s.rules.trigger; t != nil && memoSize > 0 && t.reads.forgetful() == "" {
-		s.memo = newMemo(memoSize)
+	if t := s.rules.trigger; t != nil && cfg.MemoSize > 0 && t.reads.forgetful() == "" {
+		s.memo = newMemo(cfg.MemoSize)
 	}
 	return s, nil
 }
 
-func (s *snapshot) addRules(previous *snapshot) (faults resource.Faults) {
+func (s *Snapshot) addRules(previous *Snapshot) (faults resource.Faults) {
 	if previous != nil && slices.EqualFunc(previous.policies, s.policies, samePolicy) {
 		s.rules = previous.rules
 		return nil
@@ -92,7 +124,7 @@ func compileRules(policies []*resource.Policy) (r rules, faults resource.Faults)
 	return r, append(faults, fs...)
 }
 
-func (s *snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
+func (s *Snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
 	t := s.rules.trigger
 	terms := t != nil && (t.reads.whole || t.reads.links)
 	b := indexBuilder{}
@@ -103,7 +135,7 @@ func (s *snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
 		if c.off == "" && len(fs) == 0 {
 			b.add(int32(i), l.Spec.Types, c.filter)
 			if terms {
-				c.term = linkTerm(l, c.function)
+				c.terms = c.candidateTerms()
 			}
 		}
 		s.links[i] = c
@@ -112,44 +144,24 @@ func (s *snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
 	return faults
 }
 
-func (s *snapshot) compileLink(l *resource.Link) (compiledLink, resource.Faults) {
+func (s *Snapshot) compileLink(l *resource.Link) (compiledLink, resource.Faults) {
 	filter, faults := NewFilter("spec.filters", l.Spec.Filters)
 	for i := range faults {
 		faults[i].Resource = resource.KindLink + "/" + l.Metadata.Name
 	}
 	c := compiledLink{link: l, filter: filter}
-	c.function, c.off = s.function(l.Spec.Function)
+	c.to, c.off = s.destination(l.Spec.Function)
 	return c, faults
 }
 
-// function finds name or name@version; otherwise it says why there is none.
-func (s *snapshot) function(ref string) (*resource.Function, string) {
-	spec := resource.LinkSpec{Function: ref}
-	name, version := spec.FunctionName()
-	fn := s.functions[name]
-	switch {
-	case fn == nil:
-		return nil, fmt.Sprintf("function %s does not exist", name)
-	case version != "" && fn.Spec.Version != version:
-		return nil, fmt.Sprintf("function %s has version %q, not %s", name, fn.Spec.Version, version)
+func (c *compiledLink) candidateTerms() []*ast.Term {
+	versions := []*resource.Function{c.to.function}
+	if c.to.route != nil {
+		versions = c.to.route.Versions()
 	}
-	return fn, ""
-}
-
-// addedTarget is a function that a policy adds. Its link is named
-// policy:<policy>/<function> and delivers by the defaults.
-func (s *snapshot) addedTarget(policy, ref string) (resource.Target, string) {
-	fn, why := s.function(ref)
-	if fn == nil {
-		return resource.Target{}, why
+	terms := make([]*ast.Term, len(versions))
+	for i, fn := range versions {
+		terms[i] = linkTerm(c.link, fn)
 	}
-	name := "policy:" + policy + "/" + ref
-	l, ok := s.added.Load(name)
-	if !ok {
-		l, _ = s.added.LoadOrStore(name, &resource.Link{
-			Metadata: resource.Metadata{Name: name, Revision: s.revision},
-			Spec:     resource.LinkSpec{Function: ref, Types: []string{"*"}},
-		})
-	}
-	return resource.Target{Link: l.(*resource.Link), Function: fn}, ""
+	return terms
 }

@@ -83,12 +83,12 @@ func TestAPolicyThatFailsChoosesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEngine(t, set([]*resource.Link{link("l", "a", "t")}, trigger("p", c.rules)))
-			e.cfg.Budget = 20 * time.Millisecond
-			choice, err := e.Choose(context.Background(), ev("t"), nil)
+			e.Snapshot().cfg.Budget = 20 * time.Millisecond
+			choice, err := e.Choose(context.Background(), ev("t"), "", nil)
 			if !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), c.want) || len(choice.Targets) > 0 || choice.Revision != 7 {
 				t.Errorf("%v, error %v, want %q", choice, err, c.want)
 			}
-			x, err := e.Explain(context.Background(), ev("t"))
+			x, err := e.Snapshot().Explain(context.Background(), ev("t"), "", time.Time{})
 			if err != nil || !strings.Contains(x.Error, c.want) || x.Links[0].Chosen {
 				t.Errorf("explained %v, error %v", x, err)
 			}
@@ -103,7 +103,7 @@ func TestAnEndedContextIsNoPolicyError(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e := newEngine(t, set([]*resource.Link{link("l", "a", "t")}, trigger("p", `deny contains "x"`)))
-	if _, err := e.Choose(ctx, ev("t"), nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrPolicy) {
+	if _, err := e.Choose(ctx, ev("t"), "", nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrPolicy) {
 		t.Error(err)
 	}
 }

@@ -215,7 +215,7 @@ func (f *feed) offer(ctx context.Context, rec *event.Record) error {
 // letter by the live stream, as a whole: here it is left out.
 func (f *feed) choose(ctx context.Context, rec *event.Record) (c Choice, chosen bool, err error) {
 	for n := 1; ; n++ {
-		c, chosen, err = f.p.parts.Chooser.Choose(ctx, f.link, rec.Event)
+		c, chosen, err = f.p.parts.Chooser.Choose(ctx, f.link, rec)
 		if err == nil || ctx.Err() != nil {
 			return c, chosen, err
 		}

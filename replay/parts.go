@@ -63,8 +63,8 @@ type Choice struct {
 // Chooser decides whether a link gets an event.
 type Chooser interface {
 	// Choose is false when the link does not match the event, a policy denies it,
-	// or there is no such link. It is called concurrently.
-	Choose(ctx context.Context, link string, ev *event.Event) (c Choice, chosen bool, err error)
+	// or there is no such link. rec holds an event and is not kept. It is called concurrently.
+	Choose(ctx context.Context, link string, rec *event.Record) (c Choice, chosen bool, err error)
 }
 
 // Parker puts deliveries on the parked topics of functions.

@@ -169,11 +169,11 @@ func (w *world) Drop(_ context.Context, name string) error {
 }
 
 // Choose implements Chooser.
-func (w *world) Choose(_ context.Context, link string, ev *event.Event) (Choice, bool, error) {
+func (w *world) Choose(_ context.Context, link string, rec *event.Record) (Choice, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.set.Links {
-		if l.Metadata.Name == link && slices.Contains(l.Spec.Types, ev.Type) {
+		if l.Metadata.Name == link && slices.Contains(l.Spec.Types, rec.Event.Type) {
 			fn := &resource.Function{Metadata: resource.Metadata{Name: l.Spec.Function}}
 			return Choice{Target: resource.Target{Link: l, Function: fn}, Revision: w.set.Revision}, true, nil
 		}

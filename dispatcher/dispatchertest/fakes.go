@@ -133,8 +133,8 @@ func (c *Claims) Claim(_ context.Context, recs []event.Record, verdicts []event.
 type Choose func(ev *event.Event) (dispatcher.Choice, error)
 
 // Choose implements dispatcher.Chooser.
-func (f Choose) Choose(_ context.Context, ev *event.Event, _ []resource.Target) (dispatcher.Choice, error) {
-	return f(ev)
+func (f Choose) Choose(_ context.Context, rec *event.Record, _ []resource.Target) (dispatcher.Choice, error) {
+	return f(rec.Event)
 }
 
 // Always chooses the targets for every event, at revision 7.
