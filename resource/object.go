@@ -66,6 +66,7 @@ func Kinds() []Kind {
 		{Name: KindLink, Plural: "links", newSpec: func() spec { return new(LinkSpec) }},
 		{Name: KindPolicy, Plural: "policies", newSpec: func() spec { return new(PolicySpec) }},
 		{Name: KindSchema, Plural: "schemas", newSpec: func() spec { return new(SchemaSpec) }},
+		{Name: KindWebhook, Plural: "webhooks", newSpec: func() spec { return new(WebhookSpec) }},
 		{Name: KindReplay, Plural: "replays", newSpec: func() spec { return new(ReplaySpec) }},
 	}
 }

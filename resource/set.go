@@ -17,6 +17,7 @@ type Set struct {
 	Links     []*Link
 	Policies  []*Policy
 	Schemas   []*Schema
+	Webhooks  []*Webhook
 	Replays   []*Replay
 	// routes finds by name; NewSet builds it.
 	routes map[string]*Route
@@ -72,6 +73,7 @@ func NewSet(revision uint64, objects []Object) (Set, Faults) {
 	sort.Slice(s.Links, func(i, j int) bool { return s.Links[i].Metadata.Name < s.Links[j].Metadata.Name })
 	sort.Slice(s.Policies, func(i, j int) bool { return s.Policies[i].Metadata.Name < s.Policies[j].Metadata.Name })
 	sort.Slice(s.Schemas, func(i, j int) bool { return s.Schemas[i].Metadata.Name < s.Schemas[j].Metadata.Name })
+	sort.Slice(s.Webhooks, func(i, j int) bool { return s.Webhooks[i].Metadata.Name < s.Webhooks[j].Metadata.Name })
 	sort.Slice(s.Replays, func(i, j int) bool { return s.Replays[i].Metadata.Name < s.Replays[j].Metadata.Name })
 	return s, faults
 }
@@ -105,6 +107,13 @@ func (s *Set) addObject(o *Object) error {
 			return err
 		}
 		s.Schemas = append(s.Schemas, v)
+		return nil
+	case KindWebhook:
+		v := &Webhook{Metadata: o.Metadata}
+		if err := json.Unmarshal(o.Spec, &v.Spec); err != nil {
+			return err
+		}
+		s.Webhooks = append(s.Webhooks, v)
 		return nil
 	case KindReplay:
 		return s.addReplay(o)
