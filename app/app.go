@@ -162,6 +162,7 @@ func (a *App) openDispatcher(context.Context) error {
 	cfg := dispatcher.DefaultConfig()
 	cfg.Dedup = dispatcher.DedupMode(a.opts.DedupAway)
 	cfg.MaxHops, cfg.MaxChain, cfg.Slots = a.opts.MaxHops, a.opts.MaxChain, a.opts.Slots
+	cfg.MaxChainAge = a.opts.MaxChainAge
 	cfg.QueueSize = a.opts.QueueLength
 	cfg.DrainTimeout = a.opts.DrainTimeout
 	var err error

@@ -64,6 +64,7 @@ type Options struct {
 
 	MaxHops       int
 	MaxChain      int
+	MaxChainAge   time.Duration
 	Slots         int
 	QueueLength   int
 	Window        int
@@ -88,7 +89,7 @@ func DefaultOptions() Options {
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
 		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
-		MaxHops: 64, MaxChain: 100000, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
+		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
 	}
@@ -136,6 +137,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
 	fs.IntVar(&o.MaxChain, "max-chain", o.MaxChain, "events of one chain, counted from the ninth generation on; 0: no bound")
+	fs.DurationVar(&o.MaxChainAge, "max-chain-age", o.MaxChainAge, "how long after its first event a chain may go on; 0: for ever")
 	fs.IntVar(&o.Slots, "slots", o.Slots, "calls of functions that this process makes at a time, shared by their weights")
 	fs.IntVar(&o.QueueLength, "queue-length", o.QueueLength, "deliveries that wait for one function in this process; more are parked in the log")
 	fs.IntVar(&o.Window, "window", o.Window, "events of one partition that may be under way")
@@ -249,6 +251,7 @@ func (o *Options) Validate() error {
 	check(o.MaxBacklog >= 0 && o.MaxBacklog <= 1e12, "max-backlog", o.MaxBacklog, "0 to 1000000000000")
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.MaxChain >= 0 && o.MaxChain <= 1000000000, "max-chain", o.MaxChain, "0 to 1000000000")
+	check(o.MaxChainAge >= 0 && o.MaxChainAge <= 10*365*24*time.Hour, "max-chain-age", o.MaxChainAge, "0 to 87600h")
 	check(o.Slots >= 1 && o.Slots <= 100000, "slots", o.Slots, "1 to 100000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")

@@ -215,6 +215,7 @@ func (d *letterDesk) prepareEvent(t *task, what gateway.Decision) error {
 	case e == nil:
 		e = l.Event.Clone()
 		e.SetExtension(extRedriveOf, e.ID)
+		e.SetExtension(event.ExtChainStart, "") // somebody wants the chain to go on
 		e.ID = "redrive-" + l.ID
 	case l.Event != nil && e.Source == l.Event.Source && e.ID == l.Event.ID:
 		return fmt.Errorf("%w: with the same source and id it would be dropped as a duplicate: give the event another id", gateway.ErrNotRedrivable)

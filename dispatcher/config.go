@@ -57,6 +57,9 @@ type Config struct {
 	// MaxChain bounds the events of one chain (one correlationid), counted from
 	// its eighth generation on; 0 to 1000000000, default 100000, 0 is unbounded.
 	MaxChain int
+	// MaxChainAge is how long after its first event a chain may go on: a later
+	// event of it is a dead letter. 0 to 10 years, default 7 days, 0 is for ever.
+	MaxChainAge time.Duration
 	// ConnectTimeout bounds opening a connection (the link's timeout does
 	// too); 1ms to 10m, default 5s.
 	ConnectTimeout time.Duration
@@ -95,6 +98,7 @@ func DefaultConfig() Config {
 		BreakerMax:      30 * time.Second,
 		MaxLeases:       256,
 		MaxChain:        100000,
+		MaxChainAge:     7 * 24 * time.Hour,
 		ConnectTimeout:  5 * time.Second,
 		IdleConnTimeout: 30 * time.Second,
 		AppendTimeout:   10 * time.Second,
@@ -133,6 +137,7 @@ func (c *Config) validate() error {
 		}
 	}
 	span("MaxRetryAfter", c.MaxRetryAfter, time.Second, 24*time.Hour)
+	span("MaxChainAge", c.MaxChainAge, 0, 10*365*24*time.Hour)
 	span("ParkAfter", c.ParkAfter, 10*time.Millisecond, time.Hour)
 	span("BreakerInitial", c.BreakerInitial, time.Millisecond, time.Hour)
 	span("BreakerMax", c.BreakerMax, time.Millisecond, time.Hour)

@@ -107,6 +107,16 @@ func (dl *delivery) expires() time.Time {
 	return dl.p.rec.Timestamp.Add(dl.spec.MaxAge.D())
 }
 
+// chainStart is when the chain of the delivery began: for one that somebody
+// asked for, with that.
+func (dl *delivery) chainStart() time.Time {
+	accepted := dl.p.rec.Timestamp
+	if p := dl.parked; p != nil && (p.Redrive > 0 || p.Replay != "" || p.Reason == event.ParkCatchUp) {
+		return accepted
+	}
+	return event.ChainStart(dl.p.rec.Event, accepted)
+}
+
 // abandon forgets a delivery without an outcome: its record stays unsettled
 // and will be delivered again.
 func (d *Dispatcher) abandon(dl *delivery) {

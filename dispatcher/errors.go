@@ -167,6 +167,12 @@ func errLooped(ev *event.Event, hops, limit int) error {
 	return fmt.Errorf("hop limit: %d functions stand in this chain and the limit is %d: the chain loops, or is too long%s", hops, limit, pathOf(ev))
 }
 
+// errAged is the reason of an event whose chain is older than the limit.
+func errAged(ev *event.Event, began time.Time, age, limit time.Duration) error {
+	return fmt.Errorf("chain age: this chain began at %s, %s ago, and the limit is %s: it loops, or takes too long%s",
+		began.UTC().Format(time.RFC3339), age.Round(time.Second), limit, pathOf(ev))
+}
+
 // pathOf says which links a chain went through last.
 func pathOf(ev *event.Event) string {
 	path, _ := ev.Extension(event.ExtPath)

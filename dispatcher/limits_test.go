@@ -217,3 +217,74 @@ func TestAChainBeyondItsBudgetEndsInADeadLetter(t *testing.T) {
 		}
 	})
 }
+
+func TestAChainEndsByItsAge(t *testing.T) {
+	const limit = 24 * time.Hour
+	for name, c := range map[string]struct {
+		hops, began string
+		age         time.Duration // of the record itself
+		dead        bool
+	}{
+		"a chain within the limit":                    {"3", "-23h", 0, false},
+		"a chain beyond it":                           {"3", "-25h", 0, true},
+		"what a sender dates ahead counts from then":  {"3", "9999h", 25 * time.Hour, true},
+		"without a beginning it is the event's own":   {"3", "", 25 * time.Hour, true},
+		"the first event of a chain, however old":     {"", "", 100 * 24 * time.Hour, false},
+		"a stranger's first event, whatever it says":  {"", "-999h", 0, false},
+		"a beginning that is no time is not believed": {"1", "x", time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &order{}
+			inYard(t, plainTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, func(b *bed) { b.cfg.MaxChainAge = limit }, func(t *testing.T, y *yard) {
+				ev := newEvent("a")
+				ev.SetExtension(event.ExtHops, c.hops)
+				ev.SetExtension(event.ExtPath, "count add")
+				if ahead, err := time.ParseDuration(c.began); err == nil {
+					ev.SetExtension(event.ExtChainStart, time.Now().Add(ahead).Format(time.RFC3339))
+				} else {
+					ev.SetExtension(event.ExtChainStart, c.began)
+				}
+				recs := records(0, ev)
+				recs[0].Timestamp = time.Now().Add(-c.age)
+				y.Handle(y.part, recs, y.settle)
+				y.waitSettledVirtual(1)
+				dead := y.log.Dead()
+				if (len(dead) == 1) != c.dead || (o.count("a") == 0) != c.dead {
+					t.Fatalf("called %d times, dead letters %+v", o.count("a"), dead)
+				}
+				if c.dead && (!strings.Contains(dead[0].Reason, "25h0m0s ago, and the limit is 24h0m0s") || !strings.Contains(dead[0].Reason, "count > add")) {
+					t.Errorf("reason %q", dead[0].Reason)
+				}
+			})
+		})
+	}
+}
+
+func TestRepliesKnowWhenTheirChainBegan(t *testing.T) {
+	h := func(w http.ResponseWriter, _ *http.Request) {
+		for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/f", "Ce-Type": "t", "Ce-Chainstart": "2099-01-01T00:00:00Z"} {
+			w.Header().Set(k, v)
+		}
+	}
+	inYard(t, plainTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": h}, nil, func(t *testing.T, y *yard) {
+		began := time.Now().Add(-time.Hour)
+		first, later, replayed := newEvent("first"), newEvent("later"), newEvent("replayed")
+		later.SetExtension(event.ExtChainStart, began.UTC().Format(time.RFC3339))
+		replayed.SetExtension(event.ExtChainStart, began.UTC().Format(time.RFC3339))
+		y.send(first, later)
+		y.parking.Park("fn", 3, &event.Parked{Event: replayed, Link: "link", Function: "fn", Position: "3:7", Accepted: time.Now(), Replay: "again", Reason: event.ParkReplay}, "", "", func(error) {})
+		time.Sleep(time.Minute)
+		replies := y.log.Events()
+		if len(replies) != 3 {
+			t.Errorf("%d replies, want 3", len(replies))
+		}
+		for _, out := range replies {
+			cause, _ := out.Event.Extension(event.ExtCausationID)
+			got, _ := out.Event.Extension(event.ExtChainStart)
+			want := map[string]time.Time{"first": began.Add(time.Hour), "later": began, "replayed": began.Add(time.Hour)}[cause]
+			if at, err := time.Parse(time.RFC3339, got); err != nil || !at.Equal(want) {
+				t.Errorf("the reply to %s began at %q, want %s", cause, got, want)
+			}
+		}
+	})
+}

@@ -82,10 +82,10 @@ func (l *lane) appendAnswer(w *worker, dl *delivery, events []*event.Event, stat
 		return nil
 	}
 	out := make([]Outgoing, len(events))
-	now := l.d.parts.Now()
+	hop := event.Hop{Link: dl.target.Link.Metadata.Name, Version: dl.target.Function.Spec.Version, Began: dl.chainStart(), Now: l.d.parts.Now()}
 	for i, ev := range events {
-		derived := event.Derive(dl.p.rec.Event, ev, dl.target.Link.Metadata.Name, dl.target.Function.Spec.Version, i, now)
-		out[i] = Outgoing{Event: derived, TraceParent: traceparent, TraceState: tracestate}
+		hop.Index = i
+		out[i] = Outgoing{Event: event.Derive(dl.p.rec.Event, ev, hop), TraceParent: traceparent, TraceState: tracestate}
 	}
 	if err := l.d.countChain(out); err != nil {
 		return &DeliveryError{Class: ClassChain, Status: status, Permanent: true, Cause: err}
@@ -119,6 +119,19 @@ func (d *Dispatcher) countChain(out []Outgoing) error {
 		return nil // when nobody counts, the hop limit still ends loops
 	}
 	return fmt.Errorf("chain budget: the chain of correlationid %q has %d events, %d functions one after the other, and the limit is %d%s", chain, total, hops, d.cfg.MaxChain, pathOf(ev))
+}
+
+// chainAge reports an event that a function answered with whose chain began
+// too long ago. The first event of a chain may be as old as it likes.
+func (d *Dispatcher) chainAge(rec *event.Record) error {
+	if d.cfg.MaxChainAge == 0 || rec.Timestamp.IsZero() || event.Hops(rec.Event) == 0 {
+		return nil
+	}
+	began := event.ChainStart(rec.Event, rec.Timestamp)
+	if age := d.parts.Now().Sub(began); age > d.cfg.MaxChainAge {
+		return errAged(rec.Event, began, age, d.cfg.MaxChainAge)
+	}
+	return nil
 }
 
 func (d *Dispatcher) appendReplies(s *session, out []Outgoing) error {

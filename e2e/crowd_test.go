@@ -151,7 +151,7 @@ func buried(id string) bool { return chance("grave", id) < 10 }
 // resultOf is the id of the event that the system makes of chain's answer to a job.
 func resultOf(id string) string {
 	cause := &event.Event{Source: "/e2e", ID: id}
-	return event.Derive(cause, &event.Event{Type: results}, "chain", "", 0, time.Time{}).ID
+	return event.Derive(cause, &event.Event{Type: results}, event.Hop{Link: "chain"}).ID
 }
 
 // traffic sends jobs in a steady stream, and keeps their history.

@@ -192,6 +192,8 @@ func httpName(name string) string {
 		return "ce-signalboxhops"
 	case ExtPath:
 		return "ce-signalboxpath"
+	case ExtChainStart:
+		return "ce-chainstart"
 	case ExtReplyID:
 		return "ce-replyid"
 	case ExtTraceParent:

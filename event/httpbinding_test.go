@@ -170,7 +170,7 @@ func TestVisitHTTPHeaders(t *testing.T) {
 
 func TestHeaderNamesReadyMadeAreRight(t *testing.T) {
 	for _, name := range []string{
-		ExtCausationID, ExtCorrelationID, ExtHops, ExtPath, ExtReplyID, ExtTraceParent, ExtTraceState, "partitionkey", "sequence", "other",
+		ExtCausationID, ExtCorrelationID, ExtHops, ExtPath, ExtChainStart, ExtReplyID, ExtTraceParent, ExtTraceState, "partitionkey", "sequence", "other",
 	} {
 		if httpName(name) != "ce-"+name || kafkaName(name) != "ce_"+name {
 			t.Errorf("%s: %s, %s", name, httpName(name), kafkaName(name))

@@ -47,6 +47,8 @@ func kafkaName(name string) string {
 		return "ce_signalboxhops"
 	case ExtPath:
 		return "ce_signalboxpath"
+	case ExtChainStart:
+		return "ce_chainstart"
 	case ExtReplyID:
 		return "ce_replyid"
 	case ExtTraceParent:

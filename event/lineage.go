@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The extensions by which chains are followed. The first five are written by
+// The extensions by which chains are followed. The first six are written by
 // Derive only: what a function sends under these names is dropped.
 const (
 	// ExtCausationID is the id of the event whose function answered with this one.
@@ -23,6 +23,8 @@ const (
 	// ExtPath names the links that the chain went through last, at most maxPath
 	// of them, separated by blanks; "…" stands for those before.
 	ExtPath = "signalboxpath"
+	// ExtChainStart is when the first event of the chain was accepted (RFC 3339).
+	ExtChainStart = "chainstart"
 	// ExtReplyID is the id the function gave the event, when it gave one.
 	ExtReplyID = "replyid"
 	// ExtTraceParent and ExtTraceState are the distributed tracing extension:
@@ -31,20 +33,31 @@ const (
 	ExtTraceState  = "tracestate"
 )
 
-// Derive makes the event that enters the log when the function of link (at
-// version) answers cause with reply, the answer's event number index. The
-// result is a copy of reply with lineage of our own and an id derived from the
-// cause, the link, the version, the index and the reply's type, so that a
+// Hop is the step of a chain from an event to one that a function answers with.
+type Hop struct {
+	// Link and Version (of the function) say who answered; Index is the number
+	// of the event in the answer, from 0.
+	Link, Version string
+	Index         int
+	// Began is when the chain began, see ChainStart; zero is not known.
+	Began time.Time
+	// Now is the time of a reply that has none.
+	Now time.Time
+}
+
+// Derive makes the event that enters the log when a function answers cause with
+// reply. The result is a copy of reply with lineage of our own and an id derived
+// from the cause, the link, the version, the index and the reply's type, so that a
 // repeated delivery gives the same source and id and deduplication drops it. An
-// id that the function gave is kept in the extension replyid. A reply without
-// time gets now; its source is kept, and the caller sets one where it is missing.
-func Derive(cause *Event, reply *Event, link, version string, index int, now time.Time) *Event {
-	const lineage = 5
+// id that the function gave is kept in the extension replyid. The reply's source
+// is kept, and the caller sets one where it is missing.
+func Derive(cause, reply *Event, hop Hop) *Event {
+	const lineage = 6
 	e := newEvent(len(reply.Extensions) + lineage)
 	room := e.Extensions
 	*e = *reply
 	e.Extensions = append(room, reply.Extensions...)
-	e.ID = derivedID(cause, link, version, index, reply.Type)
+	e.ID = derivedID(cause, &hop, reply.Type)
 	replyID := reply.ID
 	if replyID == e.ID {
 		replyID = ""
@@ -56,12 +69,33 @@ func Derive(cause *Event, reply *Event, link, version string, index int, now tim
 	e.SetExtension(ExtCausationID, cause.ID)
 	e.SetExtension(ExtCorrelationID, correlation)
 	e.SetExtension(ExtHops, strconv.Itoa(min(Hops(cause), math.MaxInt32-1)+1))
-	e.SetExtension(ExtPath, longerPath(cause, link))
+	e.SetExtension(ExtPath, longerPath(cause, hop.Link))
+	e.SetExtension(ExtChainStart, timestamp(hop.Began))
 	e.SetExtension(ExtReplyID, replyID)
 	if e.Time == "" {
-		e.Time = now.UTC().Format(time.RFC3339Nano)
+		e.Time = timestamp(hop.Now)
 	}
 	return e
+}
+
+// timestamp is t as an attribute; "" for the zero time.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// ChainStart is when the chain of an event began that was accepted then. What
+// the event says of it counts only if it is earlier: so a sender can shorten
+// the life of his own chain, and not prolong it.
+func ChainStart(e *Event, accepted time.Time) time.Time {
+	if s, ok := e.Extension(ExtChainStart); ok {
+		if t, err := time.Parse(time.RFC3339Nano, s); err == nil && t.Before(accepted) {
+			return t
+		}
+	}
+	return accepted
 }
 
 // maxPath bounds the links in ExtPath: enough to see what a loop goes round.
@@ -85,14 +119,14 @@ func longerPath(cause *Event, link string) string {
 
 // derivedID is 160 bits of SHA-256 over the parts, each with its length before
 // it so that no two lists of parts read alike; 32 lower-case letters and digits.
-func derivedID(cause *Event, link, version string, index int, replyType string) string {
+func derivedID(cause *Event, hop *Hop, replyType string) string {
 	var room [512]byte
 	b := append(room[:0], "signalbox reply 1"...)
-	for _, part := range [...]string{cause.Source, cause.ID, link, version, replyType} {
+	for _, part := range [...]string{cause.Source, cause.ID, hop.Link, hop.Version, replyType} {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
 	}
-	b = binary.AppendVarint(b, int64(index))
+	b = binary.AppendVarint(b, int64(hop.Index))
 	sum := sha256.Sum256(b)
 	return encodeID(sum[:20])
 }

@@ -11,31 +11,31 @@ var now = time.Date(2026, 1, 31, 12, 0, 0, 5, time.UTC)
 func TestDerive(t *testing.T) {
 	cause := &Event{ID: "c1", Source: "/c", Type: "c", Extensions: []Attribute{{"other", "x"}}}
 	reply := &Event{ID: "r1", Source: "/r", Type: "r", Data: []byte("d"), Extensions: []Attribute{
-		{ExtCausationID, "forged"}, {ExtCorrelationID, "forged"}, {"kept", "v"}, {ExtReplyID, "forged"}, {ExtHops, "0"}, {ExtTraceParent, "00-t"},
+		{ExtCausationID, "forged"}, {ExtChainStart, "2099-01-01T00:00:00Z"}, {ExtCorrelationID, "forged"}, {"kept", "v"}, {ExtReplyID, "forged"}, {ExtHops, "0"}, {ExtTraceParent, "00-t"},
 	}}
 	reply.SetExtension("sorted", "")
 	before := *reply.Clone()
-	e := Derive(cause, reply, "l", "v1", 0, now)
+	e := Derive(cause, reply, Hop{Link: "l", Version: "v1", Began: now.Add(-time.Hour), Now: now})
 	if err := e.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"source": "/r", "type": "r", "time": "2026-01-31T12:00:00.000000005Z", ExtCausationID: "c1", ExtCorrelationID: "c1",
-		ExtHops: "1", ExtReplyID: "r1", "kept": "v", ExtTraceParent: "00-t", "other": "",
+		ExtHops: "1", ExtReplyID: "r1", "kept": "v", ExtChainStart: "2026-01-31T11:00:00.000000005Z", ExtTraceParent: "00-t", "other": "",
 	} {
 		if got, _ := e.Attribute(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	if reply.ID != before.ID || len(reply.Extensions) != 6 || reply.Extensions[0].Value != "forged" || reply.Time != "" {
+	if reply.ID != before.ID || len(reply.Extensions) != 7 || reply.Extensions[0].Value != "forged" || reply.Time != "" {
 		t.Errorf("the reply itself is changed: %+v", reply)
 	}
 	if !regexp.MustCompile(`^[a-z2-7]{32}$`).MatchString(e.ID) {
 		t.Errorf("id %q: want 32 letters and digits", e.ID)
 	}
-	second := Derive(e, &Event{Type: "r2", Time: "2020-01-01T00:00:00Z"}, "l", "", 0, now)
+	second := Derive(e, &Event{Type: "r2", Time: "2020-01-01T00:00:00Z", Extensions: []Attribute{{ExtChainStart, "forged"}}}, Hop{Link: "l", Now: now})
 	for name, want := range map[string]string{
-		ExtCausationID: e.ID, ExtCorrelationID: "c1", ExtHops: "2", ExtReplyID: "", "time": "2020-01-01T00:00:00Z", "source": "",
+		ExtCausationID: e.ID, ExtCorrelationID: "c1", ExtHops: "2", ExtReplyID: "", "time": "2020-01-01T00:00:00Z", "source": "", ExtChainStart: "",
 	} {
 		if got, _ := second.Attribute(name); got != want {
 			t.Errorf("second: %s = %q, want %q", name, got, want)
@@ -50,7 +50,7 @@ func TestDerivedIDIsStableAndTellsApart(t *testing.T) {
 		typ                       string
 	}
 	derive := func(in input, at time.Time) string {
-		return Derive(&Event{Source: in.source, ID: in.id}, &Event{Type: in.typ, ID: at.String()}, in.link, in.version, in.index, at).ID
+		return Derive(&Event{Source: in.source, ID: in.id}, &Event{Type: in.typ, ID: at.String()}, Hop{Link: in.link, Version: in.version, Index: in.index, Now: at}).ID
 	}
 	base := input{"/s", "1", "l", "v", 0, "t"}
 	seen := map[string]input{}
@@ -83,7 +83,24 @@ func TestHops(t *testing.T) {
 		}
 	}
 	e := &Event{Source: "/s", ID: "1", Extensions: []Attribute{{ExtHops, "99999999999"}}}
-	if got, _ := Derive(e, &Event{Type: "t"}, "l", "", 0, now).Extension(ExtHops); got != "2147483647" {
+	if got, _ := Derive(e, &Event{Type: "t"}, Hop{Link: "l", Now: now}).Extension(ExtHops); got != "2147483647" {
 		t.Errorf("hops after the largest: %s", got)
+	}
+}
+
+func TestASenderCanOnlyShortenHisChain(t *testing.T) {
+	accepted := now.Truncate(time.Second)
+	for value, want := range map[string]time.Time{
+		"":                          accepted,
+		"2099-01-01T00:00:00Z":      accepted,
+		"soon":                      accepted,
+		"2026-01-31T11:59:00Z":      accepted.Add(-time.Minute),
+		"2026-01-31T13:00:00+02:00": accepted.Add(-time.Hour),
+	} {
+		e := &Event{Source: "/s", ID: "1"}
+		e.SetExtension(ExtChainStart, value)
+		if got := ChainStart(e, accepted); !got.Equal(want) {
+			t.Errorf("ChainStart(%q) = %s, want %s", value, got, want)
+		}
 	}
 }

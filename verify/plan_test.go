@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 )
@@ -152,7 +151,7 @@ func TestChangedEventsAreRecognised(t *testing.T) {
 
 func TestRepliesAreRecognisedByTheirCause(t *testing.T) {
 	p := samplePlan(nil)
-	derived := event.Derive(p.event(12), p.reply(2, 12), "link", "", 0, time.Time{})
+	derived := event.Derive(p.event(12), p.reply(2, 12), event.Hop{Link: "link"})
 	r, intact, ours := p.identify(derived, p.replyLink())
 	if want := (ref{link: p.replyLink(), n: 12, cause: 2}); r != want || !intact || !ours {
 		t.Errorf("%+v, intact %v, ours %v; want %+v", r, intact, ours, want)

@@ -303,7 +303,7 @@ func (g *Gateway) call(x work, attempt int) (status int, again bool) {
 		return resp.StatusCode, true
 	}
 	if e, err := read(resp.Header, body); err == nil && resp.StatusCode == http.StatusOK {
-		g.Take(event.Derive(x.Event, e, x.Link, "", 0, time.Now()), true)
+		g.Take(event.Derive(x.Event, e, event.Hop{Link: x.Link, Now: time.Now()}), true)
 	}
 	return resp.StatusCode, false
 }
