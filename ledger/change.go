@@ -73,10 +73,32 @@ func (l *Ledger) Put(ctx context.Context, o resource.Object, cond Condition) (re
 // that do not change keep their revision and time. A resource that stands
 // twice is a resource.Fault. Errors: as Put's.
 func (l *Ledger) Apply(ctx context.Context, objects []resource.Object) ([]resource.Object, error) {
-	writes := make([]write, 0, len(objects))
-	fields := make(map[string]bool, len(objects))
+	edits := make([]Edit, len(objects))
 	for i := range objects {
-		w, err := l.newWrite(objects[i], Any())
+		edits[i].Object = objects[i]
+	}
+	return l.Change(ctx, edits)
+}
+
+// Edit is one resource of a Change.
+type Edit struct {
+	// Object is written; of one that is deleted kind and name are enough.
+	Object resource.Object
+	Delete bool
+	// If must hold, or nothing of the change happens.
+	If Condition
+}
+
+// Change carries out edits, all or none, at one revision. It returns what was
+// written as it stands, in the order of the edits, with the zero Object for
+// what was deleted. An edit that would change nothing still has its condition
+// checked. A resource that stands twice is a resource.Fault. Errors: as Put's,
+// and ErrNotFound for a deletion of what is not there.
+func (l *Ledger) Change(ctx context.Context, edits []Edit) ([]resource.Object, error) {
+	writes := make([]write, 0, len(edits))
+	fields := make(map[string]bool, len(edits))
+	for i := range edits {
+		w, err := l.writeOf(&edits[i])
 		if err != nil {
 			return nil, err
 		}
@@ -90,6 +112,13 @@ func (l *Ledger) Apply(ctx context.Context, objects []resource.Object) ([]resour
 		return nil, nil
 	}
 	return l.change(ctx, writes)
+}
+
+func (l *Ledger) writeOf(e *Edit) (write, error) {
+	if e.Delete {
+		return write{field: fieldOf(e.Object.Kind, e.Object.Metadata.Name), cond: e.If}, nil
+	}
+	return l.newWrite(e.Object, e.If)
 }
 
 // Delete removes one resource; ErrNotFound when there is none, else as Put.

@@ -57,6 +57,11 @@ func (l *Ledger) Snapshot(ctx context.Context) (revision uint64, objects []resou
 	return revision, objects, nil
 }
 
+// Revision returns the number of the last change, as Redis has it now.
+func (l *Ledger) Revision(ctx context.Context) (uint64, error) {
+	return l.read(ctx, func(redis.Pipeliner) {})
+}
+
 // read runs queue's commands and the reading of the revision in one atomic
 // step. A Redis that is behind is healed, once.
 func (l *Ledger) read(ctx context.Context, queue func(redis.Pipeliner)) (uint64, error) {

@@ -135,6 +135,45 @@ func testFaulty(t *testing.T, s suite) {
 func testApply(t *testing.T, s suite) {
 	t.Run("all at one revision, and none again", func(t *testing.T) { testApplySet(t, s) })
 	t.Run("nobody sees half of a set", func(t *testing.T) { testNoHalfSet(t, s) })
+	t.Run("edits happen together or not at all", func(t *testing.T) { testChange(t, s) })
+}
+
+// testChange moves a resource to another name: one write, one deletion, and a
+// condition on a third that does not change.
+func testChange(t *testing.T, s suite) {
+	h := new(History)
+	ctx, l := t.Context(), open(t, s.fresh(t), h)
+	one, other := put(t, l, function("x", "1")), put(t, l, function("y", "1"))
+	edits := []ledger.Edit{
+		{Object: one, Delete: true, If: ledger.IfRevision(one.Metadata.Revision)},
+		{Object: function("x@1", "1"), If: ledger.MustNotExist()},
+		{Object: other, If: ledger.IfRevision(other.Metadata.Revision)},
+	}
+	for name, broken := range map[string]struct {
+		edit ledger.Edit
+		want error
+	}{
+		"what shall not change did":      {ledger.Edit{Object: other, If: ledger.IfRevision(77)}, ledger.ErrConflict},
+		"what shall be deleted is not":   {ledger.Edit{Object: function("z", "1"), Delete: true}, ledger.ErrNotFound},
+		"what shall not be there is one": {ledger.Edit{Object: other, If: ledger.MustNotExist()}, ledger.ErrExists},
+	} {
+		if _, err := l.Change(ctx, append(edits[:2:2], broken.edit)); !errors.Is(err, broken.want) {
+			t.Errorf("%s: %v, want %v", name, err, broken.want)
+		}
+	}
+	before, _ := snapshot(t, l)
+	out, err := l.Change(ctx, edits)
+	if err != nil || out[0].Kind != "" || out[1].Metadata.Revision != before+1 || out[2].Metadata.Revision != other.Metadata.Revision {
+		t.Fatalf("%v, %v", out, err)
+	}
+	revision, all := snapshot(t, l)
+	if revision != before+1 || len(all) != 2 || all[0].Metadata.Name != "x@1" || all[1].Metadata.Name != "y" {
+		t.Errorf("revision %d: %v", revision, all)
+	}
+	checkHistoryEnds(t, h, all)
+	if now, err := l.Revision(ctx); err != nil || now != revision {
+		t.Errorf("revision %d, %v: want %d", now, err, revision)
+	}
 }
 
 func testApplySet(t *testing.T, s suite) {
