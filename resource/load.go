@@ -23,12 +23,15 @@ type Manifests struct {
 type origin struct {
 	file string
 	src  []byte
+	// rego: the file is a policy's module, or its data, as a whole.
+	rego bool
 }
 
-// LoadManifests reads a manifest, or every .yaml, .yml and .json file of a
-// directory (not of those below it). Relative directories of commands are made
-// absolute, starting from the manifest's own. Every fault names file, line and
-// field; with one fault nothing is returned.
+// LoadManifests reads a manifest or a .rego file, or every .yaml, .yml and .json
+// file of a directory (not of those below it) and its Rego files (those below it
+// too, see FindRego). Relative directories of commands are made absolute,
+// starting from the manifest's own. Every fault names file, line and field; with
+// one fault nothing is returned.
 func LoadManifests(path string) (*Manifests, error) {
 	files, err := manifestFiles(path)
 	if err != nil {
@@ -36,6 +39,9 @@ func LoadManifests(path string) (*Manifests, error) {
 	}
 	all := &Manifests{origins: map[string]origin{}}
 	var faults Faults
+	if err := all.loadRego(path, &faults); err != nil {
+		return nil, err
+	}
 	for _, f := range files {
 		src, err := os.ReadFile(f)
 		if err != nil {
@@ -49,7 +55,7 @@ func LoadManifests(path string) (*Manifests, error) {
 		return nil, err
 	}
 	if len(all.Objects) == 0 {
-		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s", path, APIVersion)
+		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s, or .rego files", path, APIVersion)
 	}
 	return all, nil
 }
@@ -79,19 +85,31 @@ func (m *Manifests) add(file string, src []byte, dir string, faults *Faults) err
 		*faults = append(*faults, fs...)
 		return nil
 	}
+	m.take(file, src, objects, false, faults)
+	return nil
+}
+
+// take adds what a file holds; a name that stands twice joins faults.
+func (m *Manifests) take(file string, src []byte, objects []Object, rego bool, faults *Faults) {
 	for _, o := range objects {
 		key := o.Kind + "/" + o.Metadata.Name
 		if other, ok := m.origins[key]; ok {
-			*faults = append(*faults, Fault{
-				File: file, Line: LineOf(src, o.Kind, o.Metadata.Name, "metadata.name"), Field: "metadata.name",
-				Problem: fmt.Sprintf("%s stands twice: in %s too", key, other.file),
-			})
+			f := Fault{File: file, Field: "metadata.name", Problem: fmt.Sprintf("%s stands twice: in %s too", key, other.file)}
+			if rego {
+				f.Field = ""
+				f.Problem += " (a file is named after its path)"
+			} else {
+				f.Line = LineOf(src, o.Kind, o.Metadata.Name, "metadata.name")
+			}
+			*faults = append(*faults, f)
 		}
-		m.origins[key] = origin{file: file, src: src}
+		m.origins[key] = origin{file: file, src: src, rego: rego}
 	}
 	m.Objects = append(m.Objects, objects...)
-	return nil
 }
+
+// File is where a resource was read; "" for one that these manifests do not hold.
+func (m *Manifests) File(kind, name string) string { return m.origins[kind+"/"+name].file }
 
 // Locate returns the faults with file and line filled in where they name a
 // resource that came from these manifests.
@@ -104,6 +122,10 @@ func (m *Manifests) Locate(faults Faults) Faults {
 		}
 		kind, name, _ := strings.Cut(f.Resource, "/")
 		located[i].File = o.file
+		if o.rego {
+			located[i].Resource = ""
+			continue
+		}
 		located[i].Line = LineOf(o.src, kind, name, f.Field)
 		if f.Line > 0 && f.Field == "spec.rego" {
 			located[i].Line += f.Line // of the module, which begins below its key
@@ -118,6 +140,9 @@ func manifestFiles(path string) ([]string, error) {
 		return nil, err
 	}
 	if !st.IsDir() {
+		if IsRego(filepath.Base(path)) {
+			return nil, nil
+		}
 		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
@@ -134,8 +159,12 @@ func manifestFiles(path string) ([]string, error) {
 	return files, nil
 }
 
-// IsManifest reports whether a file's name says that it is one.
+// IsManifest reports whether a file's name says that it is one. Documents and
+// cases of policies are none.
 func IsManifest(name string) bool {
+	if base := filepath.Base(name); isDocument(base) || isCases(base) {
+		return false
+	}
 	switch filepath.Ext(name) {
 	case ".yaml", ".yml", ".json":
 		return !strings.HasPrefix(filepath.Base(name), ".") && !strings.HasPrefix(filepath.Base(name), "package")
