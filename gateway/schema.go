@@ -77,7 +77,7 @@ func eventSchema() schema {
 func (s schemas) kind(k resource.Kind) {
 	object := schema{"type": "object"}
 	specs := map[string]any{
-		resource.KindFunction: resource.FunctionSpec{}, resource.KindLink: resource.LinkSpec{}, resource.KindPolicy: resource.PolicySpec{}, resource.KindSchema: resource.SchemaSpec{}, resource.KindWebhook: resource.WebhookSpec{}, resource.KindReplay: resource.ReplaySpec{},
+		resource.KindFunction: resource.FunctionSpec{}, resource.KindLink: resource.LinkSpec{}, resource.KindPolicy: resource.PolicySpec{}, resource.KindSchema: resource.SchemaSpec{}, resource.KindWebhook: resource.WebhookSpec{}, resource.KindReplay: resource.ReplaySpec{}, resource.KindKey: resource.KeySpec{},
 	}
 	if spec, ok := specs[k.Name]; ok {
 		s.add(k.Name+"Spec", spec)

@@ -68,6 +68,7 @@ func Kinds() []Kind {
 		{Name: KindSchema, Plural: "schemas", newSpec: func() spec { return new(SchemaSpec) }},
 		{Name: KindWebhook, Plural: "webhooks", newSpec: func() spec { return new(WebhookSpec) }},
 		{Name: KindReplay, Plural: "replays", newSpec: func() spec { return new(ReplaySpec) }},
+		{Name: KindKey, Plural: "keys", newSpec: func() spec { return new(KeySpec) }},
 	}
 }
 

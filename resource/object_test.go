@@ -80,7 +80,7 @@ func TestLookupKind(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, k, err)
 		}
 	}
-	if _, err := LookupKind("pod"); err == nil || err.Error() != `kind "pod": want one of functions, links, policies, schemas, webhooks, replays` {
+	if _, err := LookupKind("pod"); err == nil || err.Error() != `kind "pod": want one of functions, links, policies, schemas, webhooks, replays, keys` {
 		t.Errorf("got %v", err)
 	}
 }

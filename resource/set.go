@@ -19,6 +19,7 @@ type Set struct {
 	Schemas   []*Schema
 	Webhooks  []*Webhook
 	Replays   []*Replay
+	Keys      []*Key
 	// routes finds by name; NewSet builds it.
 	routes map[string]*Route
 }
@@ -117,6 +118,8 @@ func (s *Set) addObject(o *Object) error {
 		return nil
 	case KindReplay:
 		return s.addReplay(o)
+	case KindKey:
+		return s.addKey(o)
 	}
 	return fmt.Errorf("unknown kind %q", o.Kind)
 }
