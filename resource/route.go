@@ -3,8 +3,6 @@ package resource
 import (
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"strings"
 )
 
@@ -66,7 +64,7 @@ func (r *Route) Split() bool { return len(r.shares) > 1 }
 // Pick chooses the version for an event: always the same for one key, and
 // without a key for one source and id, as long as the traffic is the same. A
 // change of the traffic moves no more keys than it must between neighbours in
-// the list.
+// the list. It does not allocate.
 func (r *Route) Pick(key, source, id string) *Function {
 	switch len(r.shares) {
 	case 0:
@@ -74,20 +72,30 @@ func (r *Route) Pick(key, source, id string) *Function {
 	case 1:
 		return r.shares[0].fn
 	}
-	h := fnv.New64a()
+	h := uint64(fnvOffset)
 	if key == "" {
-		_, _ = io.WriteString(h, source)
-		_, _ = h.Write([]byte{0})
-		key = id
+		h, key = fnv(fnv(h, source), "\x00"), id
 	}
-	_, _ = io.WriteString(h, key)
-	place := mix(h.Sum64()) % routePlaces
+	place := mix(fnv(h, key)) % routePlaces
 	for i := range r.shares {
 		if place < r.shares[i].upto {
 			return r.shares[i].fn
 		}
 	}
 	return r.shares[len(r.shares)-1].fn
+}
+
+// FNV-1a of 64 bits. Package hash/fnv would allocate for every event.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+func fnv(h uint64, s string) uint64 {
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * fnvPrime
+	}
+	return h
 }
 
 // mix spreads what short keys differ in over all bits (the finalizer of MurmurHash3).

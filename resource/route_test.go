@@ -69,6 +69,9 @@ func TestTrafficIsSplitByWeightAndStaysWithItsKey(t *testing.T) {
 	if a, b := before.Pick("", "/s", "1"), before.Pick("", "/s", "1"); a != b {
 		t.Error("without a key: the same event goes to both")
 	}
+	if n := testing.AllocsPerRun(100, func() { before.Pick("", "/a/source/of/more/than/32/bytes", "an-id-of-more-than-32-bytes-as-well"); before.Pick("k", "", "") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 func TestTrafficToAVersionThatIsNotThereIsAFault(t *testing.T) {
