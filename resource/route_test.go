@@ -2,6 +2,8 @@ package resource
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -69,7 +71,10 @@ func TestTrafficIsSplitByWeightAndStaysWithItsKey(t *testing.T) {
 	if a, b := before.Pick("", "/s", "1"), before.Pick("", "/s", "1"); a != b {
 		t.Error("without a key: the same event goes to both")
 	}
-	if n := testing.AllocsPerRun(100, func() { before.Pick("", "/a/source/of/more/than/32/bytes", "an-id-of-more-than-32-bytes-as-well"); before.Pick("k", "", "") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() {
+		before.Pick("", "/a/source/of/more/than/32/bytes", "an-id-of-more-than-32-bytes-as-well")
+		before.Pick("k", "", "")
+	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -91,6 +96,61 @@ func TestTrafficValidation(t *testing.T) {
 		o := versioned("f", "v1", spec)
 		if got := o.Validate().Error(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s, want %s", spec, got, want)
+		}
+	}
+}
+
+func document(name, version string) string {
+	v := ""
+	if version != "" {
+		v = ", version: " + version
+	}
+	return "---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: " + name + "}\nspec: {url: http://f/" + v + "}\n"
+}
+
+func TestSeveralVersionsOfAFunctionMayStandInOneManifest(t *testing.T) {
+	tests := map[string]struct{ manifest, want string }{
+		"versions":                      {document("f", "v1") + document("f", "v2") + document("g", "v1"), ""},
+		"one version twice":             {document("f", "v1") + document("f", "v2") + document("f", "v1"), "12: metadata.name: Function/f with version v1 stands twice"},
+		"two without a version":         {document("f", "") + document("f", ""), "Function/f stands twice"},
+		"one without, then one with":    {document("f", "") + document("f", "v1"), "stands twice"},
+		"one with, then one without":    {document("f", "v1") + document("f", ""), "stands twice"},
+		"a version that is not written": {document("f@v1", "v1"), `write function "f" with spec.version "v1"`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			objects, err := Decode("", []byte(test.manifest))
+			switch {
+			case test.want == "" && (err != nil || len(objects) != 3):
+				t.Errorf("%d objects, %v", len(objects), err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAFaultIsFoundInTheVersionThatItIsAbout(t *testing.T) {
+	src := []byte(document("f", "v1") + document("f", "v2"))
+	for name, want := range map[string]int{"f": 9, "f@v1": 4, "f@v2": 9, "f@v3": 0} {
+		if got := LineOf(src, KindFunction, name, "metadata.name"); got != want {
+			t.Errorf("%s: line %d, want %d", name, got, want)
+		}
+	}
+	dir := t.TempDir()
+	for file, version := range map[string]string{"a.yaml": "v1", "b.yaml": "v2"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(document("f", version)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := LoadManifests(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"f": "b.yaml", "f@v1": "a.yaml", "f@v2": "b.yaml"} {
+		got := m.Locate(Faults{{Resource: "Function/" + name, Field: "spec.url", Problem: "p"}})
+		if filepath.Base(got[0].File) != want || got[0].Line != 5 {
+			t.Errorf("%s: %v, want %s:5", name, got, want)
 		}
 	}
 }
