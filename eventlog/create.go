@@ -12,7 +12,8 @@ import (
 )
 
 // createTopics creates the topics that are missing and waits until every topic
-// has leaders. What exists is left as it is: an operator may have changed it.
+// has leaders. What exists is left as it is, as an operator may have changed it;
+// but see keepVersions.
 func (l *Log) createTopics(ctx context.Context) error {
 	found, err := l.findTopics(ctx, topics[:]...)
 	if err != nil {
@@ -159,6 +160,11 @@ func (c *Config) topicConfig(t Topic) map[string]*string {
 		set("segment.bytes", strconv.FormatInt(c.segmentBytes(t), 10))
 	case t == Resources:
 		set("cleanup.policy", "compact")
+		if c.Retention.Events != 0 {
+			for _, name := range versionSettings {
+				set(name, strconv.FormatInt(versionMillis(c.Retention.Events), 10))
+			}
+		}
 	case t.parked():
 		// What is settled is deleted by us; nothing else may be.
 		set("cleanup.policy", "delete")

@@ -3,15 +3,25 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// History is a topic of keys and their latest values, in one partition: the
-// record of all changes of resources. On Apache Kafka the topic is compacted by
-// the broker; on the embedded log by Compact.
+// The headers of a record of the history: the number of the change, and that
+// the record is an older version which was kept, and is not what stands.
+const (
+	revisionHeader = "signalbox_revision"
+	keptHeader     = "signalbox_kept"
+)
+
+// History is a topic of keys and their versions, in one partition: the record
+// of all changes of resources. Every version stays at least as long as the
+// events do that were chosen for by it. On Apache Kafka the topic is compacted by
+// the broker, after that time (see retain.go); on the embedded log by Compact.
 type History struct {
 	log   *Log
 	topic Topic
@@ -22,90 +32,68 @@ type History struct {
 // a time when the log is embedded.
 func (l *Log) History() *History { return &History{log: l, topic: Resources} }
 
-// Append records a change, durably; a nil value is a deletion.
-func (h *History) Append(ctx context.Context, key string, value []byte) error {
+// Append records a change by its number, durably; a nil value is a deletion.
+func (h *History) Append(ctx context.Context, key string, value []byte, revision uint64) error {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	_, err := h.log.Append(ctx, h.topic, []event.Message{{Key: []byte(key), Value: value}})
+	v := Version{Key: key, Value: value, Revision: revision}
+	_, err := h.log.Append(ctx, h.topic, []event.Message{v.message()})
 	return err
 }
 
 // Load calls fn for every change there is up to now, oldest first: of each key
 // at least the latest, deletions as a nil value.
 func (h *History) Load(ctx context.Context, fn func(key string, value []byte) error) error {
+	return h.Versions(ctx, func(v Version) error {
+		if v.Kept {
+			return nil
+		}
+		return fn(v.Key, v.Value)
+	})
+}
+
+// Version is one change of the history.
+type Version struct {
+	Key string
+	// Value is nil for a deletion.
+	Value []byte
+	// Revision is the number of the change; 0 where it was not noted.
+	Revision uint64
+	// Time is when the change was appended first.
+	Time time.Time
+	// Kept marks an older version that was appended again.
+	Kept bool
+
+	order uint64 // set by Compact
+}
+
+// Versions calls fn for every change that is kept, older versions included. They
+// come in the order of the log, which need not be that of their revisions: what
+// is Kept comes before what stands.
+func (h *History) Versions(ctx context.Context, fn func(Version) error) error {
 	return h.log.Read(ctx, h.topic, Earliest(), ReadOptions{}, func(r event.Record) error {
-		return fn(string(r.Message.Key), r.Message.Value)
+		return fn(versionOf(&r))
 	})
 }
 
-// compactFrom is how many changes there must be, and how many for each living
-// key, for Compact to do something.
-const compactFrom, compactRatio = 1000, 4
-
-// Compact shortens the history of an embedded log to the living keys and their
-// values, when it is long enough to be worth it. It appends them once more
-// before it deletes what came before: a crash in between loses nothing.
-func (h *History) Compact(ctx context.Context) error {
-	if !h.log.cfg.Embedded {
-		return nil
+func versionOf(r *event.Record) Version {
+	v := Version{Key: string(r.Message.Key), Value: r.Message.Value, Time: r.Timestamp}
+	if n, ok := r.Message.Header(revisionHeader); ok {
+		v.Revision, _ = strconv.ParseUint(string(n), 10, 64)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	changes, keys, values, err := h.latest(ctx)
-	if err != nil || changes < compactFrom || changes < compactRatio*len(keys) {
-		return err
-	}
-	msgs := make([]event.Message, 0, len(keys))
-	for _, k := range keys {
-		if v, ok := values[k]; ok {
-			msgs = append(msgs, event.Message{Key: []byte(k), Value: v})
-		}
-	}
-	first, err := h.snapshot(ctx, msgs)
-	if err != nil {
-		return fmt.Errorf("snapshot of %s: %w", h.log.topicName(h.topic), err)
-	}
-	return h.log.TruncateBefore(ctx, h.topic, first)
+	_, v.Kept = r.Message.Header(keptHeader)
+	return v
 }
 
-// latest are the living values, with their keys in the order they came up.
-func (h *History) latest(ctx context.Context) (changes int, keys []string, values map[string][]byte, err error) {
-	values = make(map[string][]byte)
-	known := make(map[string]bool)
-	err = h.Load(ctx, func(key string, value []byte) error {
-		changes++
-		if !known[key] {
-			known[key] = true
-			keys = append(keys, key)
-		}
-		if value == nil {
-			delete(values, key)
-		} else {
-			values[key] = value
-		}
-		return nil
-	})
-	return changes, keys, values, err
-}
-
-// snapshot appends msgs in pieces and returns where the first one stands, or
-// the end of the topic when there are none.
-func (h *History) snapshot(ctx context.Context, msgs []event.Message) (event.Position, error) {
-	if len(msgs) == 0 {
-		b, err := h.log.bounds(ctx, h.topic)
-		return event.Position{Offset: b[0].end}, err
+func (v *Version) message() event.Message {
+	m := event.Message{Key: []byte(v.Key), Value: v.Value}
+	if v.Revision > 0 {
+		m.Headers = append(m.Headers, event.Header{Key: revisionHeader, Value: strconv.AppendUint(nil, v.Revision, 10)})
 	}
-	var first event.Position
-	for i := range msgs {
-		at, err := h.log.Append(ctx, h.topic, msgs[i:i+1])
-		if err != nil {
-			return first, err
-		}
-		if i == 0 {
-			first = at[0]
-		}
+	if v.Kept {
+		m.Headers = append(m.Headers, event.Header{Key: keptHeader, Value: []byte("1")})
 	}
-	return first, nil
+	return m
 }
 
 // TruncateBefore deletes the records of pos's partition that lie before it.

@@ -113,6 +113,7 @@ func (l *Log) connect(ctx context.Context) error {
 		return fmt.Errorf("event log at %s: %w", l.addresses(), err)
 	}
 	l.readLimits(ctx)
+	l.keepVersions(ctx)
 	return nil
 }
 

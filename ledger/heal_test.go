@@ -86,7 +86,7 @@ type list struct {
 	values [][]byte
 }
 
-func (h *list) Append(_ context.Context, key string, value []byte) error {
+func (h *list) Append(_ context.Context, key string, value []byte, _ uint64) error {
 	h.keys, h.values = append(h.keys, key), append(h.values, value)
 	return nil
 }
@@ -173,12 +173,12 @@ type reordered struct {
 	held func()
 }
 
-func (h *reordered) Append(ctx context.Context, key string, value []byte) error {
+func (h *reordered) Append(ctx context.Context, key string, value []byte, revision uint64) error {
 	if held := h.held; held != nil {
 		h.held = nil
 		held()
 	}
-	return h.list.Append(ctx, key, value)
+	return h.list.Append(ctx, key, value, revision)
 }
 
 func TestHistoryEndsWithTheLastWriteWhateverTheOrderOfAppends(t *testing.T) {

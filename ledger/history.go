@@ -17,10 +17,11 @@ import (
 // topic signalbox.resources. Keys are kind/name, values the resource as JSON;
 // one key of another shape, RevisionKey, keeps the number of the last deletion.
 type History interface {
-	// Append adds a version at the end and returns when it is durable. A nil
-	// value is a deletion. It respects ctx. After an error the version may
-	// still turn up. It is called concurrently.
-	Append(ctx context.Context, key string, value []byte) error
+	// Append adds a version at the end, with the number of the change that wrote
+	// it, and returns when it is durable. A nil value is a deletion. Of one key the
+	// versions may come in another order than their numbers. It respects ctx.
+	// After an error the version may still turn up. It is called concurrently.
+	Append(ctx context.Context, key string, value []byte, revision uint64) error
 	// Load calls fn for what was appended before Load was called, in the order
 	// of appending: at least the last version of every key that is not deleted.
 	// Older versions, and deletions as nil values, may be left out (compaction).
@@ -106,7 +107,7 @@ func (l *Ledger) record(ctx context.Context, token string, revision uint64, vers
 				return err
 			}
 		}
-		stale, err := l.confirm(ctx, token, versions)
+		stale, now, err := l.confirm(ctx, token, versions)
 		if err != nil {
 			l.log.Warn("a write stays pending", "error", err)
 			return err
@@ -114,7 +115,7 @@ func (l *Ledger) record(ctx context.Context, token string, revision uint64, vers
 		if len(stale) == 0 {
 			return nil
 		}
-		versions, revision = stale, max(revision, l.seen.Load())
+		versions, revision = stale, now
 	}
 	return nil
 }
@@ -129,7 +130,7 @@ func (l *Ledger) append(ctx context.Context, revision uint64, v version) error {
 		if err != nil {
 			return err
 		}
-		if err := l.history.Append(ctx, RevisionKey, mark); err != nil {
+		if err := l.history.Append(ctx, RevisionKey, mark, revision); err != nil {
 			return fmt.Errorf("%w: %w", ErrHistory, err)
 		}
 	} else {
@@ -137,11 +138,12 @@ func (l *Ledger) append(ctx context.Context, revision uint64, v version) error {
 		if err != nil {
 			return err
 		}
+		revision = o.Metadata.Revision
 		if value, err = json.Marshal(o); err != nil {
 			return err
 		}
 	}
-	if err := l.history.Append(ctx, v.field, value); err != nil {
+	if err := l.history.Append(ctx, v.field, value, revision); err != nil {
 		return fmt.Errorf("%w: %w", ErrHistory, err)
 	}
 	return nil
@@ -152,22 +154,25 @@ type revisionMark struct {
 	Revision uint64 `json:"revision"`
 }
 
-// confirm ends the pending write, or returns what stands instead of versions.
-func (l *Ledger) confirm(ctx context.Context, token string, versions []version) ([]version, error) {
+// confirm ends the pending write, or returns what stands instead of versions,
+// and the revision at which it did.
+func (l *Ledger) confirm(ctx context.Context, token string, versions []version) (stale []version, now uint64, err error) {
 	args := []any{token}
 	for _, v := range versions {
 		revision, _, _ := strings.Cut(v.stored, " ")
 		args = append(args, v.field, revision)
 	}
-	out, err := l.run(ctx, confirmScript, []string{l.keys.documents, l.keys.pending}, args...)
-	if err != nil {
-		return nil, err
+	out, err := l.run(ctx, confirmScript, []string{l.keys.documents, l.keys.pending, l.keys.revision}, args...)
+	if err != nil || len(out) == 0 {
+		return nil, 0, err
 	}
-	var stale []version
-	for i := 0; i < len(out); i += 2 {
+	if now, err = strconv.ParseUint(text(out, 0), 10, 64); err != nil {
+		return nil, 0, fmt.Errorf("key %s: %w", l.keys.revision, err)
+	}
+	for i := 1; i < len(out); i += 2 {
 		stale = append(stale, version{field: text(out, i), stored: text(out, i+1)})
 	}
-	return stale, nil
+	return stale, now, nil
 }
 
 // undo takes back what a change wrote and nobody has replaced since.

@@ -111,12 +111,12 @@ type hooked struct {
 	first func()
 }
 
-func (h *hooked) Append(ctx context.Context, key string, value []byte) error {
+func (h *hooked) Append(ctx context.Context, key string, value []byte, revision uint64) error {
 	h.first()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return h.list.Append(ctx, key, value)
+	return h.list.Append(ctx, key, value, revision)
 }
 
 func TestCallerThatGivesUpLeavesNoHalfChange(t *testing.T) {

@@ -115,9 +115,10 @@ return {rev, tostring(#todo)}
 // confirmScript ends a pending write when what the history was given last is
 // what stands.
 //
-// KEYS documents pending; ARGV write token, then for each resource: kind/name,
-// the revision given to the history ("" a deletion). Answers kind/name and
-// document ("" deleted) of each resource that stands otherwise.
+// KEYS documents pending revision; ARGV write token, then for each resource: kind/name,
+// the revision given to the history ("" a deletion). Answers nothing, or the
+// revision now, then kind/name and document ("" deleted) of each resource that
+// stands otherwise.
 var confirmScript = newScript(`
 local stale = {}
 for i = 2, #ARGV, 2 do
@@ -128,7 +129,11 @@ for i = 2, #ARGV, 2 do
     stale[#stale+1] = have or ''
   end
 end
-if #stale == 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end
+if #stale == 0 then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return {}
+end
+table.insert(stale, 1, redis.call('GET', KEYS[3]) or '0')
 return stale
 `)
 

@@ -2,13 +2,16 @@ package eventlogtest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 func (s suite) testGroup(t *testing.T) {
@@ -73,6 +76,12 @@ func (s suite) share(t *testing.T) {
 }
 
 func (s suite) testHistory(t *testing.T) {
+	t.Run("the latest of each key survives compaction", s.latest)
+	t.Run("versions stay as long as events", s.versions)
+	t.Run("the broker is told to keep versions", s.keepsVersions)
+}
+
+func (s suite) latest(t *testing.T) {
 	l := open(t, s.fresh(t, 1))
 	h := l.History()
 	load := func() []string {
@@ -95,7 +104,7 @@ func (s suite) testHistory(t *testing.T) {
 		return out
 	}
 	put := func(k string, v []byte) {
-		if err := h.Append(within(t), k, v); err != nil {
+		if err := h.Append(within(t), k, v, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,5 +126,97 @@ func (s suite) testHistory(t *testing.T) {
 	}
 	if embedded := s.config(t).Embedded; embedded && n != 2 {
 		t.Errorf("%d records after compaction, want 2", n)
+	}
+}
+
+// versions wants older versions for as long as there is an event that may have
+// been chosen for by them.
+func (s suite) versions(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	l := open(t, cfg)
+	h := l.History()
+	put := func(key, value string, revision uint64) {
+		var v []byte
+		if value != "" {
+			v = []byte(value)
+		}
+		if err := h.Append(within(t), key, v, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("Link/a", "before", 1)
+	put("Link/gone", "x", 2)
+	put("Link/gone", "", 3)
+	put("Link/a", "then", 4)
+	mustAppend(t, l, message("", "an event"))
+	put("Link/a", "later", 5)
+	put("Link/b", "x", 6)
+	put("Link/b", "", 7)
+	put("Link/a", "now", 8)
+	want := []string{"Link/a then 4", "Link/a later 5", "Link/b x 6", "Link/b  7", "Link/a now 8"}
+	if cfg.Embedded {
+		for range 1200 {
+			put("Link/c", "", 9) // nothing of which has to stay for the sake of what stands
+		}
+		if err := h.Compact(within(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got, live []string
+	if err := h.Versions(within(t), func(v eventlog.Version) error {
+		if v.Key != "Link/c" {
+			got = append(got, fmt.Sprint(v.Key, " ", string(v.Value), " ", v.Revision))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("%s is missing in %q", w, got)
+		}
+	}
+	if cfg.Embedded && slices.Contains(got, "Link/gone x 2") {
+		t.Errorf("%q stays: want %q", got, want)
+	}
+	if err := h.Load(within(t), func(k string, v []byte) error {
+		if k == "Link/a" {
+			live = append(live, string(v))
+		}
+		return nil
+	}); err != nil || live[len(live)-1] != "now" {
+		t.Errorf("loaded %q, %v", live, err)
+	}
+}
+
+// keepsVersions wants the broker to keep them, also on a topic made before and
+// beside events that are kept longer now.
+func (s suite) keepsVersions(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	if cfg.Embedded {
+		return // it deletes nothing by itself
+	}
+	ms := func(days time.Duration) string { return fmt.Sprint((days * 24 * time.Hour).Milliseconds()) }
+	compact := "compact"
+	admin := administer(t, cfg)
+	if _, err := admin.CreateTopic(within(t), 1, -1, map[string]*string{"cleanup.policy": &compact}, cfg.TopicPrefix+"resources"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ events, want string }{{"", ms(8)}, {ms(20), ms(21)}, {ms(1), ms(21)}, {"-1", fmt.Sprint(int64(math.MaxInt64))}} {
+		if step.events != "" {
+			if _, err := admin.AlterTopicConfigs(within(t), []kadm.AlterConfig{{Name: "retention.ms", Value: &step.events}}, cfg.TopicPrefix+"events"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open(t, cfg)
+		described, err := admin.DescribeTopicConfigs(within(t), cfg.TopicPrefix+"resources")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range described[0].Configs {
+			if (c.Key == "min.compaction.lag.ms" || c.Key == "delete.retention.ms") && c.MaybeValue() != step.want {
+				t.Errorf("events for %q: %s is %s: want %s", step.events, c.Key, c.MaybeValue(), step.want)
+			}
+		}
 	}
 }

@@ -16,8 +16,9 @@ type History struct {
 
 // Record is one version; Value is nil for a deletion.
 type Record struct {
-	Key   string
-	Value []byte
+	Key      string
+	Value    []byte
+	Revision uint64
 }
 
 // Fail makes every Append ask fn first: an error is returned and nothing is
@@ -29,7 +30,7 @@ func (h *History) Fail(fn func(key string) error) {
 }
 
 // Append implements ledger.History.
-func (h *History) Append(ctx context.Context, key string, value []byte) error {
+func (h *History) Append(ctx context.Context, key string, value []byte, revision uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -40,7 +41,7 @@ func (h *History) Append(ctx context.Context, key string, value []byte) error {
 			return err
 		}
 	}
-	h.records = append(h.records, Record{Key: key, Value: slices.Clone(value)})
+	h.records = append(h.records, Record{Key: key, Value: slices.Clone(value), Revision: revision})
 	return nil
 }
 
