@@ -15,8 +15,7 @@ import (
 // Manifests are resources with the files they came from.
 type Manifests struct {
 	Objects []Object
-	// origins is keyed by kind/name.
-	origins map[string]origin
+	origins documentNames
 }
 
 // origin is where a resource was read.
@@ -37,7 +36,7 @@ func LoadManifests(path string) (*Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := &Manifests{origins: map[string]origin{}}
+	all := &Manifests{origins: documentNames{}}
 	var faults Faults
 	if err := all.loadRego(path, &faults); err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func ReadManifests(name string, r io.Reader) (*Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := &Manifests{origins: map[string]origin{}}
+	all := &Manifests{origins: documentNames{}}
 	var faults Faults
 	if err := all.add(name, src, ".", &faults); err != nil {
 		return nil, err
@@ -92,9 +91,8 @@ func (m *Manifests) add(file string, src []byte, dir string, faults *Faults) err
 // take adds what a file holds; a name that stands twice joins faults.
 func (m *Manifests) take(file string, src []byte, objects []Object, rego bool, faults *Faults) {
 	for _, o := range objects {
-		key := o.Kind + "/" + o.Metadata.Name
-		if other, ok := m.origins[key]; ok {
-			f := Fault{File: file, Field: "metadata.name", Problem: fmt.Sprintf("%s stands twice: in %s too", key, other.file)}
+		if other, once := m.origins.add(&o, origin{file: file, src: src, rego: rego}); !once {
+			f := Fault{File: file, Field: "metadata.name", Problem: fmt.Sprintf("%s: in %s too", twice(&o), other.file)}
 			if rego {
 				f.Field = ""
 				f.Problem += " (a file is named after its path)"
@@ -103,20 +101,22 @@ func (m *Manifests) take(file string, src []byte, objects []Object, rego bool, f
 			}
 			*faults = append(*faults, f)
 		}
-		m.origins[key] = origin{file: file, src: src, rego: rego}
 	}
 	m.Objects = append(m.Objects, objects...)
 }
 
 // File is where a resource was read; "" for one that these manifests do not hold.
-func (m *Manifests) File(kind, name string) string { return m.origins[kind+"/"+name].file }
+func (m *Manifests) File(kind, name string) string {
+	from, _ := m.origins.find(kind + "/" + name)
+	return from.file
+}
 
 // Locate returns the faults with file and line filled in where they name a
 // resource that came from these manifests.
 func (m *Manifests) Locate(faults Faults) Faults {
 	located := slices.Clone(faults)
 	for i, f := range located {
-		o, ok := m.origins[f.Resource]
+		o, ok := m.origins.find(f.Resource)
 		if !ok || f.File != "" {
 			continue
 		}

@@ -23,14 +23,12 @@ const (
 func Decode(file string, src []byte) ([]Object, error) {
 	var objects []Object
 	var faults Faults
-	seen := map[string]bool{}
+	seen := documentNames{}
 	err := documents(src, func(root *yaml.Node) {
 		o, fs := decodeDocument(root)
-		key := o.Kind + "/" + o.Metadata.Name
-		if len(fs) == 0 && seen[key] {
-			fs = Faults{{Line: lineOf(root, "metadata.name"), Field: "metadata.name", Problem: key + " stands twice in this manifest: want it once"}}
+		if _, once := seen.add(&o, origin{}); len(fs) == 0 && !once {
+			fs = Faults{{Line: lineOf(root, "metadata.name"), Field: "metadata.name", Problem: twice(&o) + " in this manifest: want it once"}}
 		}
-		seen[key] = true
 		faults = append(faults, fs...)
 		objects = append(objects, o)
 	})
@@ -47,6 +45,15 @@ func Decode(file string, src []byte) ([]Object, error) {
 		faults[i].File = file
 	}
 	return nil, faults
+}
+
+// twice says that a resource, or a version of a function, stands twice.
+func twice(o *Object) string {
+	var spec struct{ Version string }
+	if o.Kind == KindFunction && json.Unmarshal(o.Spec, &spec) == nil && spec.Version != "" {
+		return fmt.Sprintf("%s/%s with version %s stands twice", o.Kind, o.Metadata.Name, spec.Version)
+	}
+	return o.Kind + "/" + o.Metadata.Name + " stands twice"
 }
 
 // DecodeOne reads exactly one resource, as the API's bodies hold it.
@@ -101,17 +108,29 @@ func convert(root *yaml.Node, o *Object) error {
 
 // LineOf returns the line of field (such as spec.rego) in the document of
 // manifest src that holds the resource kind/name; 0 when it is not there. Of a
-// field that is not there it is the line of what should hold it.
+// field that is not there it is the line of what should hold it. Of several
+// versions of a function it is in the last, which is the one in force, or in the
+// one that a name such as f@v1 says.
 func LineOf(src []byte, kind, name, field string) int {
 	line := 0
+	name, version, _ := CutVersion(name)
 	_ = documents(src, func(root *yaml.Node) {
 		k, m := mapValue(root, "kind"), mapValue(root, "metadata")
-		if line > 0 || k == nil || m == nil || k.Value != kind {
+		if k == nil || m == nil || k.Value != kind {
 			return
 		}
-		if n := mapValue(m, "name"); n != nil && n.Value == name {
+		if n := mapValue(m, "name"); n != nil && n.Value == name && (version == "" || hasVersion(root, version)) {
 			line = lineOf(root, field)
 		}
 	})
 	return line
+}
+
+func hasVersion(root *yaml.Node, version string) bool {
+	spec := mapValue(root, "spec")
+	if spec == nil {
+		return false
+	}
+	v := mapValue(spec, "version")
+	return v != nil && v.Value == version
 }

@@ -102,6 +102,10 @@ func (o *Object) Validate() Faults {
 		f.add("kind", "%q: want one of %s", o.Kind, strings.Join(kindNames(), ", "))
 		return f
 	}
+	if function, version, kept := CutVersion(o.Metadata.Name); kept && o.Kind == KindFunction {
+		f.add("metadata.name", "%q: versions that are not in force are not written themselves: write function %q with spec.version %q, or roll back to it", o.Metadata.Name, function, version)
+		return f
+	}
 	f = append(f, o.Metadata.validate()...)
 	s := k.newSpec()
 	if len(o.Spec) == 0 {

@@ -21,6 +21,52 @@ func CutVersion(name string) (function, version string, ok bool) {
 	return function, version, ok
 }
 
+// documentNames are the resources of manifests, by what must stand in them once:
+// kind/name, and of functions every version. They lead to where each was read.
+type documentNames map[string]origin
+
+// add notes a resource. It is false, and says where the other one stands, when
+// there is one in whose place it would be. A function without a version would
+// be in that of every other.
+func (n documentNames) add(o *Object, from origin) (other origin, ok bool) {
+	key := o.Kind + "/" + o.Metadata.Name
+	if o.Kind != KindFunction {
+		return n.take(from, key)
+	}
+	var spec struct{ Version string }
+	_ = json.Unmarshal(o.Spec, &spec) // what cannot be read is a fault elsewhere
+	if spec.Version == "" {
+		if other, taken := n[key]; taken {
+			return other, false
+		}
+		return n.take(from, VersionName(key, ""))
+	}
+	if other, taken := n[VersionName(key, "")]; taken {
+		return other, false
+	}
+	if other, ok = n.take(from, VersionName(key, spec.Version)); ok {
+		n[key] = from // the last one is in force
+	}
+	return other, ok
+}
+
+func (n documentNames) take(from origin, key string) (other origin, ok bool) {
+	if other, taken := n[key]; taken {
+		return other, false
+	}
+	n[key] = from
+	return origin{}, true
+}
+
+// find is where a resource was read, or a version of a function.
+func (n documentNames) find(name string) (origin, bool) {
+	if from, ok := n[name]; ok {
+		return from, true
+	}
+	from, ok := n[VersionName(name, "")]
+	return from, ok
+}
+
 // keptVersion types o when it is a kept version; nil when it is anything else.
 // The Function has the function's name, without the version.
 func keptVersion(o *Object) (*Function, error) {

@@ -111,7 +111,7 @@ func document(name, version string) string {
 func TestSeveralVersionsOfAFunctionMayStandInOneManifest(t *testing.T) {
 	tests := map[string]struct{ manifest, want string }{
 		"versions":                      {document("f", "v1") + document("f", "v2") + document("g", "v1"), ""},
-		"one version twice":             {document("f", "v1") + document("f", "v2") + document("f", "v1"), "12: metadata.name: Function/f with version v1 stands twice"},
+		"one version twice":             {document("f", "v1") + document("f", "v2") + document("f", "v1"), "14: metadata.name: Function/f with version v1 stands twice"},
 		"two without a version":         {document("f", "") + document("f", ""), "Function/f stands twice"},
 		"one without, then one with":    {document("f", "") + document("f", "v1"), "stands twice"},
 		"one with, then one without":    {document("f", "v1") + document("f", ""), "stands twice"},
