@@ -28,6 +28,8 @@ var rooms = map[string][]string{
 	"dispatcher":    {"event", "resource", "otel", "failpoint"},
 	"gateway":       {"event", "resource", "otel", "failpoint"},
 	"replay":        {"event", "resource"},
+	"webhook":       {"event", "resource"},
+	"secrets":       {},
 	"client":        {"event", "resource"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay"},
 	"verify":        {"client", "event", "resource"},
