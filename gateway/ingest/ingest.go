@@ -77,28 +77,46 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	if err != nil {
 		return 0, err
 	}
-	ctx := h.deadlines.at(start)
-	if err := h.admit(ctx, events, r.mode == event.Batched); err != nil {
-		return 0, err
+	return len(events), h.Accept(Arrival{Start: start, Route: Route, Batch: r.mode == event.Batched, Hop: span.Context()}, events)
+}
+
+// Arrival is how events came in.
+type Arrival struct {
+	// Start is when the request began; the time to accept counts from there.
+	Start time.Time
+	Route string
+	// Batch: refusals name the index of the event.
+	Batch bool
+	// Hop is the trace context of the request's span; it need not be valid.
+	Hop tracing.Context
+}
+
+// Accept asks the policy about the events of one request and appends them; nil
+// means that all of them are durable. Every route that takes events ends here.
+// The errors are problems.
+func (h *Handler) Accept(a Arrival, events []*event.Event) error {
+	ctx := h.deadlines.at(a.Start)
+	if err := h.admit(ctx, a, events); err != nil {
+		return err
 	}
 	if len(events) == 0 {
-		return 0, nil
+		return nil
 	}
 	failpoint.Hit(failpoint.GatewayAcceptBefore)
-	if err := h.deps.Appender.AppendEvents(ctx, events, span.Context()); err != nil {
-		return 0, appendProblem(err)
+	if err := h.deps.Appender.AppendEvents(ctx, events, a.Hop); err != nil {
+		return appendProblem(err)
 	}
 	failpoint.Hit(failpoint.GatewayAcceptAfter)
-	return len(events), nil
+	return nil
 }
 
 // admit asks the policy about every event; one that is denied refuses all.
-func (h *Handler) admit(ctx context.Context, events []*event.Event, batch bool) error {
+func (h *Handler) admit(ctx context.Context, a Arrival, events []*event.Event) error {
 	if h.deps.Admitter == nil {
 		return nil
 	}
 	for i, e := range events {
-		v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: Route})
+		v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: a.Route})
 		if err == nil && !v.Denied {
 			continue
 		}
@@ -106,7 +124,7 @@ func (h *Handler) admit(ctx context.Context, events []*event.Event, batch bool) 
 			h.deps.Logger.Error("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
 			v.Reason = "the admission policy could not be computed"
 		}
-		return denied(v.Reason, i, batch)
+		return denied(v.Reason, i, a.Batch)
 	}
 	return nil
 }
