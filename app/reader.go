@@ -46,6 +46,14 @@ func (r *logReader) Runs(ctx context.Context, q gateway.Query) (gateway.Page[eve
 	})
 }
 
+// Decisions implements gateway.Reader.
+func (r *logReader) Decisions(ctx context.Context, q gateway.Query) (gateway.Page[event.Decision], error) {
+	return page(ctx, r.log, eventlog.Decisions, q, func(rec event.Record) (event.Decision, bool) {
+		d, err := event.ParseDecision(rec.Message)
+		return d, err == nil && q.MatchDecision(&d)
+	})
+}
+
 // Record implements gateway.Reader.
 func (r *logReader) Record(ctx context.Context, p event.Position) (event.Record, error) {
 	rec, err := r.log.At(ctx, eventlog.Events, p)

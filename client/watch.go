@@ -21,6 +21,8 @@ type Query struct {
 	// State (open, redriven or dropped) and Where (a CESQL expression over the
 	// event) apply to dead letters only.
 	State, Where string
+	// Kind applies to decisions only.
+	Kind         string
 	Since, Until time.Time
 	// Limit bounds the number of items; 0 leaves it to the server's pages.
 	Limit int
@@ -29,7 +31,7 @@ type Query struct {
 func (q Query) values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{
-		"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "link": q.Link, "reason": q.Reason, "state": q.State, "where": q.Where,
+		"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "link": q.Link, "reason": q.Reason, "state": q.State, "where": q.Where, "kind": q.Kind,
 	} {
 		if value != "" {
 			v.Set(key, value)
@@ -49,6 +51,11 @@ func (q Query) values() url.Values {
 // Runs returns run records, oldest first.
 func (c *Client) Runs(ctx context.Context, q Query) ([]event.Run, error) {
 	return list[event.Run](ctx, c, "/api/v1/runs", q.values(), q.Limit)
+}
+
+// Decisions returns records of the decision log, oldest first.
+func (c *Client) Decisions(ctx context.Context, q Query) ([]event.Decision, error) {
+	return list[event.Decision](ctx, c, "/api/v1/decisions", q.values(), q.Limit)
 }
 
 // Explanation says what became of an event and why.

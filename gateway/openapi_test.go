@@ -89,6 +89,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	r.log.AddRun(event.Run{ID: "r", Outcome: event.Delivered, Time: now, Replies: []event.ReplyRef{{Source: "/f", ID: "2", Type: "u"}}})
 	r.log.AddDeadLetter(event.DeadLetter{ID: "d1", Event: e, Time: now, Attempts: []event.Attempt{{Number: 1, Time: now}}})
 	r.log.AddDeadLetter(event.DeadLetter{ID: "d2", Raw: event.Message{Value: []byte("x")}, Time: now})
+	r.log.AddDecision(event.Decision{Kind: event.DecidedAdmission, Time: now, Event: &event.DecidedEvent{Source: "/s", ID: "1", Type: "t"}, Identity: map[string]any{"name": "x"}})
+	r.log.AddDecision(event.Decision{Kind: event.DecidedManagement, Time: now, Before: json.RawMessage(`{"a":1}`), After: json.RawMessage(`null`)})
 	r.emit("1", "t", `{"a":1}`)
 	doc := r.document()
 	policy := `{"apiVersion":"signalbox.dev/v1","kind":"Policy","metadata":{"name":"p"},"spec":{"rego":"package signalbox.trigger"}}`
@@ -108,6 +110,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"GET", "/api/v1/events", "", "", "", 200},
 		{"GET", "/api/v1/events", "?limit=x", "", "", 400},
 		{"GET", "/api/v1/runs", "", "", "", 200},
+		{"GET", "/api/v1/decisions", "", "", "", 200},
+		{"GET", "/api/v1/decisions", "?kind=nonsense", "", "", 400},
 		{"GET", "/api/v1/deadletters", "", "", "", 200},
 		{"GET", "/api/v1/deadletters/{id}", "d1", "", "", 200},
 		{"GET", "/api/v1/deadletters/{id}", "d2", "", "", 200},

@@ -167,6 +167,13 @@ var (
 		}, paramPage),
 		answers: replies([]reply{ok(200, "A page", "RunList")}, problem.InvalidQuery, problem.Unavailable),
 	}
+	opDecisions = operation{
+		tag: "history", id: "listDecisions", summary: "The decision log, oldest first: what was refused or changed, what policies in shadow mode would have done, and by which revision events are chosen for.",
+		params: params([]param{
+			{name: "kind", in: "query", what: "what was decided", schema: schema{"type": "string", "enum": []any{"admission", "management", "shadow", "schema", "choosing"}}},
+		}, paramIdentity, paramPage),
+		answers: replies([]reply{ok(200, "A page", "DecisionList")}, problem.InvalidQuery, problem.Unavailable),
+	}
 	opExplain = operation{
 		tag: "history", id: "explain", summary: "What became of an event: for every link whether it matched and why, and its deliveries.",
 		params: []param{

@@ -40,6 +40,7 @@ func (s *Server) table() []route {
 		{fiber.MethodPost, api.Prefix + "/apply", s.api.Apply, opApply},
 		{fiber.MethodGet, api.Prefix + "/events", s.api.Events, opEvents},
 		{fiber.MethodGet, api.Prefix + "/runs", s.api.Runs, opRuns},
+		{fiber.MethodGet, api.Prefix + "/decisions", s.api.Decisions, opDecisions},
 		{fiber.MethodGet, api.Prefix + "/deadletters", s.api.DeadLetters, opDeadLetters},
 		{fiber.MethodGet, api.Prefix + "/deadletters/:id", s.api.DeadLetter, opDeadLetter},
 		{fiber.MethodPost, api.Prefix + "/deadletters/redrive", s.api.DecideAll(event.Redrive), opRedriveAll},

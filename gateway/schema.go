@@ -45,6 +45,8 @@ func components() schemas {
 	s["ObjectList"] = listOf(ref("Object"))
 	s.add("Run", event.Run{})
 	s["RunList"] = listOf(ref("Run"))
+	s.add("Decision", event.Decision{})
+	s["DecisionList"] = listOf(ref("Decision"))
 	s.add("DeadLetter", event.DeadLetter{})
 	s.with("DeadLetter", "event", ref("Event"))
 	s.with("DeadLetter", "raw", schema{"type": "object", "description": "the record as it stood in the log, when it was no event; key and values in base64"})

@@ -44,6 +44,8 @@ type Reader interface {
 	Events(ctx context.Context, q history.Query) (history.Page[event.Record], error)
 	// Runs returns the runs for which Query.MatchRun holds.
 	Runs(ctx context.Context, q history.Query) (history.Page[event.Run], error)
+	// Decisions returns the records of the decision log for which Query.MatchDecision holds.
+	Decisions(ctx context.Context, q history.Query) (history.Page[event.Decision], error)
 	// DeadLetters returns those for which Query.MatchDeadLetter holds.
 	DeadLetters(ctx context.Context, q history.Query) (history.Page[history.Letter], error)
 	// DeadLetter returns one with what was decided about it, or problem.ErrNotFound.

@@ -13,9 +13,10 @@ import (
 
 // The parameters of the query routes; nothing changes them.
 var (
-	eventParameters   = []string{"source", "id", "type", "since", "until", "limit", "cursor"}
-	runParameters     = []string{"source", "id", "type", "function", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
-	explainParameters = []string{"source", "id"}
+	eventParameters    = []string{"source", "id", "type", "since", "until", "limit", "cursor"}
+	runParameters      = []string{"source", "id", "type", "function", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
+	decisionParameters = []string{"kind", "source", "id", "type", "since", "until", "limit", "cursor"}
+	explainParameters  = []string{"source", "id"}
 )
 
 // Events lists events of the log.
@@ -45,6 +46,21 @@ func (a *API) Runs(c *fiber.Ctx) error {
 			return err
 		}
 		return page(c, p, func(r *event.Run) ([]byte, error) { return json.Marshal(r) })
+	})
+}
+
+// Decisions lists records of the decision log.
+func (a *API) Decisions(c *fiber.Ctx) error {
+	q, err := a.query(c, decisionParameters...)
+	if err != nil {
+		return err
+	}
+	return a.within(func(ctx context.Context) error {
+		p, err := a.deps.Reader.Decisions(ctx, q)
+		if err != nil {
+			return err
+		}
+		return page(c, p, func(d *event.Decision) ([]byte, error) { return json.Marshal(d) })
 	})
 }
 

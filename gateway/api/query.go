@@ -47,6 +47,8 @@ func (a *API) parameter(q *history.Query, name, value string, allowed []string) 
 		q.Reason = value
 	case "state":
 		q.State, err = history.ParseLetterState(value)
+	case "kind":
+		q.Kind, err = history.ParseDecisionKind(value)
 	case "where":
 		q.Where, err = a.where(value)
 	case "cursor":

@@ -26,6 +26,7 @@ type Log struct {
 	runs    []event.Run
 	dead    []history.Letter
 	reports []event.Completion
+	decided []event.Decision
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 	// followers is the number of Follow and FollowRuns under way.
@@ -53,6 +54,9 @@ func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, hop traci
 
 // AddRun appends a run record.
 func (l *Log) AddRun(r event.Run) { l.change(func() { l.runs = append(l.runs, r) }) }
+
+// AddDecision appends a record of the decision log.
+func (l *Log) AddDecision(d event.Decision) { l.change(func() { l.decided = append(l.decided, d) }) }
 
 // AddDeadLetter appends a dead letter.
 func (l *Log) AddDeadLetter(d event.DeadLetter) {
@@ -159,6 +163,13 @@ func (l *Log) Runs(_ context.Context, q history.Query) (history.Page[event.Run],
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return scan(q, l.runs, q.MatchRun)
+}
+
+// Decisions implements gateway.Reader.
+func (l *Log) Decisions(_ context.Context, q history.Query) (history.Page[event.Decision], error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return scan(q, l.decided, q.MatchDecision)
 }
 
 // scan pages through all; its cursor is the index of the next item.

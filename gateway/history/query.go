@@ -24,6 +24,8 @@ type Query struct {
 	// no Where.
 	State LetterState
 	Where func(*event.Event) bool
+	// Kind applies to decisions only.
+	Kind event.DecisionKind
 	// Since is included, Until is not; both are the log's time. With neither
 	// Since nor Cursor a reader may begin at the newest part of the log instead
 	// of reading all of it.
@@ -70,6 +72,16 @@ func (q *Query) MatchDeadLetter(d *Letter) bool {
 		(q.State == "" || q.State == d.State) &&
 		strings.Contains(d.Reason, q.Reason) &&
 		(q.Where == nil || d.Event != nil && q.Where(d.Event))
+}
+
+// MatchDecision reports whether the query asks for a record of the decision
+// log. One that is about no event has neither source, id nor type.
+func (q *Query) MatchDecision(d *event.Decision) bool {
+	var ev event.DecidedEvent
+	if d.Event != nil {
+		ev = *d.Event
+	}
+	return q.matchTime(d.Time) && q.matchIdentity(ev.Source, ev.ID, ev.Type) && (q.Kind == "" || q.Kind == d.Kind)
 }
 
 func (q *Query) matchTime(t time.Time) bool {
