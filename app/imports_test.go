@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"client":        {"event", "resource"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay"},
 	"verify":        {"client", "event", "resource"},
-	"cmd/signalbox": {"app", "client", "event", "resource", "verify"},
+	"cmd/signalbox": {"app", "client", "event", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},
 	"e2e":           {"client", "event", "resource", "failpoint"},
 }
