@@ -72,6 +72,7 @@ func Derive(cause, reply *Event, hop Hop) *Event {
 	e.SetExtension(ExtPath, longerPath(cause, hop.Link))
 	e.SetExtension(ExtChainStart, timestamp(hop.Began))
 	e.SetExtension(ExtReplyID, replyID)
+	inheritProvenance(e, cause)
 	if e.Time == "" {
 		e.Time = timestamp(hop.Now)
 	}

@@ -77,6 +77,9 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	if err != nil {
 		return 0, err
 	}
+	for _, e := range events {
+		event.StripProvenance(e) // who sent them is not theirs to say
+	}
 	return len(events), h.Accept(Arrival{Start: start, Route: Route, Batch: r.mode == event.Batched, Hop: span.Context()}, events)
 }
 
