@@ -66,10 +66,16 @@ func (s *resourceStore) Get(ctx context.Context, kind, name string) (resource.Ob
 // Put implements gateway.Resources.
 func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Condition) (resource.Object, bool, error) {
 	one := []resource.Object{o}
-	if err := s.check(ctx, one, c.Absent); err != nil {
+	if err := s.prepare(ctx, one, c.Absent); err != nil {
 		return o, false, err
 	}
+	if o.Kind == resource.KindFunction {
+		return s.putFunction(ctx, one, c)
+	}
 	o = one[0]
+	if err := s.compiles(ctx, one); err != nil {
+		return o, false, err
+	}
 	_, err := s.ledger.Get(ctx, o.Kind, o.Metadata.Name)
 	created := errors.Is(err, ledger.ErrNotFound)
 	cond := ledger.IfRevision(c.Revision)
@@ -84,26 +90,61 @@ func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Co
 	return stored, created, nil
 }
 
-// Apply implements gateway.Resources.
-func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
-	if err := s.check(ctx, objects, false); err != nil || dryRun {
-		return objects, err
-	}
-	stored, err := s.ledger.Apply(ctx, objects)
+// putFunction writes a function beside its other versions.
+func (s *resourceStore) putFunction(ctx context.Context, one []resource.Object, c gateway.Condition) (resource.Object, bool, error) {
+	stored, p, err := s.change(ctx, func(current []resource.Object) (*plan, error) { return s.planChecked(ctx, current, one, c) })
 	if err != nil {
-		return nil, ledgerError(err)
+		return one[0], false, err
 	}
-	var newest uint64
-	for _, o := range stored {
-		newest = max(newest, o.Metadata.Revision)
-	}
-	s.await(ctx, newest)
-	return stored, nil
+	return stored[p.answers[0]], p.created[one[0].Metadata.Name], nil
 }
 
-// Delete implements gateway.Resources.
+// planChecked plans a write and checks what would stand then.
+func (s *resourceStore) planChecked(ctx context.Context, current, objects []resource.Object, c gateway.Condition) (*plan, error) {
+	p, err := planWrite(current, objects, c)
+	if err == nil {
+		err = s.compiles(ctx, p.after)
+	}
+	return p, err
+}
+
+// Apply implements gateway.Resources.
+func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
+	if err := s.prepare(ctx, objects, false); err != nil {
+		return objects, err
+	}
+	stored, p, err := s.change(ctx, func(current []resource.Object) (*plan, error) {
+		p, err := s.planChecked(ctx, current, objects, gateway.Condition{})
+		if err == nil && dryRun {
+			err = errDryRun
+		}
+		return p, err
+	})
+	switch {
+	case errors.Is(err, errDryRun):
+		return objects, nil
+	case err != nil:
+		return nil, err
+	}
+	answer := make([]resource.Object, len(objects))
+	for i, at := range p.answers {
+		answer[i] = stored[at]
+	}
+	return answer, nil
+}
+
+// errDryRun ends a change before it happens.
+var errDryRun = errors.New("only a check")
+
+// Delete implements gateway.Resources. A function goes with all its versions.
 func (s *resourceStore) Delete(ctx context.Context, kind, name string, revision uint64) error {
-	return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
+	if kind != resource.KindFunction {
+		return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
+	}
+	if function, version, kept := resource.CutVersion(name); kept {
+		return s.deleteVersion(ctx, function, version, revision)
+	}
+	return s.deleteFunction(ctx, name, revision)
 }
 
 // Remove deletes whatever is there.
@@ -111,10 +152,9 @@ func (s *resourceStore) Remove(ctx context.Context, kind, name string) error {
 	return s.Delete(ctx, kind, name, 0)
 }
 
-// check validates objects one by one and then compiles them together with the
-// policies in force, as they would be loaded. With absent none may be there yet.
-// It completes replays, in place.
-func (s *resourceStore) check(ctx context.Context, objects []resource.Object, absent bool) error {
+// prepare validates objects one by one. With absent none may be there yet. It
+// completes replays, in place.
+func (s *resourceStore) prepare(ctx context.Context, objects []resource.Object, absent bool) error {
 	var faults resource.Faults
 	for i := range objects {
 		o := &objects[i]
@@ -127,9 +167,12 @@ func (s *resourceStore) check(ctx context.Context, objects []resource.Object, ab
 	if len(faults) > 0 {
 		return faults
 	}
-	if err := s.replays.prepare(ctx, objects, absent); err != nil {
-		return err
-	}
+	return s.replays.prepare(ctx, objects, absent)
+}
+
+// compiles checks objects, the versions of functions among them, together with
+// the policies in force, as they would be loaded.
+func (s *resourceStore) compiles(ctx context.Context, objects []resource.Object) error {
 	together := objects
 	if slices.ContainsFunc(objects, isPolicy) {
 		current, err := s.ledger.List(ctx, resource.KindPolicy)
@@ -146,7 +189,9 @@ func isPolicy(o resource.Object) bool { return o.Kind == resource.KindPolicy }
 
 // others are those of current that objects do not replace.
 func others(current, objects []resource.Object) []resource.Object {
-	return slices.DeleteFunc(current, func(have resource.Object) bool {
-		return slices.ContainsFunc(objects, func(o resource.Object) bool { return o.Kind == have.Kind && o.Metadata.Name == have.Metadata.Name })
-	})
+	replaced := make(map[[2]string]bool, len(objects))
+	for i := range objects {
+		replaced[[2]string{objects[i].Kind, objects[i].Metadata.Name}] = true
+	}
+	return slices.DeleteFunc(current, func(o resource.Object) bool { return replaced[[2]string{o.Kind, o.Metadata.Name}] })
 }

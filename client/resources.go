@@ -72,3 +72,21 @@ func (c *Client) Apply(ctx context.Context, objects []resource.Object, dryRun bo
 	}, &out)
 	return out.Items, err
 }
+
+// Rollback brings a version of a function into force again, "" the one before.
+func (c *Client) Rollback(ctx context.Context, function, version string) (resource.Object, error) {
+	k, err := resource.LookupKind(resource.KindFunction)
+	if err != nil {
+		return resource.Object{}, err
+	}
+	r := request{method: http.MethodPost, path: objectPath(k, function) + "/rollback"}
+	if version != "" {
+		if r.body, err = json.Marshal(map[string]string{"version": version}); err != nil {
+			return resource.Object{}, err
+		}
+		r.header = http.Header{"Content-Type": {"application/json"}}
+	}
+	var o resource.Object
+	err = c.call(ctx, r, &o)
+	return o, err
+}

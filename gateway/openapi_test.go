@@ -92,6 +92,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	r.log.AddDecision(event.Decision{Kind: event.DecidedAdmission, Time: now, Event: &event.DecidedEvent{Source: "/s", ID: "1", Type: "t"}, Identity: map[string]any{"name": "x"}})
 	r.log.AddDecision(event.Decision{Kind: event.DecidedManagement, Time: now, Before: json.RawMessage(`{"a":1}`), After: json.RawMessage(`null`)})
 	r.emit("1", "t", `{"a":1}`)
+	r.ledger.Keep(resource.Object{APIVersion: resource.APIVersion, Kind: resource.KindFunction, Metadata: resource.Metadata{Name: "c@v1"}, Spec: []byte(`{"version":"v1","url":"http://f/"}`)})
 	doc := r.document()
 	policy := `{"apiVersion":"signalbox.dev/v1","kind":"Policy","metadata":{"name":"p"},"spec":{"rego":"package signalbox.trigger"}}`
 	link := `{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":"a"},"spec":{"function":"a","types":["t"],"filters":[{"not":{"exact":{"type":"x"}}}],"delivery":{"timeout":"3s","backoff":{"max":"1m"}}}}`
@@ -163,6 +164,14 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"PATCH", "/api/v1/functions/{name}", "c", `{}`, asPatch, 200},
 		{"PATCH", "/api/v1/functions/{name}", "c", `[]`, asPatch, 400},
 		{"PATCH", "/api/v1/functions/{name}", "c", `[]`, asJSON, 415},
+		{"GET", "/api/v1/functions/{name}", "c@v1", "", "", 200},
+		{"GET", "/api/v1/functions/{name}", "c%40v1", "", "", 200},
+		{"PUT", "/api/v1/functions/{name}", "c@v1", function("c@v1", ""), asJSON, 400},
+		{"POST", "/api/v1/functions/{name}/rollback", "c", `{"version":"v1"}`, asJSON, 200},
+		{"POST", "/api/v1/functions/{name}/rollback", "c", "", "", 409},
+		{"POST", "/api/v1/functions/{name}/rollback", "c", `{"revision":1}`, asJSON, 400},
+		{"POST", "/api/v1/functions/{name}/rollback", "c", "x", "text/plain", 415},
+		{"POST", "/api/v1/functions/{name}/rollback", "none", "", "", 404},
 		{"DELETE", "/api/v1/functions/{name}", "c", "", "", 204},
 		{"DELETE", "/api/v1/functions/{name}", "c", "", "", 404},
 	} {

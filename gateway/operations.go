@@ -182,6 +182,14 @@ var (
 		},
 		answers: replies([]reply{ok(200, "The explanation", "Explanation")}, problem.InvalidQuery, problem.NotFound, problem.AmbiguousEvent, problem.Unavailable),
 	}
+	opRollback = operation{
+		tag: "resources", id: "rollbackFunction",
+		summary:      "Bring an earlier version of a Function into force again, with all the traffic: the version that the body names, else the one before.",
+		body:         []media{{"application/json", schema{"type": "object", "additionalProperties": false, "properties": map[string]any{"version": schema{"type": "string"}}}, map[string]any{"version": "v1"}}},
+		bodyOptional: true,
+		answers: replies([]reply{ok(200, "The Function as it now stands", resource.KindFunction)},
+			problem.InvalidRequest, problem.InvalidResource, problem.NotFound, problem.NoVersion, problem.UnsupportedMediaType, problem.Unavailable),
+	}
 	opHealthz = operation{tag: "process", id: "healthz", summary: "Whether the process is alive.", answers: []reply{ok(200, "It is", "Alive")}}
 	opReadyz  = operation{
 		tag: "process", id: "readyz", summary: "Whether the process can do its work, check by check.",
@@ -223,7 +231,7 @@ func opAdd(k resource.Kind) operation {
 
 func opGet(k resource.Kind) operation {
 	return operation{
-		tag: "resources", id: "get" + k.Name, summary: "One " + k.Name + "; its ETag is its revision.",
+		tag: "resources", id: "get" + k.Name, summary: "One " + k.Name + "; its ETag is its revision." + oneNote(k),
 		params:  []param{header("If-None-Match", "an ETag: 304 when it still is that")},
 		answers: replies([]reply{ok(200, "The resource", k.Name), {status: 304, what: "Not modified"}}, problem.NotFound, problem.Unavailable),
 	}
@@ -252,13 +260,28 @@ func opPatch(k resource.Kind) operation {
 
 func opDelete(k resource.Kind) operation {
 	return operation{
-		tag: "resources", id: "delete" + k.Name, summary: "Delete a " + k.Name + ".",
+		tag: "resources", id: "delete" + k.Name, summary: "Delete a " + k.Name + "." + versionNote(k),
 		params: []param{
 			{name: "revision", in: "query", what: "only this revision", schema: schema{"type": "integer"}},
 			header("If-Match", "only this ETag"),
 		},
-		answers: replies([]reply{{status: 204, what: "Deleted"}}, problem.InvalidQuery, problem.NotFound, problem.Conflict, problem.PreconditionFailed, problem.Unavailable),
+		answers: replies([]reply{{status: 204, what: "Deleted"}}, problem.InvalidQuery, problem.NotFound, problem.Conflict, problem.InUse, problem.PreconditionFailed, problem.Unavailable),
 	}
+}
+
+func oneNote(k resource.Kind) string {
+	if k.Name != resource.KindFunction {
+		return ""
+	}
+	return " The name is that of the version in force, or name@version."
+}
+
+// versionNote is what there is to say of kinds that have versions.
+func versionNote(k resource.Kind) string {
+	if k.Name != resource.KindFunction {
+		return ""
+	}
+	return " It goes with all its versions; name@version is one that is not in force, which goes unless traffic or a link names it."
 }
 
 func statusKey(status int) string { return strconv.Itoa(status) }

@@ -80,6 +80,9 @@ var (
 
 	ErrDecided       = problem.ErrDecided
 	ErrNotRedrivable = problem.ErrNotRedrivable
+
+	ErrNoVersion = problem.ErrNoVersion
+	ErrInUse     = problem.ErrInUse
 )
 
 // RetryError is what they wrap one in that passes, with the time to come again.

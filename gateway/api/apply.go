@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +37,7 @@ func (a *API) Apply(c *fiber.Ctx) error {
 	})
 }
 
-// decodeAll reads a manifest; it must hold something, and nothing twice.
+// decodeAll reads a manifest; it must hold something.
 func decodeAll(file string, src []byte) ([]resource.Object, error) {
 	objects, err := resource.Decode(file, src)
 	if err != nil {
@@ -47,16 +46,7 @@ func decodeAll(file string, src []byte) ([]resource.Object, error) {
 	if len(objects) == 0 {
 		return nil, resource.Faults{{File: file, Problem: "holds no resources"}}
 	}
-	var faults resource.Faults
-	seen := make(map[string]bool, len(objects))
-	for i := range objects {
-		key := objects[i].Kind + "/" + objects[i].Metadata.Name
-		if seen[key] {
-			faults = append(faults, resource.Fault{File: file, Field: "metadata.name", Problem: fmt.Sprintf("%s stands twice", key)})
-		}
-		seen[key] = true
-	}
-	return objects, faults.Err()
+	return objects, nil
 }
 
 // locate gives faults that name a resource the file and line it stands in.

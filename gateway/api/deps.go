@@ -33,7 +33,14 @@ type Resources interface {
 	// metadata.revision, and returns them as they now stand; dryRun only checks.
 	Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error)
 	// Delete removes one, or returns problem.ErrNotFound; revision as in Condition.
+	// A function goes with all its versions; of a version that traffic or a link
+	// names it is problem.ErrInUse.
 	Delete(ctx context.Context, kind, name string, revision uint64) error
+	// Rollback brings a version of a function into force again, "" the one before,
+	// with all the traffic, and returns the function as it now stands. There is
+	// problem.ErrNotFound for a function that is not there, problem.ErrNoVersion
+	// for a version.
+	Rollback(ctx context.Context, function, version string) (resource.Object, error)
 }
 
 // Reader reads back what the log holds. A cursor that makes no sense is an

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -60,7 +61,7 @@ func (a *API) listQuery(c *fiber.Ctx) (history.Query, selector, error) {
 // Get answers one resource; 304 when the client has that revision.
 func (a *API) Get(k resource.Kind) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		name := strings.Clone(c.Params("name"))
+		name := nameOf(c)
 		return a.within(func(ctx context.Context) error {
 			o, err := a.deps.Resources.Get(ctx, k.Name, name)
 			if err != nil {
@@ -142,7 +143,7 @@ func (a *API) Patch(k resource.Kind) fiber.Handler {
 // patch computes the patch on what is there and writes it if that is still
 // there; when the client named no revision, a change in between means again.
 func (a *API) patch(ctx context.Context, c *fiber.Ctx, k resource.Kind, patch mergePatch, cond Condition) error {
-	name := strings.Clone(c.Params("name"))
+	name := nameOf(c)
 	for attempt := 1; ; attempt++ {
 		old, err := a.deps.Resources.Get(ctx, k.Name, name)
 		if err != nil {
@@ -169,7 +170,7 @@ func (a *API) patch(ctx context.Context, c *fiber.Ctx, k resource.Kind, patch me
 // Delete answers 204.
 func (a *API) Delete(k resource.Kind) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		name := strings.Clone(c.Params("name"))
+		name := nameOf(c)
 		rev, err := revision(c)
 		if err != nil {
 			return err
@@ -187,9 +188,43 @@ func (a *API) Delete(k resource.Kind) fiber.Handler {
 	}
 }
 
+// Rollback brings an earlier version of a function into force again: the one
+// that the body names, else the one before.
+func (a *API) Rollback(c *fiber.Ctx) error {
+	name := nameOf(c)
+	var in struct {
+		Version string `json:"version"`
+	}
+	if body := c.Context().Request.Body(); len(body) > 0 {
+		if t := mediaType(c.Get(fiber.HeaderContentType)); t != "" && t != fiber.MIMEApplicationJSON {
+			return problem.New(problem.UnsupportedMediaType, "Content-Type: want %s", fiber.MIMEApplicationJSON)
+		}
+		if err := decodeStrictly(body, &in); err != nil {
+			return problem.New(problem.InvalidRequest, "body: %v: want an object with version, or nothing", err)
+		}
+	}
+	return a.within(func(ctx context.Context) error {
+		o, err := a.deps.Resources.Rollback(ctx, name, in.Version)
+		if err != nil {
+			return err
+		}
+		return answerObject(c, fiber.StatusOK, &o)
+	})
+}
+
+// nameOf is the resource's name that the path says; the '@' of a version may
+// be escaped in it.
+func nameOf(c *fiber.Ctx) string {
+	name, err := url.PathUnescape(c.Params("name"))
+	if err != nil {
+		return strings.Clone(c.Params("name"))
+	}
+	return strings.Clone(name)
+}
+
 // sameName refuses a body that names another resource than the path.
 func sameName(c *fiber.Ctx, o *resource.Object) error {
-	if name := c.Params("name"); o.Metadata.Name != name {
+	if name := nameOf(c); o.Metadata.Name != name {
 		return resource.Faults{{Field: "metadata.name", Problem: fmt.Sprintf("%q: the path says %q", o.Metadata.Name, clip(name))}}
 	}
 	return nil
@@ -197,7 +232,7 @@ func sameName(c *fiber.Ctx, o *resource.Object) error {
 
 // named says which resource an error is about.
 func named(k resource.Kind, name string, err error) error {
-	for _, s := range []error{problem.ErrNotFound, problem.ErrExists, problem.ErrConflict} {
+	for _, s := range []error{problem.ErrNotFound, problem.ErrExists, problem.ErrConflict, problem.ErrInUse} {
 		if errors.Is(err, s) {
 			return fmt.Errorf("%s %s: %w", k.Name, clip(name), err)
 		}

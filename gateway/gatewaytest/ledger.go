@@ -103,6 +103,31 @@ func (l *Ledger) Delete(_ context.Context, kind, name string, revision uint64) e
 	return nil
 }
 
+// Rollback implements gateway.Resources, for versions that were put there as name@version.
+func (l *Ledger) Rollback(_ context.Context, function, version string) (resource.Object, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Err != nil {
+		return resource.Object{}, l.Err
+	}
+	if _, ok := l.objects[key(resource.KindFunction, function)]; !ok {
+		return resource.Object{}, problem.ErrNotFound
+	}
+	o, ok := l.objects[key(resource.KindFunction, resource.VersionName(function, version))]
+	if !ok {
+		return o, problem.ErrNoVersion
+	}
+	o.Metadata.Name = function
+	return l.write(o), nil
+}
+
+// Keep puts a version there that is not in force.
+func (l *Ledger) Keep(o resource.Object) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write(o)
+}
+
 func (l *Ledger) allowed(o resource.Object, c api.Condition) error {
 	old, exists := l.objects[key(o.Kind, o.Metadata.Name)]
 	switch {

@@ -30,6 +30,10 @@ var (
 	ErrQuery = errors.New("invalid query")
 	// ErrDecided: something else was decided about the dead letter before.
 	ErrDecided = errors.New("already decided")
+	// ErrNoVersion: the function has no such version to go back to.
+	ErrNoVersion = errors.New("no such version")
+	// ErrInUse: something names what is to be deleted.
+	ErrInUse = errors.New("in use")
 	// ErrNotRedrivable: the dead letter cannot be delivered again as asked.
 	ErrNotRedrivable = errors.New("cannot be redriven")
 )
@@ -85,6 +89,8 @@ var sentinels = [...]struct {
 	{ErrQuery, InvalidQuery},
 	{ErrDecided, Decided},
 	{ErrNotRedrivable, NotRedrivable},
+	{ErrNoVersion, NoVersion},
+	{ErrInUse, InUse},
 	{ErrUnavailable, Unavailable},
 	{context.DeadlineExceeded, Unavailable},
 	{context.Canceled, Stopping},

@@ -24,6 +24,8 @@ const (
 	Conflict
 	Decided
 	NotRedrivable
+	NoVersion
+	InUse
 	PreconditionFailed
 	TooLarge
 	BatchTooLong
@@ -66,6 +68,8 @@ var table = [kindCount]info{
 	Conflict:             {"revision-conflict", "Changed by somebody else", 409},
 	Decided:              {"already-decided", "Already decided otherwise", 409},
 	NotRedrivable:        {"not-redrivable", "Cannot be redriven", 409},
+	NoVersion:            {"no-such-version", "No such version", 409},
+	InUse:                {"in-use", "In use", 409},
 	PreconditionFailed:   {"precondition-failed", "Precondition failed", 412},
 	TooLarge:             {"too-large", "Body too large", 413},
 	BatchTooLong:         {"batch-too-long", "Batch too long", 413},
