@@ -36,6 +36,12 @@ func (l *decisionLog) record(d event.Decision) {
 	l.log.AppendAsync(eventlog.Decisions, d.Message(rand.Text()), nil)
 }
 
+// choosing notes that the events of rec's partition, from rec on, are chosen
+// for by a revision. It is dispatcher.Observer.Choosing.
+func (l *decisionLog) choosing(rec *event.Record, revision uint64) {
+	l.record(event.Decision{Kind: event.DecidedChoosing, Revision: revision, Position: rec.Position.String()})
+}
+
 func joinReasons(a, b string) string {
 	if a == "" {
 		return b

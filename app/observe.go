@@ -52,8 +52,10 @@ func (a *App) observer() dispatcher.Observer {
 	return dispatcher.Observer{
 		Delivered: a.observeRun,
 		Chosen:    func(_ *event.Record, targets, _ int, _ time.Duration) { a.metrics.Chosen.Add(float64(targets)) },
+		Choosing: a.decisions.choosing,
 		Duplicate: func(rec *event.Record) {
 			duplicates.Inc()
+			a.events.AppendAsync(eventlog.Runs, duplicateRun(rec, time.Now()).Message(), nil)
 			a.traces.Drop(rec, consumerGroup, "duplicate")
 		},
 		Parked: func(_ *event.Record, p *event.Parked) {
@@ -69,6 +71,24 @@ func (a *App) observer() dispatcher.Observer {
 				a.metrics.Dropped("claim").Inc()
 			}
 		},
+	}
+}
+
+// duplicateReason is the reason of the record that a copy of an event leaves.
+const duplicateReason = "duplicate"
+
+// duplicateRun records that a copy of an event was dropped. It has no link:
+// nothing was chosen.
+func duplicateRun(rec *event.Record, now time.Time) *event.Run {
+	return &event.Run{
+		ID:          event.RunID(rec.Position, "", 0),
+		EventSource: rec.Event.Source,
+		EventID:     rec.Event.ID,
+		EventType:   rec.Event.Type,
+		Position:    rec.Position.String(),
+		Outcome:     event.Dropped,
+		Reason:      duplicateReason,
+		Time:        now,
 	}
 }
 

@@ -44,6 +44,9 @@ func (d *Dispatcher) Handle(ctx context.Context, recs []event.Record, settle fun
 	failpoint.Hit(failpoint.DispatcherClaimed)
 	events := 0
 	sc.now = d.parts.Now()
+	if sc.now.Sub(s.toldAt) >= retellChoosing {
+		s.chosenBy = noRevision
+	}
 	for i := range recs {
 		if s.ctx.Err() != nil {
 			return
@@ -148,6 +151,9 @@ func (d *Dispatcher) handle(s *session, sc *scratch, rec *event.Record, v event.
 	choice, err := d.choose(s, rec, sc.targets[:0])
 	if s.ctx.Err() != nil {
 		return false
+	}
+	if choice.Revision != s.chosenBy {
+		s.chose(rec, choice.Revision, sc.now)
 	}
 	if err != nil {
 		return d.refuse(s, rec, choice.Revision, fmt.Errorf("choosing functions: %w", err), settle)

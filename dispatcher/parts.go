@@ -169,6 +169,10 @@ type Observer struct {
 	// Delivered is called with every run record. class is that of the error, ""
 	// without one; of a dropped delivery it is ClassPolicy or ClassPaused.
 	Delivered func(rec *event.Record, run *event.Run, class string)
+	// Choosing is called with the first event of a partition that is chosen for by
+	// another revision than the one before, at the start of owning the partition
+	// too, and after 12 hours of the same. It holds until the next call for the partition.
+	Choosing func(rec *event.Record, revision uint64)
 	// Chosen is called for each event that was chosen for.
 	Chosen func(rec *event.Record, targets, denied int, took time.Duration)
 	// Duplicate is called for each event that was dropped as a duplicate.

@@ -37,6 +37,11 @@ type session struct {
 	leases   leases
 	began    time.Time
 
+	// chosenBy is the revision that was told last to Observer.Choosing, at
+	// toldAt; noRevision before that. Both belong to Handle.
+	chosenBy uint64
+	toldAt   time.Time
+
 	pmu    sync.Mutex
 	paused []*delivery // from the parked topics, their links are paused
 }
@@ -66,7 +71,7 @@ func (d *Dispatcher) owned() []*session {
 }
 
 func (d *Dispatcher) newSession(ctx context.Context, partition int32) *session {
-	s := &session{d: d, partition: partition, owner: ctx, idle: make(chan struct{}), began: d.parts.Now()}
+	s := &session{d: d, partition: partition, owner: ctx, idle: make(chan struct{}), began: d.parts.Now(), chosenBy: noRevision}
 	s.parks.s = s
 	s.ctx, s.stop = context.WithCancel(ctx)
 	s.grace, s.cut = context.WithCancel(d.life)
@@ -192,6 +197,21 @@ func (d *Dispatcher) forsake(dl *delivery) {
 	}
 	defer s.release()
 	d.putAway(dl, event.ParkStop, dl.due)
+}
+
+// noRevision is no revision that there can be.
+const noRevision = ^uint64(0)
+
+// retellChoosing is how long what was told of a revision holds.
+const retellChoosing = 12 * time.Hour
+
+// chose tells by which revision the events of the partition are chosen for
+// from rec on, when that is news.
+func (s *session) chose(rec *event.Record, revision uint64, now time.Time) {
+	s.chosenBy, s.toldAt = revision, now
+	if f := s.d.parts.Observer.Choosing; f != nil {
+		f(rec, revision)
+	}
 }
 
 // pause keeps a parked delivery of a paused link.
