@@ -71,7 +71,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := e.current.Load()
 	st := Stats{
-		Revision: s.revision, Links: len(s.links), Unindexed: s.index.unindexed(),
+		Revision: s.revision, Links: len(s.links), Unindexed: len(s.index.everyEvent()),
 		MemoHits: e.shared.hits.Load(), MemoMisses: e.shared.misses.Load(), EvaluationErrors: e.shared.failures.Load(),
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/policies/cesql"
+	"github.com/signalbox-dev/signalbox/policies/need"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -39,9 +40,8 @@ type predicate interface {
 	match(ev *event.Event) bool
 	// why is "" when ev matches, else the field of the filter and what it found.
 	why(ev *event.Event) string
-	// equalities appends attributes that every event that matches has with
-	// exactly these values.
-	equalities(found []cesql.Equality) []cesql.Equality
+	// needs is what every event has that matches (want), or that does not.
+	needs(want bool) []need.Clause
 }
 
 func compileFilter(field string, x *resource.Filter, faults *resource.Faults) predicate {
@@ -123,11 +123,11 @@ func (p *attributeIs) why(ev *event.Event) string {
 	return fmt.Sprintf("filter %s: %q is not %s%q", p.field, v, [...]string{"", "a string that begins with ", "a string that ends with "}[p.dialect], p.want)
 }
 
-func (p *attributeIs) equalities(found []cesql.Equality) []cesql.Equality {
-	if p.dialect != exactly {
-		return found
+func (p *attributeIs) needs(want bool) []need.Clause {
+	if !want {
+		return nil
 	}
-	return append(found, cesql.Equality{Attribute: p.name, Value: p.want})
+	return []need.Clause{{{Attribute: p.name, Op: [...]need.Op{need.Equals, need.Begins, need.Ends}[p.dialect], Value: p.want}}}
 }
 
 type allOf []predicate
@@ -150,11 +150,31 @@ func (p allOf) why(ev *event.Event) string {
 	return ""
 }
 
-func (p allOf) equalities(found []cesql.Equality) []cesql.Equality {
-	for _, c := range p {
-		found = c.equalities(found)
+func (p allOf) needs(want bool) []need.Clause {
+	if want {
+		return everyNeed(p, want)
 	}
-	return found
+	return eitherNeed(p, want)
+}
+
+// everyNeed is for predicates that are all want.
+func everyNeed(list []predicate, want bool) (clauses []need.Clause) {
+	for _, c := range list {
+		clauses = append(clauses, c.needs(want)...)
+	}
+	return clauses
+}
+
+// eitherNeed is for predicates of which one at least is want.
+func eitherNeed(list []predicate, want bool) (clauses []need.Clause) {
+	for i, c := range list {
+		if n := c.needs(want); i == 0 {
+			clauses = n
+		} else {
+			clauses = need.Either(clauses, n)
+		}
+	}
+	return clauses
 }
 
 type anyOf struct {
@@ -182,12 +202,11 @@ func (p *anyOf) why(ev *event.Event) string {
 	return fmt.Sprintf("filter %s: none holds (%s)", p.field, strings.Join(reasons, "; "))
 }
 
-// equalities of one alternative alone are those of the whole.
-func (p *anyOf) equalities(found []cesql.Equality) []cesql.Equality {
-	if len(p.list) == 1 {
-		return p.list[0].equalities(found)
+func (p *anyOf) needs(want bool) []need.Clause {
+	if want {
+		return eitherNeed(p.list, want)
 	}
-	return found
+	return everyNeed(p.list, want)
 }
 
 type noneOf struct {
@@ -204,7 +223,7 @@ func (p *noneOf) why(ev *event.Event) string {
 	return fmt.Sprintf("filter %s: the event matches what it must not", p.field)
 }
 
-func (p *noneOf) equalities(found []cesql.Equality) []cesql.Equality { return found }
+func (p *noneOf) needs(want bool) []need.Clause { return p.child.needs(!want) }
 
 type sqlIs struct {
 	field, source string
@@ -236,8 +255,12 @@ func (p *sqlIs) why(ev *event.Event) string {
 	return fmt.Sprintf("filter %s: false: %s", p.field, p.source)
 }
 
-func (p *sqlIs) equalities(found []cesql.Equality) []cesql.Equality {
-	return append(found, p.expr.Equalities()...)
+// needs nothing of an event that does not pass: an error may be why.
+func (p *sqlIs) needs(want bool) []need.Clause {
+	if !want {
+		return nil
+	}
+	return p.expr.Needs()
 }
 
 func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

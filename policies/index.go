@@ -5,67 +5,133 @@ import (
 	"strings"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/policies/cesql"
+	"github.com/signalbox-dev/signalbox/policies/need"
 )
 
 // typeIndex finds the links an event may match: by its exact type, then by its
-// prefixes, of which there is one map for each length in use. "*" is the
-// prefix of length 0. No link stands in two buckets that one type leads to.
+// prefixes, of which there is one map for each length in use. "*" is the prefix
+// of length 0.
 type typeIndex struct {
 	exact    map[string]*bucket
 	lengths  []int
 	prefixes map[int]map[string]*bucket
+	// postings hold the links of every list, each list without duplicates and sorted.
+	postings []int32
 }
 
-// bucket holds the links of one type or prefix. A link that needs an attribute
-// to have one value is found by that value, one of each attribute in use; the
-// rest is tried for every event of the type.
+// list is a part of postings.
+type list struct{ from, to uint32 }
+
+// bucket holds the links of one type or prefix. A link that needs something of
+// an attribute is found by that; the rest is tried for every event of the type.
 type bucket struct {
-	rest []int32
+	rest list
 	keys []attributeIndex
 }
 
+// attributeIndex finds links by what they need of one attribute: its value, its
+// beginning or its end, with one set of values for each length in use.
 type attributeIndex struct {
-	name    string
-	byValue map[string][]int32
+	name   string
+	equals values
+	begins []lengthValues
+	ends   []lengthValues
 }
 
-// collect appends the links to be tried for ev, sorted.
+type lengthValues struct {
+	length int
+	values values
+}
+
+// values finds a list by a string. Few are compared one by one: a map takes
+// more room and more time for them.
+type values struct {
+	few  []value
+	many map[string]list
+}
+
+type value struct {
+	text  string
+	links list
+}
+
+// fewValues is how many values are compared one by one.
+const fewValues = 8
+
+func (v *values) get(s string) list {
+	if v.many != nil {
+		return v.many[s]
+	}
+	for i := range v.few {
+		if v.few[i].text == s {
+			return v.few[i].links
+		}
+	}
+	return list{}
+}
+
+// search is the working memory of one look-up.
+type search struct {
+	*typeIndex
+	found []int32
+	lists int
+}
+
+func (s *search) add(l list) {
+	if l.from < l.to {
+		s.found = append(s.found, s.postings[l.from:l.to]...)
+		s.lists++
+	}
+}
+
+// collect appends the links to be tried for ev, sorted, each once.
 func (x *typeIndex) collect(ev *event.Event, found []int32) []int32 {
-	start, lists := len(found), 0
+	s := search{typeIndex: x, found: found}
 	if b := x.exact[ev.Type]; b != nil {
-		found, lists = b.collect(ev, found, lists)
+		s.bucket(b, ev)
 	}
 	for _, n := range x.lengths {
 		if n > len(ev.Type) {
 			break
 		}
 		if b := x.prefixes[n][ev.Type[:n]]; b != nil {
-			found, lists = b.collect(ev, found, lists)
+			s.bucket(b, ev)
 		}
 	}
-	if lists > 1 {
-		slices.Sort(found[start:])
+	if s.lists < 2 {
+		return s.found
 	}
-	return found
+	found = s.found[len(found):]
+	slices.Sort(found)
+	return s.found[:len(s.found)-len(found)+len(slices.Compact(found))]
 }
 
-func (b *bucket) collect(ev *event.Event, found []int32, lists int) ([]int32, int) {
-	if len(b.rest) > 0 {
-		found = append(found, b.rest...)
-		lists++
-	}
+func (s *search) bucket(b *bucket, ev *event.Event) {
+	s.add(b.rest)
 	for i := range b.keys {
-		v, ok := ev.Attribute(b.keys[i].name)
-		if !ok {
-			continue
-		}
-		if l := b.keys[i].byValue[v]; len(l) > 0 {
-			found = append(found, l...)
-			lists++
+		k := &b.keys[i]
+		if v, ok := ev.Attribute(k.name); ok {
+			s.attribute(k, v)
 		}
 	}
-	return found, lists
+}
+
+func (s *search) attribute(k *attributeIndex, v string) {
+	s.add(k.equals.get(v))
+	for i := range k.begins {
+		n := k.begins[i].length
+		if n > len(v) {
+			break
+		}
+		s.add(k.begins[i].values.get(v[:n]))
+	}
+	for i := range k.ends {
+		n := k.ends[i].length
+		if n > len(v) {
+			break
+		}
+		s.add(k.ends[i].values.get(v[len(v)-n:]))
+	}
 }
 
 // minimalTypes leaves out duplicates and types that a prefix among them covers.
@@ -90,83 +156,55 @@ func matchesType(pattern, typ string) bool {
 	return pattern == typ
 }
 
-// indexBuilder gathers the links of each bucket before their keys are chosen.
-type indexBuilder map[string][]indexed
-
-type indexed struct {
-	link       int32
-	equalities []cesql.Equality
-}
-
-func (b indexBuilder) add(link int32, types []string, f *Filter) {
-	eq := f.all.equalities(nil)
-	for _, t := range minimalTypes(types) {
-		b[t] = append(b[t], indexed{link, eq})
+// bucketOf is that of a type or prefix in which a link stands.
+func (x *typeIndex) bucketOf(pattern string) *bucket {
+	if p, ok := strings.CutSuffix(pattern, "*"); ok {
+		return x.prefixes[len(p)][p]
 	}
+	return x.exact[pattern]
 }
 
-func (b indexBuilder) build() *typeIndex {
-	x := &typeIndex{exact: make(map[string]*bucket, len(b)), prefixes: map[int]map[string]*bucket{}}
-	for t, links := range b {
-		p, isPrefix := strings.CutSuffix(t, "*")
-		if !isPrefix {
-			x.exact[t] = newBucket(links)
-			continue
-		}
-		if x.prefixes[len(p)] == nil {
-			x.prefixes[len(p)] = map[string]*bucket{}
-			x.lengths = append(x.lengths, len(p))
-		}
-		x.prefixes[len(p)][p] = newBucket(links)
+// everyEvent lists the links that are tried for every event there is.
+func (x *typeIndex) everyEvent() []int32 {
+	b := x.prefixes[0][""]
+	if b == nil {
+		return nil
 	}
-	slices.Sort(x.lengths)
-	return x
+	return x.postings[b.rest.from:b.rest.to]
 }
 
-// newBucket files each link under that one of its equalities whose attribute
-// has the most values in the bucket.
-func newBucket(links []indexed) *bucket {
-	values := map[string]map[string]bool{}
-	for _, l := range links {
-		for _, e := range l.equalities {
-			if values[e.Attribute] == nil {
-				values[e.Attribute] = map[string]bool{}
-			}
-			values[e.Attribute][e.Value] = true
+// keysOf finds by which keys a link stands in a bucket; none is in the rest.
+func (x *typeIndex) keysOf(b *bucket, link int32) (keys need.Clause) {
+	in := func(l list) bool {
+		_, found := slices.BinarySearch(x.postings[l.from:l.to], link)
+		return found
+	}
+	for i := range b.keys {
+		k := &b.keys[i]
+		keys = k.equals.keys(keys, k.name, need.Equals, in)
+		for j := range k.begins {
+			keys = k.begins[j].values.keys(keys, k.name, need.Begins, in)
+		}
+		for j := range k.ends {
+			keys = k.ends[j].values.keys(keys, k.name, need.Ends, in)
 		}
 	}
-	b := &bucket{}
-	for _, l := range links {
-		var best *cesql.Equality
-		for i := range l.equalities {
-			e := &l.equalities[i]
-			if best == nil || len(values[e.Attribute]) > len(values[best.Attribute]) ||
-				(len(values[e.Attribute]) == len(values[best.Attribute]) && e.Attribute < best.Attribute) {
-				best = e
-			}
+	return keys
+}
+
+// keys appends those whose list is wanted, sorted by value.
+func (v *values) keys(found need.Clause, attribute string, op need.Op, wanted func(list) bool) need.Clause {
+	start := len(found)
+	for _, x := range v.few {
+		if wanted(x.links) {
+			found = append(found, need.Key{Attribute: attribute, Op: op, Value: x.text})
 		}
-		b.file(l.link, best)
 	}
-	return b
-}
-
-func (b *bucket) file(link int32, e *cesql.Equality) {
-	if e == nil {
-		b.rest = append(b.rest, link)
-		return
+	for text, links := range v.many {
+		if wanted(links) {
+			found = append(found, need.Key{Attribute: attribute, Op: op, Value: text})
+		}
 	}
-	i := slices.IndexFunc(b.keys, func(k attributeIndex) bool { return k.name == e.Attribute })
-	if i < 0 {
-		i = len(b.keys)
-		b.keys = append(b.keys, attributeIndex{e.Attribute, map[string][]int32{}})
-	}
-	b.keys[i].byValue[e.Value] = append(b.keys[i].byValue[e.Value], link)
-}
-
-// unindexed is how many links are tried for every event there is.
-func (x *typeIndex) unindexed() int {
-	if b := x.prefixes[0][""]; b != nil {
-		return len(b.rest)
-	}
-	return 0
+	slices.SortFunc(found[start:], func(a, b need.Key) int { return strings.Compare(a.Value, b.Value) })
+	return found
 }

@@ -35,7 +35,14 @@ func (w world) types() []string {
 }
 
 func (w world) attribute() string { return w.pick("subject", "tenant", "seq", "tier") }
-func (w world) value() string     { return w.pick("x", "y", "xy", "10", "true") }
+
+// value is short mostly, and sometimes of one of more lengths than are looked up.
+func (w world) value() string {
+	if w.IntN(4) == 0 {
+		return strings.Repeat("ab", 1+w.IntN(10))[w.IntN(2):]
+	}
+	return w.pick("x", "y", "xy", "10", "true", "yx", "xyx")
+}
 
 func (w world) filter(depth int) resource.Filter {
 	m := map[string]string{w.attribute(): w.value()}
@@ -73,13 +80,30 @@ func (w world) filters(depth, least int) []resource.Filter {
 }
 
 func (w world) sql() string {
-	parts := []string{fmt.Sprintf("%s = '%s'", w.attribute(), w.value())}
+	parts := []string{w.condition()}
 	for range w.IntN(3) {
-		parts = append(parts, w.pick("AND", "OR", "XOR"), w.pick(
-			fmt.Sprintf("%s = '%s'", w.attribute(), w.value()), fmt.Sprintf("'%s' = %s", w.value(), w.attribute()), "seq = 10",
-			"EXISTS "+w.attribute(), w.attribute()+" LIKE 'x%'", fmt.Sprintf("NOT (%s = '%s')", w.attribute(), w.value())))
+		parts = append(parts, w.pick("AND", "OR", "XOR"), w.condition())
 	}
 	return strings.Join(parts, " ")
+}
+
+func (w world) condition() string {
+	a, v := w.attribute(), w.value()
+	switch w.IntN(10) {
+	case 0:
+		return fmt.Sprintf("'%s' = %s", v, a)
+	case 1:
+		return w.pick("seq = 10", "TRUE = seq", "10 = "+a, a)
+	case 2:
+		return w.pick("EXISTS ", "NOT EXISTS ") + a
+	case 3, 4:
+		return fmt.Sprintf("%s %s '%s'", a, w.pick("LIKE", "LIKE", "NOT LIKE"), w.pick(v+"%", "%"+v, v+"%"+w.value(), "%"+v+"%", v[:1]+"_%", v))
+	case 5, 6:
+		return fmt.Sprintf("%s %s ('%s', '%s', %s)", a, w.pick("IN", "NOT IN"), v, w.value(), w.pick("10", "'y'", w.attribute()))
+	case 7:
+		return "NOT (" + w.sql() + ")"
+	}
+	return fmt.Sprintf("%s %s '%s'", a, w.pick("=", "=", "=", "!="), v)
 }
 
 func (w world) set(links int) resource.Set {
@@ -155,9 +179,10 @@ func bruteForce(s resource.Set, e *event.Event) string {
 
 func TestTheIndexFindsWhatBruteForceFinds(t *testing.T) {
 	w, matches := newWorld(t), 0
-	for range 60 {
-		s := w.set(w.IntN(60))
+	for range 80 {
+		s := w.set(w.IntN(120))
 		e := newEngine(t, s)
+		checkAccess(t, e.Snapshot())
 		for range 40 {
 			x := w.event()
 			want := bruteForce(s, x)
@@ -172,6 +197,22 @@ func TestTheIndexFindsWhatBruteForceFinds(t *testing.T) {
 	}
 	if matches < 1000 {
 		t.Errorf("only %d matches", matches)
+	}
+}
+
+// checkAccess: every link has a way to be found, and those of no use are told.
+func checkAccess(t *testing.T, s *Snapshot) {
+	t.Helper()
+	unindexed := map[string]bool{}
+	for _, u := range s.Unindexed() {
+		unindexed[u.Link] = true
+	}
+	for i := range s.links {
+		l := &s.links[i]
+		name := l.link.Metadata.Name
+		if a := s.Access(name); a == "" || (a == "tried for every event") != unindexed[name] {
+			t.Fatalf("link %s: access %q, unindexed %v", name, a, unindexed[name])
+		}
 	}
 }
 

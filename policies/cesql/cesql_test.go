@@ -2,6 +2,7 @@ package cesql
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -100,28 +101,92 @@ func TestUnknownFunctionsAreListed(t *testing.T) {
 	}
 }
 
-func TestEqualitiesAreNecessary(t *testing.T) {
+func TestNeedsOfAnExpression(t *testing.T) {
 	for expr, want := range map[string]string{
-		"tenant = 'acme'":                   "tenant=acme",
-		"'acme' = tenant AND EXISTS x":      "tenant=acme",
-		"a = 'x' AND (b = 'y' AND c = 'z')": "a=x b=y c=z",
-		"a = 'x' AND b = 'y' OR c = 'z'":    "a=x",
-		"a = 'x' OR b = 'y'":                "",
-		"NOT (a = 'x')":                     "",
-		"a != 'x'":                          "",
-		"seq = 10":                          "",
-		"a = b":                             "",
+		"tenant = 'acme'":                   "tenant = acme, tenant exists",
+		"'acme' = tenant AND EXISTS x":      "tenant = acme, x exists, tenant exists",
+		"a = 'x' AND (b = 'y' AND c = 'z')": "a = x, b = y, c = z, a exists",
+		"a = 'x' AND b = 'y' OR c = 'z'":    "a = x, b = y or c = z, a exists",
+		"a = 'x' OR a = 'y'":                "a = x or y, a exists",
+		"a = 'x' OR b = 'y'":                "a = x or b = y, a exists",
+		"a = 'x' OR TRUE":                   "a exists",
+		"TRUE OR a = 'x'":                   "",
+		"FALSE OR a = 'x'":                  "",
+		"NOT (a = 'x')":                     "a exists",
+		"NOT (a != 'x')":                    "a = x, a exists",
+		"NOT (a != 'x' OR b <> 'y')":        "a = x, b = y, a exists",
+		"NOT (a != 'x' AND b <> 'y')":       "a = x or b = y, a exists",
+		"a != 'x'":                          "a exists",
+		"EXISTS a":                          "a exists",
+		"NOT EXISTS a":                      "",
+		"EXISTS a OR EXISTS b":              "a exists or b exists",
+		"a":                                 "a = true",
+		"NOT a":                             "a exists",
+		// casts: the attribute takes the type of a literal on the right
+		"seq = 10":    "seq exists",
+		"on = TRUE":   "on exists",
+		"10 = seq":    "seq = 10, seq exists",
+		"TRUE = on":   "on = true, on exists",
+		"a = b":       "a exists, b exists",
+		"seq + 1 = 2": "seq exists",
+		"seq > 5":     "seq exists",
+		// sets
+		"a IN ('x', 'y')":               "a = x or y, a exists",
+		"a IN (1, TRUE, 'x')":           "a = 1 or true or x, a exists",
+		"a IN ('x', b)":                 "a exists",
+		"a NOT IN ('x')":                "a exists",
+		"'x' IN (a)":                    "",
+		"a IN ('x', 'y') OR a = 'z'":    "a = x or y or z, a exists",
+		"a IN ('x') AND b NOT IN ('x')": "a = x, a exists",
+		// patterns
+		"a LIKE 'abc%'":               "a begins with abc, a exists",
+		"a LIKE '%abc'":               "a ends with abc, a exists",
+		"a LIKE 'ab%yz'":              "a begins with ab, a ends with yz, a exists",
+		"a LIKE '%b%'":                "a exists",
+		"a LIKE 'a_c'":                "a begins with a, a ends with c, a exists",
+		"a LIKE 'abc'":                "a = abc, a exists",
+		"a LIKE ''":                   `a = "", a exists`,
+		`a LIKE '50\%%'`:              "a begins with 50%, a exists",
+		"a NOT LIKE 'abc%'":           "a exists",
+		"LOWER(a) LIKE 'abc%'":        "a exists",
+		"a LIKE 'ab%' OR a = 'abc'":   "a begins with ab, a exists",
+		"a LIKE 'ab%' OR a LIKE '%c'": "a begins with ab or a ends with c, a exists",
+		"a LIKE 'x\xff%'":             "a begins with x, a exists",
+		// one is true, the other false
+		"a = 'x' XOR b = 'y'":                   "a = x or b = y, b exists, a exists",
+		"a = 'x' XOR b != 'y'":                  "b exists, a exists",
+		"a = 'x' XOR FALSE":                     "a exists",
+		"(a = 'x' AND b = 'y') XOR NOT a = 'x'": "a exists, a exists",
+		// functions look at all their arguments
+		"CONCAT(a, b) = 'xy'": "a exists, b exists",
 	} {
 		x, err := Parse(expr)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal(expr, err)
 		}
 		var got []string
-		for _, e := range x.Equalities() {
-			got = append(got, e.Attribute+"="+e.Value)
+		for _, c := range x.Needs() {
+			got = append(got, c.String())
 		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %v, want %s", expr, got, want)
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %v, want %s", expr, strings.Join(got, ", "), want)
+		}
+	}
+}
+
+// TestNeedsOfHostileExpressions take no time to speak of.
+func TestNeedsOfHostileExpressions(t *testing.T) {
+	for _, op := range []string{" XOR ", " OR ", " AND "} {
+		parts := make([]string, 400)
+		for i := range parts {
+			parts[i] = fmt.Sprintf("NOT a%d = '%d'", i, i)
+		}
+		x, err := Parse(strings.Join(parts, op))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(x.Needs()) == 0 {
+			t.Errorf("%s: the first attribute must exist", op)
 		}
 	}
 }

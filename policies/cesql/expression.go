@@ -39,33 +39,6 @@ func (x *Expression) Why(ev *event.Event) error {
 	return err
 }
 
-// Equality is an attribute that must have exactly this value.
-type Equality struct{ Attribute, Value string }
-
-// Equalities lists what every event that matches has: the comparisons of an
-// attribute with a string literal that stand at the top, joined by AND.
-func (x *Expression) Equalities() []Equality { return equalities(x.root, nil) }
-
-func equalities(n node, found []Equality) []Equality {
-	switch n := n.(type) {
-	case *logic:
-		if n.op == opAnd {
-			return equalities(n.right, equalities(n.left, found))
-		}
-	case *equal:
-		a, isAttr := n.left.(*attribute)
-		l, isLit := n.right.(literal)
-		if !isAttr || !isLit {
-			a, isAttr = n.right.(*attribute)
-			l, isLit = n.left.(literal)
-		}
-		if isAttr && isLit && l.v.kind == stringKind && !n.negate {
-			return append(found, Equality{a.name, l.v.s})
-		}
-	}
-	return found
-}
-
 // node is one part of an expression. An error means that the whole expression
 // has none of its values to offer a filter: evaluation stops at the first one.
 type node interface {

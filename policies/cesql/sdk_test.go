@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/policies/need"
 )
 
 // kitCase is one case of the compatibility kit that ships with the SDK.
@@ -204,11 +206,80 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			x.Match(ev)
 			x.Why(ev)
-			for _, e := range x.Equalities() {
-				if v, ok := ev.Attribute(e.Attribute); x.Match(ev) && (!ok || v != e.Value) {
-					t.Fatalf("%q passes without %v", src, e)
-				}
-			}
+			checkNeeds(t, src, x, ev)
 		}
 	})
+}
+
+// checkNeeds: what passes has what the expression says it needs.
+func checkNeeds(t *testing.T, src string, x *Expression, ev *event.Event) (passed bool) {
+	t.Helper()
+	if !x.Match(ev) {
+		return false
+	}
+	for _, c := range x.Needs() {
+		if !slices.ContainsFunc(c, func(k need.Key) bool { v, ok := ev.Attribute(k.Attribute); return ok && k.Holds(v) }) {
+			t.Fatalf("%q passes without %v: %+v", src, c, ev)
+		}
+	}
+	return true
+}
+
+// TestWhatPassesHasWhatIsNeeded on generated filters over few values.
+func TestWhatPassesHasWhatIsNeeded(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	g, passed, needed := generator{rand.New(rand.NewPCG(seed, 1))}, 0, 0
+	for range 3000 {
+		src := g.condition(3)
+		x, err := Parse(src)
+		if err != nil {
+			t.Fatal(src, err)
+		}
+		for range 5 {
+			ev := &event.Event{ID: "1", Source: "/s", Type: "t"}
+			for _, name := range []string{"a", "b", "c"} {
+				if g.IntN(4) > 0 {
+					set(ev, name, g.pick("x", "y", "xy", "yx", "10", "010", "true", "TRUE", "false", "x\xff"))
+				}
+			}
+			if checkNeeds(t, src, x, ev) {
+				passed++
+				needed += len(x.Needs())
+			}
+		}
+	}
+	if passed < 1000 || needed < passed {
+		t.Errorf("%d passed, with %d needs", passed, needed)
+	}
+}
+
+// condition is an expression that is mostly a Boolean.
+func (g generator) condition(depth int) string {
+	name := g.pick("a", "b", "c")
+	if depth > 0 {
+		switch l, r := g.condition(depth-1), g.condition(depth-1); g.IntN(6) {
+		case 0, 1, 2:
+			return "(" + l + ")" + g.pick(" AND ", " OR ", " XOR ") + r
+		case 3:
+			return "NOT (" + l + ")"
+		}
+	}
+	switch g.IntN(8) {
+	case 0:
+		return "EXISTS " + name
+	case 1:
+		return name
+	case 2:
+		return name + g.pick(" LIKE ", " NOT LIKE ") + g.pick("'x%'", "'%x'", "'x%y'", "'x_'", "'%y%'", "'xy'", "''", "'x\uFFFD'")
+	case 3:
+		return name + g.pick(" IN ", " NOT IN ") + g.pick("('x', 'y')", "(10, TRUE)", "('x', b)", "('x')")
+	case 4:
+		return g.pick("10", "TRUE", "'x'") + g.pick(" = ", " != ") + name
+	case 5:
+		return name + g.pick(" = ", " != ", " > ") + g.pick("10", "TRUE", "a", "b")
+	case 6:
+		return "LENGTH(" + name + ") = " + g.pick("1", "2")
+	}
+	return name + g.pick(" = ", " != ") + g.pick("'x'", "'y'", "'xy'", "'10'", "'true'")
 }
