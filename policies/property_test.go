@@ -277,40 +277,49 @@ func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
 	}
 }
 
-// TestReloadUnderLoadNeverMixesRevisions loads sets whose links, functions and
-// policy all carry their revision, while events are chosen.
+// TestReloadUnderLoadNeverMixesRevisions loads sets whose links, functions,
+// versions and policy all carry their revision, while events are chosen. The
+// traffic of f is split between the version of the revision and one before it.
 func TestReloadUnderLoadNeverMixesRevisions(t *testing.T) {
 	versioned := func(rev uint64) resource.Set {
 		n := fmt.Sprint(rev)
-		s := resource.Set{Revision: rev, Functions: []*resource.Function{function("f" + n), function("extra" + n)}}
+		s := versionedSet(t, rev, fmt.Sprintf(`{"version":"a%s","weight":1},{"version":"b%s","weight":1}`, n, n), "a"+n, "b"+n)
+		s.Functions = append(s.Functions, function("extra"+n))
 		for i := range 3 {
-			s.Links = append(s.Links, link(fmt.Sprintf("l%d-%s", i, n), "f"+n, "t"))
+			s.Links = append(s.Links, withFilters(link(fmt.Sprintf("l%d", i), "f", "t"), resource.Filter{Exact: map[string]string{"tenant": "x"}}))
+			s.Links[i].Metadata.Revision = rev
 		}
 		if rev%3 > 0 {
-			s.Policies = []*resource.Policy{trigger("p"+n, fmt.Sprintf("deny contains {\"link\": \"l0-%s\", \"reason\": \"%s\"} if input.event.tenant == \"x\"\ntarget contains \"extra%s\"", n, n, n))}
+			s.Policies = []*resource.Policy{trigger("p"+n, fmt.Sprintf("deny contains {\"link\": l.name, \"reason\": \"%s\"} if { some l in input.links; l.name == \"l0\"; l.version in [\"a%s\", \"b%s\"] }\ntarget contains \"extra%s\"", n, n, n, n))}
 		}
 		return s
 	}
 	e := newEngine(t, versioned(1))
 	var done atomic.Bool
 	var wg sync.WaitGroup
-	for range 4 {
+	for g := range 4 {
 		wg.Go(func() {
 			var buf []resource.Target
-			for last := uint64(0); !done.Load(); {
-				c, err := e.Choose(context.Background(), ev("t", "tenant", "x"), "", buf[:0])
+			for i, last := 0, uint64(0); !done.Load(); i++ {
+				c, err := e.Choose(context.Background(), ev("t", "tenant", "x"), fmt.Sprint(g, i%20), buf[:0])
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				n := fmt.Sprint(c.Revision)
-				want := fmt.Sprintf("l1-%s l2-%s policy:p%s/extra%s -l0-%s(p%s: %s)", n, n, n, n, n, n, n)
+				want := fmt.Sprintf("l1 l2 policy:p%s/extra%s -l0(p%s: %s)", n, n, n, n)
 				if c.Revision%3 == 0 {
-					want = fmt.Sprintf("l0-%s l1-%s l2-%s", n, n, n)
+					want = "l0 l1 l2"
 				}
 				if got := describe(c); got != want || c.Revision < last {
 					t.Errorf("revision %d after %d: %s, want %s", c.Revision, last, got, want)
 					return
+				}
+				for _, x := range c.Targets {
+					if v := x.Function.Spec.Version; x.Link.Metadata.Revision != c.Revision || (x.Link.Spec.Function == "f" && v != "a"+n && v != "b"+n) {
+						t.Errorf("revision %d: link %s of revision %d leads to version %s", c.Revision, x.Link.Metadata.Name, x.Link.Metadata.Revision, v)
+						return
+					}
 				}
 				if !e.Admit(context.Background(), Admission{Event: ev("t")}).Allowed {
 					t.Error("not admitted")
