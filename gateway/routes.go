@@ -50,6 +50,7 @@ func (s *Server) table() []route {
 		{fiber.MethodPost, api.Prefix + "/deliveries/:token/complete", s.api.Complete, opComplete},
 		{fiber.MethodPost, api.Prefix + "/deliveries/:token/lease", s.api.ExtendLease, opExtendLease},
 		{fiber.MethodGet, api.Prefix + "/explain", s.api.Explain, opExplain},
+		{fiber.MethodPost, api.Prefix + "/whatif", s.api.WhatIf, opWhatIf},
 		{fiber.MethodPost, api.Prefix + "/functions/:name/rollback", s.api.Rollback, opRollback},
 		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
 		{fiber.MethodGet, "/", s.home, opHome},

@@ -51,6 +51,7 @@ func components() schemas {
 	s.with("DeadLetter", "event", ref("Event"))
 	s.with("DeadLetter", "raw", schema{"type": "object", "description": "the record as it stood in the log, when it was no event; key and values in base64"})
 	s.letters()
+	s.whatIf()
 	s.add("Reported", api.Reported{})
 	s.add("Explanation", history.Explanation{})
 	s.with("Explanation", "event", ref("Event"))

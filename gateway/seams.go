@@ -35,6 +35,13 @@ type (
 	// Explainer says what became of an event.
 	Explainer   = api.Explainer
 	Explanation = history.Explanation
+	// WhatIfs computes what other links and policies would make of recorded events.
+	WhatIfs       = api.WhatIfs
+	WhatIf        = history.WhatIf
+	WhatIfAnswer  = history.WhatIfAnswer
+	WhatIfExample = history.WhatIfExample
+	WhatIfFailure = history.WhatIfFailure
+	Difference    = history.Difference
 
 	// Deliveries takes what functions report.
 	Deliveries = api.Deliveries
@@ -112,6 +119,8 @@ type Deps struct {
 	Letters    Letters
 	Deliveries Deliveries
 	Explainer  Explainer
+	// WhatIfs nil answers what-if requests with 503.
+	WhatIfs WhatIfs
 	// Admitter nil admits everything, Filter nil refuses filters on the live
 	// stream and on dead letters, Traces and Metrics nil are none.
 	Admitter Admitter

@@ -51,7 +51,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s := &Server{
 		config: c, deps: d,
 		ingest: ingest.New(c.Ingest, ingest.Deps{Appender: d.Appender, Admitter: d.Admitter, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
-		api:    api.New(c.API, api.Deps{Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, Filter: d.Filter, Now: d.Now}),
+		api:    api.New(c.API, api.Deps{Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
 	}
 	s.app = fiber.New(s.fiberConfig())

@@ -36,7 +36,7 @@ func start(t testing.TB, change func(*Config, *Deps)) *rig {
 	c := DefaultConfig()
 	c.Addr, c.StopTimeout = "127.0.0.1:0", 5*time.Second
 	d := Deps{
-		Appender: r.log, Resources: r.ledger, Reader: r.log, Letters: r.log, Deliveries: r.log, Explainer: r.log,
+		Appender: r.log, Resources: r.ledger, Reader: r.log, Letters: r.log, Deliveries: r.log, Explainer: r.log, WhatIfs: r.log,
 		Logger: slog.New(slog.NewTextHandler(r.logs, nil)),
 	}
 	if change != nil {

@@ -21,6 +21,8 @@ type Deps struct {
 	Letters    Letters
 	Deliveries Deliveries
 	Explainer  Explainer
+	// WhatIfs nil answers what-if requests with 503.
+	WhatIfs WhatIfs
 	// Filter compiles a CESQL expression; the error says what is wrong with it.
 	// The function is called from one goroutine at a time.
 	Filter func(expression string) (func(*event.Event) bool, error)
