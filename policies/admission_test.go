@@ -32,13 +32,14 @@ func TestAdmission(t *testing.T) {
 		"the shipped allow is readable": {[]*resource.Policy{admission("p", `deny contains "x" if not allow`)}, Verdict{Allowed: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			c.want.Revision = 7
 			if got := newEngine(t, set(nil, c.policies...)).Admit(context.Background(), a); got != c.want {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
 		})
 	}
 	v := newEngine(t, set(nil, admission("p", "deny contains 5"))).Admit(context.Background(), a)
-	if v.Allowed || v.Err == nil || !strings.Contains(v.Err.Error(), "rule deny of policy p: 5") {
+	if v.Allowed || v.Err == nil || !strings.Contains(v.Err.Error(), "admission policy p failed: rule deny: 5") {
 		t.Errorf("a wrong denial: %+v", v)
 	}
 }

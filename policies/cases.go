@@ -35,16 +35,16 @@ func (s *Snapshot) AdmissionInput(a Admission, now time.Time) (ast.Value, error)
 // modules by the name of a file. defines is asked for package and rule.
 func Shipped(defines func(pkg, rule string) bool) map[string]*ast.Module {
 	modules := map[string]*ast.Module{}
-	for _, s := range []stage{triggerStage(), admissionStage()} {
+	for _, s := range stages() {
 		m := ast.MustParseModule(s.shipped)
 		var kept []*ast.Rule
 		for _, r := range m.Rules {
-			if !defines(s.pkg, ruleName(r)) {
+			if !defines(s.pkg(), ruleName(r)) {
 				kept = append(kept, r)
 			}
 		}
 		if m.Rules = kept; len(kept) > 0 {
-			modules["shipped/"+s.pkg+".rego"] = m
+			modules["shipped/"+s.pkg()+".rego"] = m
 		}
 	}
 	return modules

@@ -8,10 +8,11 @@ func CheckLink(l *resource.Link) resource.Faults {
 	return faults
 }
 
-// CheckPolicy parses and compiles a policy by itself. Each fault says line and
-// column within spec.rego, and what is wrong.
-func CheckPolicy(p *resource.Policy) resource.Faults {
-	_, faults := compileRules([]*resource.Policy{p})
+// CheckPolicy parses and compiles a policy by itself, or with others it needs
+// beside it: libraries. Each fault says line and column within spec.rego, and
+// what is wrong.
+func CheckPolicy(p *resource.Policy, beside ...*resource.Policy) resource.Faults {
+	_, faults := compileRules(append([]*resource.Policy{p}, beside...))
 	return faults
 }
 

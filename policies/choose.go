@@ -61,18 +61,22 @@ func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now 
 	defer s.shared.scratch.Put(sc)
 	s.findCandidates(sc, ev, key)
 	choice := Choice{Targets: dst, Revision: s.revision}
-	if !s.asks(sc.candidates) {
-		for _, c := range sc.candidates {
-			choice.Targets = append(choice.Targets, s.target(c))
+	d := &everything
+	if s.asks(sc.candidates) {
+		var err error
+		if d, err = s.judge(ctx, s.rules.trigger.enforced, s.memo, ev, sc, now); err != nil {
+			return choice, err
 		}
-		return choice, nil
 	}
-	d, err := s.remember(ctx, ev, sc, now)
-	if err == nil {
-		s.apply(&choice, d, ev, key, sc.candidates)
+	s.apply(&choice, d, ev, key, sc.candidates)
+	if s.rules.trigger.shadow != nil {
+		s.shadowChoice(ctx, ev, sc, now, d)
 	}
-	return choice, err
+	return choice, nil
 }
+
+// everything is the decision of no policies.
+var everything decision
 
 // findCandidates leaves the links whose types and filters hold in sc, sorted.
 func (s *Snapshot) findCandidates(sc *scratch, ev *event.Event, key string) {
@@ -87,39 +91,12 @@ func (s *Snapshot) findCandidates(sc *scratch, ev *event.Event, key string) {
 
 // asks reports whether there is anything for trigger policies to decide.
 func (s *Snapshot) asks(candidates []candidate) bool {
-	t := s.rules.trigger
+	t := s.rules.trigger.enforced
 	return t != nil && (len(candidates) > 0 || t.asksFor("target"))
 }
 
 func (s *Snapshot) target(c candidate) resource.Target {
 	return resource.Target{Link: s.links[c.link].link, Function: c.function}
-}
-
-// remember looks the decision up, or evaluates it.
-func (s *Snapshot) remember(ctx context.Context, ev *event.Event, sc *scratch, now time.Time) (*decision, error) {
-	if s.memo == nil {
-		return s.evaluate(ctx, ev, sc.candidates, now)
-	}
-	sc.key = s.rules.trigger.reads.memoKey(sc.key[:0], ev, sc.candidates)
-	if d := s.memo.get(sc.key); d != nil {
-		s.shared.hits.Add(1)
-		return d, nil
-	}
-	s.shared.misses.Add(1)
-	d, err := s.evaluate(ctx, ev, sc.candidates, now)
-	if err == nil {
-		s.memo.put(sc.key, d)
-	}
-	return d, err
-}
-
-func (s *Snapshot) evaluate(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time) (*decision, error) {
-	d, err := s.decide(ctx, ev, candidates, s.timeOr(now), s.cfg.Budget)
-	if err != nil && ctx.Err() == nil {
-		s.shared.failures.Add(1)
-		s.cfg.Logger.Warn("trigger policy failed", "source", ev.Source, "id", ev.ID, "revision", s.revision, "error", err)
-	}
-	return d, err
 }
 
 // timeOr is now, or that of the clock.
@@ -132,20 +109,28 @@ func (s *Snapshot) timeOr(now time.Time) time.Time {
 
 // apply turns candidates and decision into the choice.
 func (s *Snapshot) apply(choice *Choice, d *decision, ev *event.Event, key string, candidates []candidate) {
+	if d == &everything {
+		for _, c := range candidates {
+			choice.Targets = append(choice.Targets, s.target(c))
+		}
+		return
+	}
 	for _, c := range candidates {
-		if t := s.target(c); d.matched == nil || d.matched[t.Link.Metadata.Name] {
-			choice.add(d, t)
+		t := s.target(c)
+		if in, ok := d.places(t.Link.Metadata.Name); ok {
+			choice.add(d, in.priority, t)
 		}
 	}
 	for i := range d.added {
 		if a := &d.added[i]; a.why == "" {
-			choice.add(d, resource.Target{Link: a.link, Function: a.to.pick(ev, key)})
+			choice.add(d, a.priority, resource.Target{Link: a.link, Function: a.to.pick(ev, key)})
 		}
 	}
 }
 
-func (c *Choice) add(d *decision, t resource.Target) {
-	if v, denied := d.verdict(t.Link.Metadata.Name); denied {
+// add adds a target that was put in with priority, or its denial.
+func (c *Choice) add(d *decision, priority int, t resource.Target) {
+	if v, denied := d.verdict(t.Link.Metadata.Name, priority); denied {
 		c.Denied = append(c.Denied, Denial{t.Link.Metadata.Name, t.Function.Metadata.Name, v.policy, v.reason})
 		return
 	}

@@ -13,38 +13,102 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// decision is what the trigger policies said. It is immutable.
+// decision is what the trigger policies said. It is immutable; the zero value
+// is that of no policies: all candidates.
 type decision struct {
-	// matched names the links that get the event; nil is all candidates.
-	matched map[string]bool
+	// matched says for links who puts them in; nil is all candidates.
+	matched map[string]placement
 	// denied is by the name of the link; "" denies every one.
 	denied map[string]denial
 	added  []addition
+	// leftOut says of policies that failed and fail open, why.
+	leftOut []string
 }
 
+// placement is a policy that puts a link in; the zero policy is none.
+type placement struct {
+	policy   string
+	priority int
+}
+
+// lowest is the priority of candidates that no policy has put in.
+const lowest = -1 << 31
+
 // denial says who denies and why.
-type denial struct{ policy, reason string }
+type denial struct {
+	policy, reason string
+	priority       int
+}
 
 // addition is a function that a policy adds; why is set where there is no such function.
 type addition struct {
 	policy, function, reason string
+	priority                 int
 	link                     *resource.Link
 	to                       destination
 	why                      string
 }
 
-// verdict says what becomes of the link name.
-func (d *decision) verdict(name string) (denial, bool) {
-	if v, ok := d.denied[name]; ok {
-		return v, true
+// places says who puts the candidate name in; false when nobody does.
+func (d *decision) places(name string) (placement, bool) {
+	if d.matched == nil {
+		return placement{priority: lowest}, true
 	}
-	v, ok := d.denied[""]
+	p, ok := d.matched[name]
+	return p, ok
+}
+
+// objection is the denial of the link name with the highest priority.
+func (d *decision) objection(name string) (denial, bool) {
+	v, ok := d.denied[name]
+	if all, any := d.denied[""]; any && (!ok || all.priority > v.priority) {
+		return all, true
+	}
 	return v, ok
 }
 
-// decide evaluates the trigger policies for the candidates.
-func (s *Snapshot) decide(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time, budget time.Duration) (*decision, error) {
-	p := s.rules.trigger
+// verdict is the denial that takes the link name out, which a policy of that
+// priority put in: one of no lower priority.
+func (d *decision) verdict(name string, priority int) (denial, bool) {
+	v, ok := d.objection(name)
+	return v, ok && v.priority >= priority
+}
+
+// gets reports whether the candidate name gets the event.
+func (d *decision) gets(name string) bool {
+	p, ok := d.places(name)
+	if ok {
+		_, denied := d.verdict(name, p.priority)
+		ok = !denied
+	}
+	return ok
+}
+
+// gets reports whether the function gets the event.
+func (a *addition) gets(d *decision) bool {
+	_, denied := d.verdict(a.name(), a.priority)
+	return a.why == "" && !denied
+}
+
+// name is that of the link by which the function gets the event.
+func (a *addition) name() string { return "policy:" + a.policy + "/" + a.function }
+
+// decide evaluates the enforced trigger policies for the candidates, without
+// the memo, the breakers, and a trace.
+func (s *Snapshot) decide(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time) (*decision, error) {
+	p := s.rules.trigger.enforced
+	q := s.question(ev, candidates, now)
+	var leftOut []string
+	q.left = func(e *PolicyError) { leftOut = append(leftOut, e.Error()) }
+	d, _, err := ask(ctx, p, p.full, nil, q)
+	if d != nil {
+		d.leftOut = leftOut
+	}
+	return d, err
+}
+
+// question asks trigger policies about an event.
+func (s *Snapshot) question(ev *event.Event, candidates []candidate, now time.Time) question[*decision] {
 	links := func() *ast.Term {
 		terms := make([]*ast.Term, len(candidates))
 		for i, c := range candidates {
@@ -52,57 +116,77 @@ func (s *Snapshot) decide(ctx context.Context, ev *event.Event, candidates []can
 		}
 		return ast.ArrayTerm(terms...)
 	}
-	results, err := p.eval(ctx, p.reads.triggerInput(ev, links, now), now, budget)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
+	return question[*decision]{
+		input:  func(p *program) (ast.Value, error) { return p.reads.triggerInput(ev, links, s.timeOr(now)), nil },
+		read:   s.interpret,
+		now:    s.timeOr(now),
+		budget: s.cfg.Budget,
 	}
-	return s.interpret(p.answers, results)
 }
 
-// interpret turns results into a decision. An element of a wrong shape is an
-// error: a denial that nobody understands must not let the event through.
-func (s *Snapshot) interpret(answers []answer, results []ast.Value) (*decision, error) {
-	d := &decision{denied: map[string]denial{}}
-	for i, a := range answers {
-		set, ok := results[i].(ast.Set)
-		if !ok {
-			return nil, fmt.Errorf("%w: rule %s%s is undefined", ErrPolicy, a.rule, of(a.policy))
-		}
-		if a.rule == "match" {
-			d.matched = make(map[string]bool, set.Len())
-		}
-		for _, t := range set.Slice() {
-			if err := s.take(d, a, t.Value); err != nil {
-				return nil, fmt.Errorf("%w: rule %s%s: %v: %w", ErrPolicy, a.rule, of(a.policy), t, err)
-			}
+// interpret turns results into a decision. An element of a wrong shape is a
+// failure: a denial that nobody understands must not let the event through.
+func (s *Snapshot) interpret(p *program, results []ast.Value) (*decision, []*PolicyError) {
+	d := &decision{}
+	var failures []*PolicyError
+	for i, v := range results {
+		if err := s.takeAll(d, p.answers[i], v); err != nil {
+			failures = append(failures, p.blame(p.answers[i], err))
 		}
 	}
-	return d, nil
+	return d, failures
 }
 
-func of(policy string) string {
-	if policy == "" {
-		return ""
+func (s *Snapshot) takeAll(d *decision, a answer, v ast.Value) error {
+	set, ok := v.(ast.Set)
+	if !ok {
+		return fmt.Errorf("rule %s is undefined", a.rule)
 	}
-	return " of policy " + policy
+	if a.rule == "match" && d.matched == nil {
+		d.matched = make(map[string]placement, set.Len())
+	}
+	for _, t := range set.Slice() {
+		if err := s.take(d, a, t.Value); err != nil {
+			return fmt.Errorf("rule %s: %s: %w", a.rule, show(t.Value), err)
+		}
+	}
+	return nil
+}
+
+// show is a value for a message. What is built of other values is not written
+// out: it may be larger than it looks.
+func show(v ast.Value) string {
+	switch v := v.(type) {
+	case *ast.Array:
+		return "an array"
+	case ast.Set:
+		return "a set"
+	case ast.Object:
+		return "an object"
+	default:
+		return clip(v.String())
+	}
 }
 
 // take adds one element of a rule's set to the decision.
 func (s *Snapshot) take(d *decision, a answer, v ast.Value) error {
+	from := a.source
 	switch a.rule {
 	case "match":
 		name, err := field(v, "name", "link")
-		d.matched[name] = true
+		if have, ok := d.matched[name]; !ok || have.priority < from.priority {
+			d.matched[name] = placement{from.name, from.priority}
+		}
 		return err
 	case "target":
-		return s.takeTarget(d, a, v)
+		return s.takeTarget(d, from, v)
 	}
 	link, reason, err := denialOf(v)
-	if _, told := d.denied[link]; err == nil && !told {
-		d.denied[link] = denial{a.policy, reason}
+	if have, told := d.denied[link]; err == nil && (!told || have.priority < from.priority) {
+		if d.denied == nil {
+			d.denied = map[string]denial{}
+		}
+		d.denied[link] = denial{from.name, reason, from.priority}
 	}
 	return err
 }
@@ -128,7 +212,7 @@ func field(v ast.Value, names ...string) (string, error) {
 func text(t *ast.Term) (string, error) {
 	s, ok := t.Value.(ast.String)
 	if !ok || s == "" {
-		return "", fmt.Errorf("%v: want a string that is not empty", t)
+		return "", fmt.Errorf("%s: want a string that is not empty", show(t.Value))
 	}
 	return string(s), nil
 }
@@ -155,15 +239,15 @@ func denialOf(v ast.Value) (link, reason string, err error) {
 	return "", "", errShape
 }
 
-func (s *Snapshot) takeTarget(d *decision, a answer, v ast.Value) error {
+func (s *Snapshot) takeTarget(d *decision, from *source, v ast.Value) error {
 	fn, err := field(v, "function")
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(d.added, func(x addition) bool { return x.policy == a.policy && x.function == fn }) {
+	if slices.ContainsFunc(d.added, func(x addition) bool { return x.policy == from.name && x.function == fn }) {
 		return nil
 	}
-	add := addition{policy: a.policy, function: fn}
+	add := addition{policy: from.name, priority: from.priority, function: fn}
 	if o, ok := v.(ast.Object); ok {
 		if t := o.Get(ast.StringTerm("reason")); t != nil {
 			if add.reason, err = text(t); err != nil {
@@ -171,7 +255,7 @@ func (s *Snapshot) takeTarget(d *decision, a answer, v ast.Value) error {
 			}
 		}
 	}
-	add.link, add.to, add.why = s.addedTarget(a.policy, fn)
+	add.link, add.to, add.why = s.addedTarget(from.name, fn)
 	d.added = append(d.added, add)
 	return nil
 }

@@ -61,9 +61,10 @@ type Stats struct {
 	// MemoEntries is the number of decisions remembered by the set in force.
 	MemoEntries int
 	// MemoOff says why the trigger policies in force are not remembered; "" when they are, or there are none.
-	MemoOff              string
-	MemoHits, MemoMisses uint64
-	// EvaluationErrors counts evaluations of both stages that failed.
+	MemoOff string
+	// MemoSkipped counts decisions that were not looked up, because of MemoOff.
+	MemoHits, MemoMisses, MemoSkipped uint64
+	// EvaluationErrors counts failures of policies of all stages, but those in shadow mode.
 	EvaluationErrors uint64
 }
 
@@ -72,15 +73,16 @@ func (e *Engine) Stats() Stats {
 	s := e.current.Load()
 	st := Stats{
 		Revision: s.revision, Links: len(s.links), Unindexed: len(s.index.everyEvent()),
-		MemoHits: e.shared.hits.Load(), MemoMisses: e.shared.misses.Load(), EvaluationErrors: e.shared.failures.Load(),
+		MemoHits: e.shared.hits.Load(), MemoMisses: e.shared.misses.Load(), MemoSkipped: e.shared.off.Load(),
+		EvaluationErrors: e.shared.failures.Load(),
 	}
-	switch {
-	case s.memo != nil:
+	if s.memo != nil {
 		st.MemoEntries = s.memo.len()
-	case s.rules.trigger != nil && e.cfg.MemoSize == 0:
+	}
+	if p := s.rules.trigger.enforced; p != nil && s.memo == nil {
 		st.MemoOff = "MemoSize is 0"
-	case s.rules.trigger != nil:
-		st.MemoOff = s.rules.trigger.reads.forgetful()
+	} else if p != nil {
+		st.MemoOff = p.full.forgetful
 	}
 	return st
 }

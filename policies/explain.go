@@ -15,6 +15,8 @@ type Explanation struct {
 	// Links holds every link by name, then what policies added.
 	Links    []LinkExplanation `json:"links"`
 	Revision uint64            `json:"revision"`
+	// LeftOut are policies that failed, and without which was decided: why.
+	LeftOut []string `json:"leftOut,omitempty"`
 	// Error is why the trigger policies could not decide; nothing is chosen then.
 	Error string `json:"error,omitempty"`
 }
@@ -44,7 +46,7 @@ func (s *Snapshot) Explain(ctx context.Context, ev *event.Event, key string, now
 	if !s.asks(candidates) {
 		return x, ctx.Err()
 	}
-	d, err := s.decide(ctx, ev, candidates, s.timeOr(now), s.cfg.Budget)
+	d, err := s.decide(ctx, ev, candidates, now)
 	switch {
 	case err == nil:
 		s.explainDecision(&x, d, candidates)
@@ -102,31 +104,56 @@ func (c *compiledLink) because(pattern string) string {
 
 // explainDecision adds what the trigger policies said.
 func (s *Snapshot) explainDecision(x *Explanation, d *decision, candidates []candidate) {
+	x.LeftOut = d.leftOut
 	for _, c := range candidates {
 		l := &x.Links[c.link]
-		if d.matched != nil && !d.matched[l.Name] {
+		in, ok := d.places(l.Name)
+		if !ok {
 			l.refuse("not in match of the trigger policies")
-		} else if v, denied := d.verdict(l.Name); denied {
-			l.refuse(v.String())
+			continue
 		}
+		if in.policy != "" {
+			l.Why += ", matched by " + named(in.policy, in.priority)
+		}
+		l.object(d, in.priority)
 	}
 	for _, a := range d.added {
 		x.Links = append(x.Links, a.explain(d))
 	}
 }
 
-func (v denial) String() string { return "denied by policy " + v.policy + ": " + v.reason }
+// object adds the denial of the link, whether it takes it out or not.
+func (l *LinkExplanation) object(d *decision, priority int) {
+	v, objects := d.objection(l.Name)
+	switch {
+	case !objects:
+	case v.priority < priority:
+		l.Why += ", over the denial of " + named(v.policy, v.priority) + ": " + v.reason
+	default:
+		l.refuse(v.String())
+	}
+}
+
+func (v denial) String() string { return "denied by " + named(v.policy, v.priority) + ": " + v.reason }
+
+// named is a policy with its priority, unless that is the usual one.
+func named(policy string, priority int) string {
+	if priority == 0 {
+		return "policy " + policy
+	}
+	return fmt.Sprintf("policy %s (priority %d)", policy, priority)
+}
 
 func (a *addition) explain(d *decision) LinkExplanation {
-	x := LinkExplanation{Name: "policy:" + a.policy + "/" + a.function, Function: a.function, Matched: true, Chosen: true}
-	x.Why = "added by policy " + a.policy
+	x := LinkExplanation{Name: a.name(), Function: a.function, Matched: true, Chosen: true}
+	x.Why = "added by " + named(a.policy, a.priority)
 	if a.reason != "" {
 		x.Why += ": " + a.reason
 	}
 	if a.why != "" {
 		x.refuse(a.why)
-	} else if v, denied := d.verdict(x.Name); denied {
-		x.refuse(v.String())
+		return x
 	}
+	x.object(d, a.priority)
 	return x
 }

@@ -33,10 +33,10 @@ target contains {"function": "nobody"}`)))
 	want := map[string]string{
 		"denied":                     "denied by policy night-freeze: frozen",
 		"filtered":                   `filter spec.filters[0].prefix.subject: "videos/1" is not a string that begins with "images/"`,
-		"good":                       "type t*",
+		"good":                       "type t*, matched by policy night-freeze",
 		"late":                       "function thumbs does not exist",
 		"missing":                    "filter spec.filters[0].exact.tenant: the event has no tenant",
-		"paused":                     "paused",
+		"paused":                     "paused, matched by policy night-freeze",
 		"sql":                        "filter spec.filters[0].sql: missing attribute: tenant in tenant = 'x'",
 		"type":                       `type "t" is not one of u, v.*`,
 		"unmatched":                  "not in match of the trigger policies",

@@ -61,12 +61,14 @@ func dataInput(ev *event.Event) ast.Value {
 	if len(ev.Data) == 0 || !isJSON(ev.DataContentType) {
 		return nil
 	}
-	v, err := ast.ValueFromReader(bytes.NewReader(ev.Data))
+	v, err := jsonValue(ev.Data)
 	if err != nil {
 		return nil
 	}
 	return v
 }
+
+func jsonValue(data []byte) (ast.Value, error) { return ast.ValueFromReader(bytes.NewReader(data)) }
 
 func isJSON(contentType string) bool {
 	if contentType == "" || contentType == "application/json" {

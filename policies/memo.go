@@ -1,8 +1,11 @@
 package policies
 
 import (
+	"context"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 )
@@ -68,4 +71,41 @@ func (r *reads) memoKey(key []byte, ev *event.Event, candidates []candidate) []b
 		}
 	}
 	return key
+}
+
+// judge is what a panel decides: remembered, or evaluated. Policies that are
+// not asked because they kept failing count as if they failed.
+func (s *Snapshot) judge(ctx context.Context, p *panel, m *memo, ev *event.Event, sc *scratch, now time.Time) (*decision, error) {
+	left, _ := p.skipped(&s.cfg, false)
+	prog, _ := p.without(left)
+	remembers := m != nil && prog != nil && prog.forgetful == ""
+	if remembers {
+		sc.key = prog.memoKey(sc.key[:0], ev, sc.candidates)
+		if d := m.get(sc.key); d != nil {
+			s.shared.looked(p, &s.shared.hits)
+			return d, nil
+		}
+		s.shared.looked(p, &s.shared.misses)
+	} else {
+		s.shared.looked(p, &s.shared.off)
+	}
+	q := s.question(ev, sc.candidates, now)
+	q.watch = s.watch(p, "source", ev.Source, "id", ev.ID, "revision", s.revision)
+	d, used, err := begin(ctx, p, q, &s.cfg)
+	if err == nil && remembers && used == prog {
+		m.put(sc.key, d)
+	}
+	return d, err
+}
+
+// memoKey appends everything a decision of the program depends on.
+func (p *program) memoKey(key []byte, ev *event.Event, candidates []candidate) []byte {
+	return p.reads.memoKey(binary.AppendUvarint(key, p.number), ev, candidates)
+}
+
+// looked counts a look-up, but for shadow panels.
+func (sh *shared) looked(p *panel, n *atomic.Uint64) {
+	if !p.shadow {
+		n.Add(1)
+	}
 }

@@ -2,6 +2,7 @@ package policies
 
 import (
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -19,9 +20,19 @@ var shippedTrigger string
 //go:embed admission.rego
 var shippedAdmission string
 
+//go:embed management.rego
+var shippedManagement string
+
+// The stages at which policies decide.
+const (
+	StageTrigger    = "trigger"
+	StageAdmission  = "admission"
+	StageManagement = "management"
+)
+
 // stage is one place where policies decide: a Rego package and its rules.
 type stage struct {
-	pkg     string
+	name    string
 	shipped string
 	// rules are those that are asked for.
 	rules []ruleShape
@@ -30,19 +41,24 @@ type stage struct {
 // ruleShape says how a rule must be written.
 type ruleShape struct {
 	name string
-	// set rules are written `name contains x`, the others yield one value.
+	// set rules are written `name contains x` and asked policy by policy, so that a
+	// decision names its policy; the others yield one value, whoever defines them.
 	set bool
-	// attributed rules are asked module by module, so that a decision names its policy.
-	attributed bool
 }
 
-func triggerStage() stage {
-	return stage{"signalbox.trigger", shippedTrigger, []ruleShape{{"match", true, false}, {"deny", true, true}, {"target", true, true}}}
+func stages() []stage {
+	gate := []ruleShape{{"allow", false}, {"deny", true}}
+	return []stage{
+		{StageTrigger, shippedTrigger, []ruleShape{{"match", true}, {"deny", true}, {"target", true}}},
+		{StageAdmission, shippedAdmission, gate},
+		{StageManagement, shippedManagement, gate},
+	}
 }
 
-func admissionStage() stage {
-	return stage{"signalbox.admission", shippedAdmission, []ruleShape{{"allow", false, false}, {"deny", true, true}}}
-}
+// pkg is the Rego package of the stage's policies.
+func (s stage) pkg() string { return "signalbox." + s.name }
+
+const wantPackage = "want signalbox.trigger, signalbox.admission or signalbox.management, or a library: a package that does not begin with signalbox or system"
 
 // forbidden are the built-ins that reach out of the decision: the network, and
 // the process with its environment.
@@ -55,45 +71,85 @@ func capabilities() *ast.Capabilities {
 	return c
 }
 
-// module is one policy, parsed. Compiling changes parsed.
-type module struct {
-	policy string
-	stage  stage
-	parsed *ast.Module
+// source is one policy as it is written, parsed. It never changes: compiling
+// takes copies.
+type source struct {
+	name     string
+	priority int
+	// open sources are left out when they fail, the others make the decision fail.
+	open   bool
+	shadow bool
+	// stage is "" for libraries and for policies that hold documents only.
+	stage string
+	// module is nil when the policy holds documents only.
+	module *ast.Module
+	data   map[string]json.RawMessage
 }
 
-// parseModule parses a policy and checks its package and the shape of its rules.
-func parseModule(p *resource.Policy) (*module, resource.Faults) {
-	file := resource.KindPolicy + "/" + p.Metadata.Name
-	parsed, err := ast.ParseModuleWithOpts(file, p.Spec.Rego, ast.ParserOptions{RegoVersion: ast.RegoV1})
+// file is what the policy is called in locations.
+func (s *source) file() string { return policyFile(s.name) }
+
+func policyFile(name string) string { return resource.KindPolicy + "/" + name }
+
+// parseSource parses a policy and checks its package and the shape of its rules.
+func parseSource(p *resource.Policy) (*source, resource.Faults) {
+	s := &source{name: p.Metadata.Name, priority: p.Spec.Priority, open: p.Spec.FailsOpen(), shadow: p.Spec.Shadow(), data: p.Spec.Data}
+	if strings.TrimSpace(p.Spec.Rego) == "" && len(p.Spec.Data) > 0 {
+		return s, nil
+	}
+	parsed, faults := parseRego(s.file(), p.Spec.Rego)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	s.module = parsed
+	switch path := parsed.Package.Path; part(path, 1) {
+	case "signalbox":
+		for _, st := range stages() {
+			if path.String() == "data."+st.pkg() {
+				s.stage = st.name
+				return s, s.checkRules(st)
+			}
+		}
+		return nil, resource.Faults{regoFault(parsed.Package.Location, fmt.Sprintf("package %s: %s", packageName(parsed), wantPackage))}
+	case "system", "":
+		return nil, resource.Faults{regoFault(parsed.Package.Location, fmt.Sprintf("package %s: %s", packageName(parsed), wantPackage))}
+	}
+	return s, nil
+}
+
+// parseRego parses a module, and refuses what would take forever to compile.
+func parseRego(file, src string) (m *ast.Module, faults resource.Faults) {
+	if len(src) > maxSource {
+		return nil, resource.Faults{{Resource: file, Field: regoField, Problem: fmt.Sprintf("%d bytes: want at most %d", len(src), maxSource)}}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			faults = resource.Faults{{Resource: file, Field: regoField, Problem: fmt.Sprintf("the parser broke: %v", r)}}
+		}
+	}()
+	m, err := ast.ParseModuleWithOpts(file, src, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	if err != nil {
 		return nil, regoFaults(err)
 	}
-	if parsed == nil {
-		return nil, resource.Faults{{Resource: file, Field: regoField, Problem: "empty: want a Rego module of package signalbox.trigger or signalbox.admission"}}
+	if m == nil {
+		return nil, resource.Faults{{Resource: file, Field: regoField, Problem: "empty: want a Rego module"}}
 	}
-	m := &module{policy: p.Metadata.Name, parsed: parsed}
-	for _, s := range []stage{triggerStage(), admissionStage()} {
-		if parsed.Package.Path.String() == "data."+s.pkg {
-			m.stage = s
-			return m, m.checkRules()
-		}
-	}
-	return nil, resource.Faults{regoFault(parsed.Package.Location, fmt.Sprintf("package %s: want signalbox.trigger or signalbox.admission",
-		strings.TrimPrefix(parsed.Package.Path.String(), "data.")))}
+	return m, checkNesting(m)
 }
 
-func (m *module) checkRules() (faults resource.Faults) {
-	for _, r := range m.parsed.Rules {
-		for _, s := range m.stage.rules {
-			if ruleName(r) != s.name || s.fits(r) {
+func packageName(m *ast.Module) string { return strings.TrimPrefix(m.Package.Path.String(), "data.") }
+
+func (s *source) checkRules(st stage) (faults resource.Faults) {
+	for _, r := range s.module.Rules {
+		for _, shape := range st.rules {
+			if ruleName(r) != shape.name || shape.fits(r) {
 				continue
 			}
 			want := "one value: allow if {…}"
-			if s.set {
-				want = fmt.Sprintf("a set: %s contains … if {…}", s.name)
+			if shape.set {
+				want = fmt.Sprintf("a set: %s contains … if {…}", shape.name)
 			}
-			faults = append(faults, regoFault(r.Location, fmt.Sprintf("rule %s: want %s", s.name, want)))
+			faults = append(faults, regoFault(r.Location, fmt.Sprintf("rule %s: want %s", shape.name, want)))
 		}
 	}
 	return faults
@@ -106,13 +162,13 @@ func (s ruleShape) fits(r *ast.Rule) bool {
 	return s.set == (r.Head.RuleKind() == ast.MultiValue)
 }
 
-func (m *module) defines(rule string) bool {
-	return slices.ContainsFunc(m.parsed.Rules, func(r *ast.Rule) bool { return ruleName(r) == rule })
+func (s *source) defines(rule string) bool {
+	return s.module != nil && slices.ContainsFunc(s.module.Rules, func(r *ast.Rule) bool { return ruleName(r) == rule })
 }
 
-// rename gives the rule another name, wherever the module defines it.
-func (m *module) rename(rule, name string) {
-	for _, r := range m.parsed.Rules {
+// rename gives the rule of a module another name, wherever the module defines it.
+func rename(m *ast.Module, rule, name string) {
+	for _, r := range m.Rules {
 		if ruleName(r) == rule {
 			r.Head.Name = ast.Var(name)
 			r.Head.SetRef(ast.Ref{ast.VarTerm(name)})
@@ -146,7 +202,7 @@ func regoFaults(err error) resource.Faults {
 	}
 	var faults resource.Faults
 	for _, e := range list {
-		faults = append(faults, regoFault(e.Location, e.Code+": "+inWords(e.Message)))
+		faults = append(faults, regoFault(e.Location, e.Code+": "+clip(inWords(e.Message))))
 	}
 	return faults
 }

@@ -17,9 +17,16 @@ var triggerCases string
 //go:embed admission_test.rego
 var admissionCases string
 
+//go:embed management_test.rego
+var managementCases string
+
 // TestShippedPolicies runs the cases beside the shipped policies.
 func TestShippedPolicies(t *testing.T) {
-	for pkg, src := range map[string][2]string{"signalbox.trigger_test": {shippedTrigger, triggerCases}, "signalbox.admission_test": {shippedAdmission, admissionCases}} {
+	for pkg, src := range map[string][2]string{
+		"signalbox.trigger_test":    {shippedTrigger, triggerCases},
+		"signalbox.admission_test":  {shippedAdmission, admissionCases},
+		"signalbox.management_test": {shippedManagement, managementCases},
+	} {
 		cases := ast.MustParseModule(src[1])
 		for _, r := range cases.Rules {
 			name := ruleName(r)

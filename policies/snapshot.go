@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -26,23 +25,22 @@ type Snapshot struct {
 	// policies are what rules was compiled from.
 	policies []*resource.Policy
 	rules    rules
-	memo     *memo
+	// memo and shadowMemo are nil where nothing is remembered.
+	memo, shadowMemo *memo
 	// added keeps the links of policy targets, by name.
 	added sync.Map
 }
 
 // shared is what the snapshots of one engine have in common.
 type shared struct {
-	scratch                sync.Pool
-	hits, misses, failures atomic.Uint64
+	scratch sync.Pool
+	// hits, misses and off are look-ups in the memo; failures those of policies.
+	hits, misses, off, failures atomic.Uint64
 }
 
 func newShared() *shared {
 	return &shared{scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
-
-// rules are the programs of the stages; nil where no policy decides.
-type rules struct{ trigger, admission *program }
 
 // compiledLink is a link with what is needed to decide about it.
 type compiledLink struct {
@@ -63,8 +61,14 @@ func (c *compiledLink) candidate(i int32, ev *event.Event, key string) candidate
 	return candidate{link: i, version: int32(c.to.version(fn)), function: fn}
 }
 
-// termOf is the candidate as policies see it.
-func (c *compiledLink) termOf(x candidate) *ast.Term { return c.terms[x.version] }
+// termOf is the candidate as policies see it. It is made anew where not all
+// policies read them, and one that does has come to decide without the others.
+func (c *compiledLink) termOf(x candidate) *ast.Term {
+	if c.terms == nil {
+		return linkTerm(c.link, x.function)
+	}
+	return c.terms[x.version]
+}
 
 // Compile compiles set by itself, beside whatever is in force. Faults are those
 // of Engine.Load; zero values in cfg are the defaults, but a MemoSize of 0.
@@ -87,14 +91,14 @@ func compileSnapshot(set resource.Set, previous *Snapshot, cfg Config, sh *share
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	if t := s.rules.trigger; t != nil && cfg.MemoSize > 0 && t.reads.forgetful() == "" {
-		s.memo = newMemo(cfg.MemoSize)
+	if cfg.MemoSize > 0 {
+		s.memo, s.shadowMemo = newMemo(cfg.MemoSize), newMemo(cfg.MemoSize)
 	}
 	return s, nil
 }
 
 func (s *Snapshot) addRules(previous *Snapshot) (faults resource.Faults) {
-	if previous != nil && slices.EqualFunc(previous.policies, s.policies, samePolicy) {
+	if previous != nil && sameRules(previous.policies, s.policies) {
 		s.rules = previous.rules
 		return nil
 	}
@@ -102,31 +106,8 @@ func (s *Snapshot) addRules(previous *Snapshot) (faults resource.Faults) {
 	return faults
 }
 
-func samePolicy(a, b *resource.Policy) bool {
-	return a.Metadata.Name == b.Metadata.Name && a.Spec.Rego == b.Spec.Rego
-}
-
-// compileRules parses every policy and compiles those of a stage together.
-func compileRules(policies []*resource.Policy) (r rules, faults resource.Faults) {
-	byStage := map[string][]*module{}
-	for _, p := range policies {
-		m, fs := parseModule(p)
-		if faults = append(faults, fs...); m != nil {
-			byStage[m.stage.pkg] = append(byStage[m.stage.pkg], m)
-		}
-	}
-	if len(faults) > 0 {
-		return rules{}, faults
-	}
-	r.trigger, faults = compile(triggerStage(), byStage[triggerStage().pkg])
-	admission, fs := compile(admissionStage(), byStage[admissionStage().pkg])
-	r.admission = admission
-	return r, append(faults, fs...)
-}
-
 func (s *Snapshot) addLinks(links []*resource.Link) (faults resource.Faults) {
-	t := s.rules.trigger
-	terms := t != nil && (t.reads.whole || t.reads.links)
+	terms := s.rules.readLinks()
 	b := indexBuilder{}
 	s.links = make([]compiledLink, len(links))
 	for i, l := range links {
