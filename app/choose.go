@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
@@ -16,6 +17,9 @@ type chooser struct{ engine *policies.Engine }
 // Choose implements dispatcher.Chooser.
 func (c chooser) Choose(ctx context.Context, rec *event.Record, buf []resource.Target) (dispatcher.Choice, error) {
 	chosen, err := c.engine.Choose(ctx, rec.Event, rec.Key(), buf)
+	if errors.Is(err, policies.ErrPolicy) {
+		err = dispatcher.Final(err)
+	}
 	if err != nil {
 		return dispatcher.Choice{Revision: chosen.Revision}, err
 	}

@@ -54,6 +54,20 @@ const (
 	ClassDropped Class = "dropped"
 )
 
+// Final marks an error of a Chooser that would be the same again: the event is
+// made a dead letter at once. The error's text stays as it is.
+func Final(err error) error { return finalError{err} }
+
+type finalError struct{ error }
+
+// Unwrap is the error that was marked.
+func (e finalError) Unwrap() error { return e.error }
+
+func isFinal(err error) bool {
+	_, final := errors.AsType[finalError](err)
+	return final
+}
+
 // errNoRates: nobody counts calls over all dispatchers.
 var errNoRates = errors.New("no rates")
 

@@ -178,7 +178,7 @@ func (d *Dispatcher) choose(s *session, rec *event.Record, buf []resource.Target
 	for n := 1; ; n++ {
 		choice, err := d.parts.Chooser.Choose(s.ctx, rec, buf)
 		if err != nil {
-			if n < d.cfg.ChooseAttempts && d.pause(s.ctx, n) {
+			if !isFinal(err) && n < d.cfg.ChooseAttempts && d.pause(s.ctx, n) {
 				continue
 			}
 			return choice, err

@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -148,6 +149,29 @@ func TestChoosingThatFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestAChoiceThatCannotBeMadeIsADeadLetterAtOnce(t *testing.T) {
+	var tries atomic.Int64
+	var took time.Duration
+	virtual(t, resource.Delivery{}, func(http.ResponseWriter, *http.Request) {}, func(b *bed) {
+		b.parts.Chooser = dispatchertest.Choose(func(*event.Event) (dispatcher.Choice, error) {
+			tries.Add(1)
+			return dispatcher.Choice{Revision: 3}, fmt.Errorf("asked: %w", dispatcher.Final(errors.New("the policy broke")))
+		})
+	}, func(t *testing.T, b *bed) {
+		start := time.Now()
+		b.send(newEvent("a"))
+		b.waitSettledVirtual(1)
+		took = time.Since(start)
+		dl := b.log.Dead()
+		if len(dl) != 1 || dl[0].Reason != "choosing functions: asked: the policy broke" || dl[0].Revision != 3 {
+			t.Fatalf("dead letters %+v", dl)
+		}
+	})
+	if tries.Load() != 1 || took > time.Millisecond {
+		t.Errorf("%d tries in %s, want 1 at once", tries.Load(), took)
 	}
 }
 
