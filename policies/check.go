@@ -4,8 +4,7 @@ import "github.com/signalbox-dev/signalbox/resource"
 
 // CheckLink compiles the filters of a link.
 func CheckLink(l *resource.Link) resource.Faults {
-	_, faults := new(Snapshot).compileLink(l)
-	return faults
+	return (&compiledLink{link: l}).addFilter(nil)
 }
 
 // CheckPolicy parses and compiles a policy by itself, or with others it needs

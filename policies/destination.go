@@ -23,6 +23,14 @@ func (d destination) pick(ev *event.Event, key string) *resource.Function {
 	return d.route.Pick(key, ev.Source, ev.ID)
 }
 
+// versions are those that events may get.
+func (d destination) versions() []*resource.Function {
+	if d.route == nil {
+		return []*resource.Function{d.function}
+	}
+	return d.route.Versions()
+}
+
 // version is the place of fn among the versions between which traffic is split.
 func (d destination) version(fn *resource.Function) int {
 	if d.route == nil {

@@ -16,7 +16,11 @@ import (
 // Filter is a compiled list of filters of the CloudEvents Subscriptions
 // dialects, all of which must hold; an empty one lets everything pass. It is
 // immutable and safe for concurrent use.
-type Filter struct{ all allOf }
+type Filter struct {
+	all allOf
+	// needs is what every event has that passes.
+	needs []need.Clause
+}
 
 // NewFilter compiles filters. The fields of faults begin with field, such as
 // spec.filters.
@@ -26,6 +30,7 @@ func NewFilter(field string, filters []resource.Filter) (*Filter, resource.Fault
 	for i := range filters {
 		f.all = append(f.all, compileFilter(index(field, i), &filters[i], &faults))
 	}
+	f.needs = f.all.needs(true)
 	return f, faults
 }
 

@@ -17,13 +17,14 @@ type filing struct {
 	clauses []need.Clause
 }
 
+func newIndexBuilder(links int) indexBuilder { return make(indexBuilder, links) }
+
 func (b indexBuilder) add(link int32, types []string, f *Filter) {
-	clauses := f.all.needs(true)
 	if len(types) > 1 {
 		types = minimalTypes(types)
 	}
 	for _, t := range types {
-		b[t] = append(b[t], filing{link, clauses})
+		b[t] = append(b[t], filing{link, f.needs})
 	}
 }
 
