@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
@@ -34,6 +35,11 @@ type Config struct {
 	StopTimeout time.Duration
 	// CheckTimeout bounds the probes of /readyz together; 10ms to 1m.
 	CheckTimeout time.Duration
+
+	// TLS says by which certificate the server is known; the zero value speaks no TLS.
+	TLS TLSConfig
+	// Access says who is let in; the zero value lets everybody in.
+	Access access.Config
 
 	Ingest    ingest.Config
 	API       api.Config
@@ -74,6 +80,7 @@ func (c Config) Validate() error {
 	duration("StopDelay", c.StopDelay, 0, 5*time.Minute)
 	duration("StopTimeout", c.StopTimeout, 10*time.Millisecond, 10*time.Minute)
 	duration("CheckTimeout", c.CheckTimeout, 10*time.Millisecond, time.Minute)
+	errs = append(errs, within("TLS", c.TLS.validate()), within("Access", c.Access.Validate()))
 	errs = append(errs, within("Ingest", c.Ingest.Validate()), within("API", c.API.Validate()), within("Subscribe", c.Subscribe.Validate()))
 	return errors.Join(errs...)
 }

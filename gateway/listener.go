@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/gateway/access"
 )
 
 // What a refused sender may still send before the connection is closed.
@@ -68,9 +72,10 @@ func (l *listener) closeAll() {
 	}
 }
 
-// conn is an accepted connection.
+// conn is an accepted connection: Conn is a *tls.Conn where TLS is spoken.
 type conn struct {
 	net.Conn
+	access.Peer
 	owner  *listener
 	linger atomic.Bool
 	// used is set once the client has sent something.
@@ -91,13 +96,30 @@ func (c *conn) Read(b []byte) (int, error) {
 // before it reads it; so such a one is half-closed and drained first, within bounds.
 func (c *conn) Close() error {
 	if c.linger.Load() {
-		if tcp, ok := c.Conn.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
-			_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
-			_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
+		if half, ok := c.Conn.(halfCloser); ok && half.CloseWrite() == nil {
+			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 		}
 	}
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// halfCloser is a TCP or TLS connection.
+type halfCloser interface{ CloseWrite() error }
+
+// ClientCertificate is the client's, verified; nil is none. It is there once
+// something was read.
+func (c *conn) ClientCertificate() *x509.Certificate {
+	t, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := t.ConnectionState()
+	if len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	return state.PeerCertificates[0]
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
@@ -27,6 +28,15 @@ type (
 	Verdict   = ingest.Verdict
 	// Metrics counts what is accepted and refused.
 	Metrics = ingest.Metrics
+
+	// Manager decides who may manage what; Recorder keeps the decision log.
+	Manager       = access.Manager
+	Recorder      = access.Recorder
+	ManageRequest = access.Request
+	ManageVerdict = access.Verdict
+	ManageChange  = access.Change
+	// Identity is who a request is from.
+	Identity = access.Identity
 
 	// Resources keeps what is configured.
 	Resources = api.Resources
@@ -121,9 +131,13 @@ type Deps struct {
 	Explainer  Explainer
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
-	// Admitter nil admits everything, Filter nil refuses filters on the live
-	// stream and on dead letters, Traces and Metrics nil are none.
+	// Admitter nil admits everything and Manager nil lets everything be managed,
+	// as far as roles allow it; Recorder nil keeps no decision log. Filter nil
+	// refuses filters on the live stream and on dead letters, Traces and Metrics
+	// nil are none.
 	Admitter Admitter
+	Manager  Manager
+	Recorder Recorder
 	Filter   CompileFilter
 	Traces   *tracing.Provider
 	Metrics  Metrics

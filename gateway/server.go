@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,9 +15,11 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // Server is one gateway. Make it with New, then Run it once.
@@ -26,6 +29,7 @@ type Server struct {
 	app    *fiber.App
 	// next is fiber's handler; serve stands before it.
 	next   fasthttp.RequestHandler
+	guard  *access.Guard
 	ingest *ingest.Handler
 	api    *api.API
 	hub    *subscribe.Hub
@@ -34,6 +38,8 @@ type Server struct {
 	stopping atomic.Bool
 	mu       sync.Mutex
 	listener *listener
+	// certificates are nil where no TLS is spoken.
+	certificates *certificates
 }
 
 // New makes a server that does not listen yet. The error lists everything that
@@ -48,18 +54,21 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	guard := access.New(c.Access, access.Deps{Manager: d.Manager, Recorder: d.Recorder, Now: d.Now, Logger: d.Logger})
+	c.Access.RootKey = "" // the guard has its hash
 	s := &Server{
-		config: c, deps: d,
-		ingest: ingest.New(c.Ingest, ingest.Deps{Appender: d.Appender, Admitter: d.Admitter, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
-		api:    api.New(c.API, api.Deps{Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Filter: d.Filter, Now: d.Now}),
-		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
+		config: c, deps: d, guard: guard,
+		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
+		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Filter: d.Filter, Now: d.Now}),
+		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
 	}
 	s.app = fiber.New(s.fiberConfig())
 	s.routes = s.table()
 	for _, r := range s.routes {
-		s.app.Add(r.method, r.path, r.handler)
+		handler := s.guarded(r)
+		s.app.Add(r.method, r.path, handler)
 		if r.method == fiber.MethodGet {
-			s.app.Add(fiber.MethodHead, r.path, r.handler)
+			s.app.Add(fiber.MethodHead, r.path, handler)
 		}
 	}
 	s.next = s.app.Handler()
@@ -98,9 +107,18 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return fmt.Errorf("--http %s: %w", s.config.Addr, err)
 	}
+	if s.certificates, err = openCertificates(s.config.TLS); err != nil {
+		return errors.Join(fmt.Errorf("--tls-cert: %w", err), ln.Close())
+	}
+	if s.certificates != nil {
+		ln = tls.NewListener(ln, s.certificates.server())
+	}
 	s.listener = newListener(ln)
 	return nil
 }
+
+// LoadKeys swaps in the API keys in force. It is safe for concurrent use.
+func (s *Server) LoadKeys(keys []*resource.Key) { s.guard.LoadKeys(keys) }
 
 // Addr is the address listened on, host:port; "" before Listen.
 func (s *Server) Addr() string {
@@ -118,6 +136,14 @@ func (s *Server) Addr() string {
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
+	}
+	background, end := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer end()
+	work.Go(func() { s.guard.Run(background) })
+	if s.certificates != nil {
+		work.Go(func() { s.certificates.watch(background, s.deps.Logger) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(s.listener) }()

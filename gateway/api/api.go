@@ -9,13 +9,15 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
 // Deps are what the API calls. All are required, except that Filter nil
-// refuses filters and Now nil is time.Now.
+// refuses filters, Guard nil allows everything, and Now nil is time.Now.
 type Deps struct {
+	Guard      *access.Guard
 	Resources  Resources
 	Reader     Reader
 	Letters    Letters
@@ -70,6 +72,9 @@ func answer(c *fiber.Ctx, status int, v any) error {
 		return err
 	}
 	c.Set(fiber.HeaderCacheControl, "no-cache")
+	if c.Locals(localNoStore{}) != nil {
+		c.Set(fiber.HeaderCacheControl, "no-store")
+	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	return c.Status(status).Send(b)
 }

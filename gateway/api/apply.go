@@ -29,12 +29,29 @@ func (a *API) Apply(c *fiber.Ctx) error {
 		return err
 	}
 	return a.within(func(ctx context.Context) error {
-		stored, err := a.deps.Resources.Apply(ctx, objects, dry)
+		stored, err := a.apply(ctx, c, objects, dry)
 		if err != nil {
 			return locate(err, file, src)
 		}
 		return page(c, history.Page[resource.Object]{Items: stored}, func(o *resource.Object) ([]byte, error) { return json.Marshal(o) })
 	})
+}
+
+// apply writes the objects that the guard lets pass.
+func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object, dry bool) ([]resource.Object, error) {
+	before, err := a.existing(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := a.write(ctx, c, objects, before)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := a.deps.Resources.Apply(ctx, objects, dry)
+	if err == nil && !dry {
+		ch.done(c, stored)
+	}
+	return stored, err
 }
 
 // decodeAll reads a manifest; it must hold something.

@@ -108,10 +108,22 @@ func (a *API) Update(k resource.Kind) fiber.Handler {
 
 func (a *API) put(c *fiber.Ctx, k resource.Kind, o resource.Object, cond Condition) error {
 	return a.within(func(ctx context.Context) error {
-		stored, created, err := a.deps.Resources.Put(ctx, o, cond)
+		before, err := a.existingOne(ctx, k.Name, o.Metadata.Name)
+		if err != nil {
+			return err
+		}
+		one := []resource.Object{o}
+		ch, err := a.write(ctx, c, one, []*resource.Object{before})
+		if err != nil {
+			return err
+		}
+		stored, created, err := a.deps.Resources.Put(ctx, one[0], cond)
 		if err != nil {
 			return precondition(c, named(k, o.Metadata.Name, err))
 		}
+		one[0] = stored
+		ch.done(c, one)
+		stored = one[0]
 		status := fiber.StatusOK
 		if created {
 			status = fiber.StatusCreated
@@ -157,9 +169,15 @@ func (a *API) patch(ctx context.Context, c *fiber.Ctx, k resource.Kind, patch me
 		if based.Revision == 0 {
 			based.Revision = old.Metadata.Revision
 		}
-		stored, _, err := a.deps.Resources.Put(ctx, o, based)
+		one := []resource.Object{o}
+		ch, err := a.write(ctx, c, one, []*resource.Object{&old})
+		if err != nil {
+			return err
+		}
+		stored, _, err := a.deps.Resources.Put(ctx, one[0], based)
 		switch {
 		case err == nil:
+			ch.done(c, []resource.Object{stored})
 			return answerObject(c, fiber.StatusOK, &stored)
 		case !errors.Is(err, problem.ErrConflict) || cond.Revision != 0 || attempt == patchAttempts:
 			return precondition(c, named(k, name, err))
@@ -180,9 +198,18 @@ func (a *API) Delete(k resource.Kind) fiber.Handler {
 			return err
 		}
 		return a.within(func(ctx context.Context) error {
+			before, err := a.existingOne(ctx, k.Name, name)
+			if err != nil {
+				return err
+			}
+			ch, err := a.remove(ctx, c, k, name, before)
+			if err != nil {
+				return err
+			}
 			if err := a.deps.Resources.Delete(ctx, k.Name, name, cond.Revision); err != nil {
 				return precondition(c, named(k, name, err))
 			}
+			ch.done(c, nil)
 			return c.SendStatus(fiber.StatusNoContent)
 		})
 	}

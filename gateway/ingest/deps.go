@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
@@ -28,15 +29,18 @@ type Admission struct {
 	Event *event.Event
 	// Route is the route the event came in by.
 	Route string
-	// Identity is who sent it; "" is anonymous.
-	Identity string
+	// Identity is who sent it.
+	Identity *access.Identity
 }
 
 // Verdict is the admission policy's answer.
 type Verdict struct {
 	Denied bool
-	// Reason is told to the sender when Denied.
-	Reason string
+	// Reason is told to the sender when Denied; Policy is the one that denied, ""
+	// when none said so by name.
+	Reason, Policy string
+	// Ruled: a policy says who is allowed (a rule named allow), so that roles do not.
+	Ruled bool
 }
 
 // Admitter decides who may emit what.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/failpoint"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
@@ -20,6 +21,8 @@ import (
 // Deps are what the handler calls; only Appender and Logger are required.
 type Deps struct {
 	Appender Appender
+	// Guard knows who may emit where no policy says so; nil: everybody.
+	Guard *access.Guard
 	// Admitter nil admits everything, Traces and Metrics nil are none.
 	Admitter Admitter
 	Traces   *tracing.Provider
@@ -80,7 +83,8 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	for _, e := range events {
 		event.StripProvenance(e) // who sent them is not theirs to say
 	}
-	return len(events), h.Accept(Arrival{Start: start, Route: Route, Batch: r.mode == event.Batched, Hop: span.Context()}, events)
+	a := Arrival{Start: start, Route: Route, Identity: access.Of(req), Batch: r.mode == event.Batched, Hop: span.Context()}
+	return len(events), h.Accept(a, events)
 }
 
 // Arrival is how events came in.
@@ -88,6 +92,9 @@ type Arrival struct {
 	// Start is when the request began; the time to accept counts from there.
 	Start time.Time
 	Route string
+	// Identity is who sent them; nil: the route knows its senders by other means,
+	// and roles and rates do not apply.
+	Identity *access.Identity
 	// Batch: refusals name the index of the event.
 	Batch bool
 	// Hop is the trace context of the request's span; it need not be valid.
@@ -113,23 +120,48 @@ func (h *Handler) Accept(a Arrival, events []*event.Event) error {
 	return nil
 }
 
-// admit asks the policy about every event; one that is denied refuses all.
+// admit asks the identity's own bounds, then the policy about every event; one
+// that is denied refuses all.
 func (h *Handler) admit(ctx context.Context, a Arrival, events []*event.Event) error {
-	if h.deps.Admitter == nil {
+	ruled := false
+	for i, e := range events {
+		v := h.verdict(ctx, a, e)
+		if ruled = v.Ruled; v.Denied {
+			h.deps.Guard.RefusedEvent(a.Identity, a.Route, e, v.Policy, v.Reason)
+			return denied(v.Reason, i, a.Batch)
+		}
+	}
+	if a.Identity == nil {
 		return nil
 	}
-	for i, e := range events {
-		v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: a.Route})
-		if err == nil && !v.Denied {
-			continue
+	if reason := h.deps.Guard.Emitter(a.Identity); reason != "" && !ruled {
+		if len(events) > 0 { // the first stands for all of them
+			h.deps.Guard.RefusedEvent(a.Identity, a.Route, events[0], "", reason)
 		}
-		if err != nil {
-			h.deps.Logger.Error("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
-			v.Reason = "the admission policy could not be computed"
-		}
-		return denied(v.Reason, i, a.Batch)
+		return problem.New(problem.Forbidden, "%s", reason)
+	}
+	if wait := a.Identity.Take(len(events), a.Start); wait > 0 {
+		p := problem.New(problem.RateLimited, "%s sends more events than it may", a.Identity)
+		p.RetryAfter = wait
+		return p
 	}
 	return nil
+}
+
+// verdict is what the identity's own bounds and the policies say.
+func (h *Handler) verdict(ctx context.Context, a Arrival, e *event.Event) Verdict {
+	if reason := a.Identity.RefuseEvent(e); reason != "" {
+		return Verdict{Denied: true, Reason: reason}
+	}
+	if h.deps.Admitter == nil {
+		return Verdict{}
+	}
+	v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: a.Route, Identity: a.Identity})
+	if err != nil {
+		h.deps.Logger.Error("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
+		return Verdict{Denied: true, Reason: "the admission policy could not be computed"}
+	}
+	return v
 }
 
 func denied(reason string, index int, batch bool) error {

@@ -14,6 +14,8 @@ const (
 	InvalidResource
 	InvalidPatch
 	InvalidRequest
+	Unauthorized
+	UnverifiedWebhook
 	Denied
 	Forbidden
 	NotFound
@@ -34,6 +36,8 @@ const (
 	UnsupportedEncoding
 	Backlog
 	TooManySubscribers
+	RateLimited
+	LockedOut
 	HeadersTooLarge
 	Unavailable
 	Stopping
@@ -58,6 +62,8 @@ var table = [kindCount]info{
 	InvalidResource:      {"invalid-resource", "Invalid resource", 400},
 	InvalidPatch:         {"invalid-patch", "Invalid merge patch", 400},
 	InvalidRequest:       {"invalid-request", "Invalid request", 400},
+	Unauthorized:         {"unauthorized", "Not authenticated", 401},
+	UnverifiedWebhook:    {"unverified-webhook", "Webhook cannot be verified", 401},
 	Denied:               {"denied", "Denied by admission policy", 403},
 	Forbidden:            {"forbidden", "Forbidden", 403},
 	NotFound:             {"not-found", "Not found", 404},
@@ -78,6 +84,8 @@ var table = [kindCount]info{
 	UnsupportedEncoding:  {"unsupported-encoding", "Unsupported content coding", 415},
 	Backlog:              {"backlog", "Backlog over its limit", 429},
 	TooManySubscribers:   {"too-many-subscribers", "Too many subscribers", 429},
+	RateLimited:          {"rate-limited", "Too many events of one identity", 429},
+	LockedOut:            {"locked-out", "Would lock its author out", 422},
 	HeadersTooLarge:      {"headers-too-large", "Header fields too large", 431},
 	Unavailable:          {"unavailable", "Temporarily unavailable", 503},
 	Stopping:             {"stopping", "Shutting down", 503},

@@ -36,8 +36,10 @@ type Problem struct {
 	// Sources are the candidates when an id alone is not enough.
 	Sources []string `json:"sources,omitempty"`
 
-	// Allow and RetryAfter are sent as headers; "" and 0 are not.
+	// Allow, Challenge (WWW-Authenticate) and RetryAfter are sent as headers; ""
+	// and 0 are not.
 	Allow      string        `json:"-"`
+	Challenge  string        `json:"-"`
 	RetryAfter time.Duration `json:"-"`
 	// Close ends the connection after the answer.
 	Close bool `json:"-"`
@@ -100,6 +102,9 @@ func (p *Problem) WriteResponse(r *fasthttp.Response) {
 	r.Header.SetContentType(ContentType)
 	if p.Allow != "" {
 		r.Header.Set("Allow", p.Allow)
+	}
+	if p.Challenge != "" {
+		r.Header.Set("WWW-Authenticate", p.Challenge)
 	}
 	if p.RetryAfter > 0 {
 		seconds := int64((p.RetryAfter + time.Second - 1) / time.Second)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 )
 
@@ -34,8 +35,11 @@ type History interface {
 type CompileFilter func(expression string) (func(*event.Event) bool, error)
 
 // Deps are what the stream needs. All are required, except that Filter nil
-// refuses filters and Now nil is time.Now.
+// refuses filters, Valid nil lets every stream go on, and Now nil is time.Now.
 type Deps struct {
+	// Valid reports whether an identity would still be let in; a stream whose
+	// would not ends with the next heartbeat.
+	Valid    func(*access.Identity) bool
 	Follower Follower
 	History  History
 	Filter   CompileFilter

@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
@@ -24,11 +25,13 @@ type selection struct {
 	// since and after say where to resume; zero and nil: now.
 	since time.Time
 	after *event.Position
+	// identity is who subscribes.
+	identity *access.Identity
 }
 
 // parse reads the parameters of a request, copying every string.
 func (h *Hub) parse(c *fiber.Ctx) (*selection, error) {
-	s := &selection{}
+	s := &selection{identity: access.Of(c.Context())}
 	var err error
 	c.Context().QueryArgs().VisitAll(func(k, v []byte) {
 		if err == nil {

@@ -52,6 +52,9 @@ func (h *Hub) serve(sel *selection, to sink) {
 	}
 }
 
+// reasonInvalid is why a stream ends whose identity would not be let in any more.
+const reasonInvalid = "the credentials are no longer valid"
+
 // errGone is a client that has hung up.
 var errGone = errors.New("the client is gone")
 
@@ -73,6 +76,10 @@ func (h *Hub) live(s *subscriber, to sink, seen seen) error {
 		case <-to.gone():
 			return errGone
 		case <-beat.C:
+			if h.deps.Valid != nil && !h.deps.Valid(s.sel.identity) {
+				to.close(reasonInvalid)
+				return nil
+			}
 			err = to.heartbeat()
 		case m := <-s.queue:
 			s.taken(m)
