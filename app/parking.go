@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,18 +52,80 @@ func (t *targets) use(set resource.Set) {
 }
 
 // Target implements dispatcher.Targets.
-func (t *targets) Target(link, function, version string) resource.Target {
-	var out resource.Target
-	if s := t.at.Load(); s != nil {
-		out = resource.Target{Link: s.links[link], Function: s.set.Function(function, version)}
+func (t *targets) Target(p *event.Parked) resource.Target {
+	s := t.at.Load()
+	if s == nil {
+		return unknownTarget(p.Link, p.Function, p.Version)
 	}
-	if out.Link == nil {
-		out.Link = &resource.Link{Metadata: resource.Metadata{Name: link}, Spec: resource.LinkSpec{Function: function}}
+	l := s.links[p.Link]
+	name, version := linkedTo(l, p)
+	var fn *resource.Function
+	if r := s.set.Route(name); r != nil && version == "" {
+		fn = r.Pick(string(p.Key), p.Event.Source, p.Event.ID)
+	} else {
+		fn = s.set.Function(name, version)
 	}
-	if out.Function == nil {
-		out.Function = &resource.Function{Metadata: resource.Metadata{Name: function}, Spec: resource.FunctionSpec{Version: version}}
+	if l != nil && fn != nil {
+		return resource.Target{Link: l, Function: fn}
+	}
+	out := unknownTarget(p.Link, name, version)
+	if l != nil {
+		out.Link = l
+	}
+	if fn != nil {
+		out.Function = fn
 	}
 	return out
+}
+
+// linkedTo is where a parked delivery goes by what its record says and by its
+// link as it is now, nil if it is gone. Version "" leaves that to the traffic.
+func linkedTo(l *resource.Link, p *event.Parked) (name, version string) {
+	switch {
+	case p.Version != "":
+		return p.Function, p.Version
+	case l != nil:
+		return l.Spec.FunctionName()
+	}
+	// The links that policies make are no resources; their names end in what they lead to.
+	if ref := p.Link[strings.LastIndexByte(p.Link, '/')+1:]; strings.HasPrefix(p.Link, "policy:") {
+		if name, version, _ := strings.Cut(ref, "@"); name == p.Function {
+			return name, version
+		}
+	}
+	return p.Function, ""
+}
+
+func unknownTarget(link, function, version string) resource.Target {
+	return resource.Target{
+		Link:     &resource.Link{Metadata: resource.Metadata{Name: link}, Spec: resource.LinkSpec{Function: function}},
+		Function: &resource.Function{Metadata: resource.Metadata{Name: function}, Spec: resource.FunctionSpec{Version: version}},
+	}
+}
+
+// Again implements dispatcher.Targets. A link that leads to another function
+// by now does not take what was chosen before along.
+func (t *targets) Again(target resource.Target, rec *event.Record, revision uint64) resource.Target {
+	s := t.at.Load()
+	if s == nil || s.set.Revision <= revision {
+		return target
+	}
+	l := s.links[target.Link.Metadata.Name]
+	if l == nil {
+		l = target.Link
+	}
+	name, version := l.Spec.FunctionName()
+	if name != target.Function.Metadata.Name {
+		return target
+	}
+	fn := s.set.Function(name, version)
+	if r := s.set.Route(name); r != nil && version == "" {
+		fn = r.Pick(rec.Key(), rec.Event.Source, rec.Event.ID)
+	}
+	if fn != nil {
+		target.Function = fn
+	}
+	return target
 }
 
 // heldLetters tell the dispatcher of dead letters in its own terms.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
@@ -155,21 +157,31 @@ func deliverable(set *resource.Set, l *gateway.Letter, version string) error {
 	if l.Function == "" {
 		return nil
 	}
-	fn := set.Function(l.Function, "")
+	r := set.Route(l.Function)
 	switch {
-	case fn == nil:
+	case r == nil:
 		return fmt.Errorf("%w: there is no function %s any more: apply it again, or drop the dead letter", gateway.ErrNotRedrivable, l.Function)
-	case version != "" && fn.Spec.Version != version:
-		return fmt.Errorf("%w: function %s has no version %q: want %s", gateway.ErrNotRedrivable, l.Function, version, versionsOf(fn))
+	case version != "" && set.Function(l.Function, version) == nil:
+		return fmt.Errorf("%w: function %s has no version %q: want %s", gateway.ErrNotRedrivable, l.Function, version, versionsOf(r))
 	}
 	return nil
 }
 
-func versionsOf(fn *resource.Function) string {
-	if fn.Spec.Version == "" {
-		return "none, it has only one without a name"
+// versionsOf lists the versions of a function that have names.
+func versionsOf(r *resource.Route) string {
+	var names []string
+	for _, fn := range r.Versions() {
+		if fn.Spec.Version != "" {
+			names = append(names, strconv.Quote(fn.Spec.Version))
+		}
 	}
-	return fmt.Sprintf("%q", fn.Spec.Version)
+	switch len(names) {
+	case 0:
+		return "none, it has only one without a name"
+	case 1:
+		return names[0]
+	}
+	return "one of " + strings.Join(names, ", ")
 }
 
 // prepare makes the message that redrives one. A dead letter that holds its

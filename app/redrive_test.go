@@ -115,6 +115,13 @@ func TestARedriveMayChangeTheEventAndTheVersion(t *testing.T) {
 	if _, err := d.Decide(t.Context(), l.ID, gateway.Decision{Action: event.Redrive, Version: "v1"}); !errors.Is(err, gateway.ErrNotRedrivable) || !strings.Contains(err.Error(), `want "v2"`) {
 		t.Errorf("to a version that is not there: %v", err)
 	}
+	d.functions = functionsHere{"f": "v2", "f@v0": "v0"}
+	if _, err := d.Decide(t.Context(), l.ID, gateway.Decision{Action: event.Redrive, Version: "v1"}); !errors.Is(err, gateway.ErrNotRedrivable) || !strings.Contains(err.Error(), `want one of "v2", "v0"`) {
+		t.Errorf("to a version that is not among those kept: %v", err)
+	}
+	if _, err := d.Decide(t.Context(), l.ID, gateway.Decision{Action: event.Redrive, Version: "v0", DryRun: true}); err != nil {
+		t.Errorf("to a version that is kept: %v", err)
+	}
 	if _, err := d.Decide(t.Context(), l.ID, gateway.Decision{Action: event.Redrive, Version: "v2", Event: edited}); err != nil {
 		t.Fatal(err)
 	}

@@ -62,11 +62,14 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 	if r.app.player != nil {
 		r.app.player.Update(set) // before anything is chosen by it
 	}
+	// What is parked goes by the new set first: a key that has had an event of the
+	// new version from there must not get a live one of the old version afterwards.
+	// The dispatcher takes care of the other way round.
+	r.app.targets.use(set)
 	if faults := r.app.engine.Load(set); len(faults) > 0 {
 		r.app.log.Error("resources not in force, those before stay so", "revision", revision, "faults", faults.Error())
 		return
 	}
-	r.app.targets.use(set)
 	if r.app.opts.has(RoleDispatcher) { // who delivers runs the local functions
 		if err := r.app.registry.Reconcile(ctx, set); err != nil && ctx.Err() == nil {
 			r.app.log.Error("functions not brought up to date", "error", err)

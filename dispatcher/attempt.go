@@ -20,6 +20,9 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 		return
 	}
 	rawURL, err := l.d.parts.Endpoints.URL(dl.target.Function)
+	if l.d.moves(l, dl, err == nil) {
+		return
+	}
 	var e *endpoint
 	if err == nil {
 		e, err = l.endpoint(rawURL, dl.spec.Timeout.D())

@@ -44,7 +44,7 @@ func tokenOf(dl *delivery) event.DeliveryToken {
 		Position: dl.p.rec.Position, Attempt: dl.attempt,
 	}
 	if dl.parked != nil {
-		t.Function, t.Redrive, t.Replay = dl.parked.Function, dl.parked.Redrive, dl.parked.Replay
+		t.Redrive, t.Replay = dl.parked.Redrive, dl.parked.Replay
 	}
 	return t
 }
@@ -200,7 +200,7 @@ func (ls *leases) adopt(dl *delivery) {
 // the order of its key, may stand in what was not read yet after a hand-over.
 func (d *Dispatcher) mayBeLeased(s *session, dl *delivery) bool {
 	return dl.key != nil && dl.parked.Reason != event.ParkLease && d.parts.Now().Before(s.began.Add(handOverGrace)) &&
-		d.parts.Parking != nil && d.parts.Parking.Behind(event.LeaseStream(dl.parked.Function), dl.p.rec.Partition)
+		d.parts.Parking != nil && d.parts.Parking.Behind(event.LeaseStream(dl.target.Function.Metadata.Name), dl.p.rec.Partition)
 }
 
 // keepLease waits for what the function reports. The caller holds the session.

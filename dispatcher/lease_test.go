@@ -517,7 +517,7 @@ func TestALeaseOfALinkThatIsPausedGoesOn(t *testing.T) {
 	inLending(t, plainTarget(quick), "1h", func(t *testing.T, y *yard, fn *lender) {
 		y.send(newEvent("a"))
 		y.waitSettledVirtual(1)
-		running := y.targets.Target("link", "", "")
+		running := y.targets.Target(&event.Parked{Link: "link"})
 		paused := *running.Link
 		paused.Spec.Paused = true
 		y.targets.Set(resource.Target{Link: &paused, Function: running.Function})

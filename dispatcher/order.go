@@ -86,6 +86,7 @@ func (d *Dispatcher) enqueueOrdered(s *session, dl *delivery, id orderKey) bool 
 		b.mu.Unlock()
 		return s.parks.wait()
 	}
+	d.freshen(dl)
 	b.open(dl, id)
 	b.mu.Unlock()
 	return d.enqueue(s, dl, true)
@@ -183,7 +184,9 @@ func (d *Dispatcher) nextOfKey(s *session, q *keyQueue, offset int64) *delivery 
 			return nil
 		}
 		next.key, q.head, q.copied = q, next, false
-		q.fromLog = !next.live()
+		if q.fromLog = !next.live(); !q.fromLog {
+			d.freshen(next)
+		}
 		return next
 	}
 	delete(b.keys, q.id)

@@ -472,7 +472,7 @@ func TestAfterDeadContinueGoesOnWithTheKey(t *testing.T) {
 func TestAParkedDeliveryOfAPausedLinkWaitsForIt(t *testing.T) {
 	o := &order{}
 	inYard(t, plainTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, nil, func(t *testing.T, y *yard) {
-		running := y.targets.Target("link", "", "")
+		running := y.targets.Target(&event.Parked{Link: "link"})
 		paused := *running.Link
 		paused.Spec.Paused = true
 		y.targets.Set(resource.Target{Link: &paused, Function: running.Function})

@@ -51,7 +51,7 @@ func (d *Dispatcher) handleParked(s *session, function string, rec *event.Record
 	}
 	p := d.newPending(s, &ev, settle, 1, what.Revision)
 	p.offset = rec.Offset
-	dl := d.newDelivery(p, d.parts.Targets.Target(what.Link, what.Function, what.Version))
+	dl := d.newDelivery(p, d.parts.Targets.Target(&what))
 	dl.parked, dl.attempt, dl.free, dl.attempts, dl.due = &what, what.Attempt, what.Free, what.Attempts, what.NotBefore
 	dl.leased = what.Leased
 	id, inOrder := ordered(dl)
@@ -284,5 +284,36 @@ func (d *Dispatcher) unpause(s *session) {
 
 // retarget finds the resources of a parked delivery as they are now.
 func (d *Dispatcher) retarget(dl *delivery) resource.Target {
-	return d.parts.Targets.Target(dl.parked.Link, dl.parked.Function, dl.parked.Version)
+	return d.parts.Targets.Target(dl.parked)
+}
+
+// freshen gives a live delivery that becomes the head of its key the version
+// of its function as of now. What came before it from the parked topic had that
+// version, and a key must not go back to an older one.
+func (d *Dispatcher) freshen(dl *delivery) {
+	if d.parts.Targets != nil {
+		dl.target = d.parts.Targets.Again(dl.target, &dl.p.rec, dl.p.revision)
+	}
+}
+
+// moves brings a delivery whose call is due to another lane, when its function
+// or the version of it is another one by now: one that comes from the parked
+// topic always, one of the live stream when its version cannot be called. The
+// caller holds the session.
+func (d *Dispatcher) moves(l *lane, dl *delivery, callable bool) bool {
+	if d.parts.Targets == nil || dl.live() && callable {
+		return false
+	}
+	t := dl.target
+	if dl.live() {
+		t = d.parts.Targets.Again(t, &dl.p.rec, dl.p.revision)
+	} else {
+		t = d.retarget(dl)
+	}
+	if keyOf(t) == l.key {
+		return false
+	}
+	dl.target, dl.due = t, time.Time{}
+	d.toLane(dl.p.session, dl, false)
+	return true
 }

@@ -89,11 +89,19 @@ type Parking interface {
 	Behind(function string, partition int32) bool
 }
 
-// Targets finds the resources of a parked delivery.
+// Targets finds the resources of deliveries as they are now. All answers of one
+// process are by sets that only grow newer.
 type Targets interface {
-	// Target returns the link and the function (version "" is the one in force).
-	// What there is no more of is returned with its name and the defaults.
-	Target(link, function, version string) resource.Target
+	// Target returns the link of a parked delivery, and the version of its
+	// function that it goes to: the one that the record names, else the one that
+	// the link names, else what the traffic gives its key. A link that leads to
+	// another function by now takes its deliveries there, but for those whose
+	// record names a version. What there is no more of is returned with its name
+	// and the defaults.
+	Target(p *event.Parked) resource.Target
+	// Again returns t with the version of its function that the record goes to
+	// now, when something newer than revision is in force, and else t.
+	Again(t resource.Target, rec *event.Record, revision uint64) resource.Target
 }
 
 // Cursors knows the links that take their events from a place of their own

@@ -203,9 +203,8 @@ func (f *feed) offer(ctx context.Context, rec *event.Record) error {
 	if err := f.room(ctx, rec, function, choice.Target.Link.Spec.Ordered()); err != nil {
 		return err
 	}
-	_, version := choice.Target.Link.Spec.FunctionName()
 	f.park(&sending{trace: [2]string{rec.TraceParent, rec.TraceState}, parked: &event.Parked{
-		Event: rec.Event, Key: rec.Message.Key, Link: choice.Target.Link.Metadata.Name, Function: function, Version: version,
+		Event: rec.Event, Key: rec.Message.Key, Link: choice.Target.Link.Metadata.Name, Function: function,
 		Position: rec.Position.String(), Accepted: f.p.parts.Now(), Revision: choice.Revision, Reason: f.reason, Replay: f.replay,
 	}})
 	return nil

@@ -191,11 +191,22 @@ func (k *Parking) Len(function string, partition int32) int {
 	return len(k.logs[stream{function, partition}])
 }
 
-// Targets are dispatcher.Targets that know the links they were told of. The
-// zero value is ready.
+// Targets are dispatcher.Targets that know the links they were told of, or
+// those of a set. The zero value is ready.
 type Targets struct {
-	mu sync.Mutex
-	of map[string]resource.Target
+	mu  sync.Mutex
+	of  map[string]resource.Target
+	set resource.Set
+}
+
+// Use takes over a set, made by resource.NewSet.
+func (t *Targets) Use(set resource.Set) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of, t.set = map[string]resource.Target{}, set
+	for _, l := range set.Links {
+		t.of[l.Metadata.Name] = resource.Target{Link: l}
+	}
 }
 
 // Set tells of a link, or of a new version of it.
@@ -209,14 +220,42 @@ func (t *Targets) Set(target resource.Target) {
 }
 
 // Target implements dispatcher.Targets.
-func (t *Targets) Target(link, function, version string) resource.Target {
+func (t *Targets) Target(p *event.Parked) resource.Target {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if found, ok := t.of[link]; ok {
+	found, ok := t.of[p.Link]
+	if ok && found.Function == nil {
+		found.Function = t.pick(found.Link, p.Version, string(p.Key), p.Event)
+	}
+	if ok && found.Function != nil {
 		return found
 	}
 	return resource.Target{
-		Link:     &resource.Link{Metadata: resource.Metadata{Name: link}, Spec: resource.LinkSpec{Function: function}},
-		Function: &resource.Function{Metadata: resource.Metadata{Name: function}, Spec: resource.FunctionSpec{Version: version}},
+		Link:     &resource.Link{Metadata: resource.Metadata{Name: p.Link}, Spec: resource.LinkSpec{Function: p.Function}},
+		Function: &resource.Function{Metadata: resource.Metadata{Name: p.Function}, Spec: resource.FunctionSpec{Version: p.Version}},
 	}
+}
+
+// pick finds the version of the link's function; t.mu is held.
+func (t *Targets) pick(l *resource.Link, version, key string, ev *event.Event) *resource.Function {
+	name, pinned := l.Spec.FunctionName()
+	if version == "" {
+		version = pinned
+	}
+	if r := t.set.Route(name); r != nil && version == "" {
+		return r.Pick(key, ev.Source, ev.ID)
+	}
+	return t.set.Function(name, version)
+}
+
+// Again implements dispatcher.Targets.
+func (t *Targets) Again(target resource.Target, rec *event.Record, revision uint64) resource.Target {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.of[target.Link.Metadata.Name].Link; l != nil && t.set.Revision > revision {
+		if fn := t.pick(l, "", string(rec.Message.Key), rec.Event); fn != nil && fn.Metadata.Name == target.Function.Metadata.Name {
+			target.Function = fn
+		}
+	}
+	return target
 }
