@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -40,9 +41,10 @@ func (p program) same(o program) bool {
 
 // process is one running program with all it started: a process group.
 type process struct {
-	cmd  *exec.Cmd
-	port int
-	url  string
+	cmd   *exec.Cmd
+	group *child.Group
+	port  int
+	url   string
 	// ready is closed when the program accepts connections.
 	ready chan struct{}
 	// done is closed when the group is gone and err says why.
@@ -80,22 +82,29 @@ func (r *Registry) launch(pr program) (*process, error) {
 	cmd := exec.Command(pr.command[0], pr.command[1:]...)
 	cmd.Dir = pr.dir
 	cmd.Env = environment(r.c.Environ, pr, port)
-	cmd.SysProcAttr = groupAttr()
 	cmd.WaitDelay = r.c.StopGrace
 	out, errs := r.lines(pr.name, "stdout"), r.lines(pr.name, "stderr")
 	cmd.Stdout, cmd.Stderr = out, errs
-	r.guard.open()
-	if err := r.spawner.start(cmd); err != nil {
+	group, err := r.keeper.Start(cmd)
+	if err != nil {
 		r.freePort(port)
 		return nil, err
 	}
-	r.guard.add(cmd.Process.Pid)
 	p := &process{
-		cmd: cmd, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/",
+		cmd: cmd, group: group, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/",
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	go p.attend(r, out, errs)
 	return p, nil
+}
+
+// lines returns a writer for one stream of a function's program.
+func (r *Registry) lines(function, stream string) *child.Lines {
+	return child.NewLines(func(line string) {
+		if r.c.Output != nil {
+			r.c.Output(function, stream, line)
+		}
+	})
 }
 
 // environment is what the program finds.
@@ -113,7 +122,7 @@ func environment(inherited []string, pr program, port int) []string {
 // attend waits for the program's end, with a probe beside it until it is
 // ready. The group is killed when its leader has ended and the others have let
 // go of the output, or StopGrace later: `go run` ends before what it ran.
-func (p *process) attend(r *Registry, outputs ...*lines) {
+func (p *process) attend(r *Registry, outputs ...*child.Lines) {
 	defer close(p.done)
 	probing, cancel := context.WithTimeout(context.Background(), r.c.ReadyTimeout)
 	defer cancel()
@@ -121,17 +130,16 @@ func (p *process) attend(r *Registry, outputs ...*lines) {
 	var slow error
 	probe.Go(func() {
 		if slow = p.probe(probing); slow != nil {
-			p.signal(sigKill)
+			p.group.Kill()
 		}
 	})
 	err := p.cmd.Wait()
 	cancel()
 	probe.Wait()
-	p.signal(sigKill)
-	r.guard.remove(p.pid())
+	p.group.Gone()
 	r.freePort(p.port)
 	for _, l := range outputs {
-		l.flush()
+		l.Flush()
 	}
 	p.err = endOf(err, slow)
 }
@@ -184,13 +192,13 @@ func (p *process) stop(grace time.Duration) {
 		return // its number may be another's by now
 	default:
 	}
-	p.signal(sigTerm)
+	p.group.Terminate()
 	after := time.NewTimer(grace)
 	defer after.Stop()
 	select {
 	case <-p.done:
 	case <-after.C:
-		p.signal(sigKill)
+		p.group.Kill()
 		<-p.done
 	}
 }

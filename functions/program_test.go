@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	programs := map[string]func(args []string){
-		"serve": serve, "crash": crash, "deaf": deaf, "stubborn": stubborn, "family": family, "child": child, "owner": owner,
+		"serve": serve, "crash": crash, "deaf": deaf, "stubborn": stubborn, "family": family, "child": runChild, "owner": owner,
 	}
 	programs[os.Args[2]](os.Args[3:])
 }
@@ -85,7 +85,7 @@ func family(args []string) {
 	serve(nil)
 }
 
-func child(args []string) {
+func runChild(args []string) {
 	c, err := net.Dial("tcp", args[0])
 	die(err)
 	_, _ = io.Copy(io.Discard, c)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -16,8 +17,7 @@ type Registry struct {
 	c       Config
 	sets    chan resource.Set
 	stopped chan struct{}
-	spawner *spawner
-	guard   *guard
+	keeper  *child.Keeper
 
 	// endpoints are those of command functions; a map is never changed once it
 	// is here, so that URL takes no lock.
@@ -47,8 +47,7 @@ func New(c Config) (*Registry, error) {
 		c:           c,
 		sets:        make(chan resource.Set),
 		stopped:     make(chan struct{}),
-		spawner:     newSpawner(),
-		guard:       &guard{log: c.Log},
+		keeper:      child.NewKeeper(c.Log),
 		changed:     make(chan struct{}),
 		supervisors: map[string]*supervisor{},
 		ports:       map[int]bool{},
@@ -112,8 +111,8 @@ func (r *Registry) WaitReady(ctx context.Context, name string) (string, error) {
 // all of them, waits until they are gone and returns nil. It is called once.
 func (r *Registry) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	var spawning sync.WaitGroup
-	spawning.Go(r.spawner.run)
+	var keeping sync.WaitGroup
+	keeping.Go(r.keeper.Run)
 	programs, stop := context.WithCancel(context.Background())
 	for ctx.Err() == nil {
 		select {
@@ -128,9 +127,8 @@ func (r *Registry) Run(ctx context.Context) error {
 	}
 	stop()
 	running.Wait()
-	r.spawner.close()
-	spawning.Wait()
-	r.guard.close()
+	r.keeper.Close()
+	keeping.Wait()
 	return nil
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package functions
+package child
 
 import "syscall"
 
@@ -9,8 +9,7 @@ const (
 	sigKill = syscall.SIGKILL
 )
 
-// signal sends s to the whole group, which may be gone.
-func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.pid(), s) }
+func (g *Group) signal(s syscall.Signal) { _ = syscall.Kill(-g.cmd.Process.Pid, s) }
 
 // sessionAttr starts a program in a session of its own.
 func sessionAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

@@ -1,4 +1,4 @@
-package functions
+package child
 
 import (
 	"bytes"
@@ -8,24 +8,18 @@ import (
 // maxLine is the longest line in bytes; longer ones are cut into several.
 const maxLine = 64 << 10
 
-// lines cuts what a program writes into lines.
-type lines struct {
+// Lines cuts what a program writes into lines. It is safe for concurrent use.
+type Lines struct {
 	emit func(line string)
 	mu   sync.Mutex
 	rest []byte
 }
 
-// lines returns a writer for one stream of a function's program.
-func (r *Registry) lines(function, stream string) *lines {
-	return &lines{emit: func(line string) {
-		if r.c.Output != nil {
-			r.c.Output(function, stream, line)
-		}
-	}}
-}
+// NewLines makes a writer that calls emit with each line, without its end.
+func NewLines(emit func(line string)) *Lines { return &Lines{emit: emit} }
 
 // Write never fails: a program must not end because of its output.
-func (l *lines) Write(b []byte) (int, error) {
+func (l *Lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rest = append(l.rest, b...)
@@ -45,8 +39,8 @@ func (l *lines) Write(b []byte) (int, error) {
 	}
 }
 
-// flush emits a last line without an end.
-func (l *lines) flush() {
+// Flush emits a last line without an end.
+func (l *Lines) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.rest) > 0 {

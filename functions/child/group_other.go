@@ -1,6 +1,6 @@
 //go:build !unix
 
-package functions
+package child
 
 import "syscall"
 
@@ -12,7 +12,7 @@ const (
 	sigKill
 )
 
-func (p *process) signal(signal) { _ = p.cmd.Process.Kill() }
+func (g *Group) signal(signal) { _ = g.cmd.Process.Kill() }
 
 func groupAttr() *syscall.SysProcAttr { return nil }
 

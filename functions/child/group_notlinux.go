@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package functions
+package child
 
 import "syscall"
 
