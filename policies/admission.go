@@ -28,6 +28,9 @@ type Verdict struct {
 	Reason string
 	// Policy is the one that denied or failed; "" when none said so by name.
 	Policy string
+	// Ruled: a policy says who is allowed, by a rule named allow. Without any, the
+	// shipped one allows everything.
+	Ruled bool
 	// Revision is that of the resources by which was decided.
 	Revision uint64
 	// Err is set when the policies could not decide; then nothing is allowed. It
@@ -81,6 +84,7 @@ func (s *Snapshot) sealed(v Verdict, err error, stage string) Verdict {
 // Of several denials the one with the highest priority tells.
 func readVerdict(p *program, results []ast.Value) (Verdict, []*PolicyError) {
 	v := Verdict{Allowed: true}
+	ruled := false
 	var failures []*PolicyError
 	var by *source
 	for i, r := range results {
@@ -89,6 +93,7 @@ func readVerdict(p *program, results []ast.Value) (Verdict, []*PolicyError) {
 			if b, ok := r.(ast.Boolean); !ok || !bool(b) {
 				v = Verdict{Reason: "no " + p.stage + " policy allows it"}
 			}
+			ruled = true
 			continue
 		}
 		reason, denied, err := denialIn(r)
@@ -100,6 +105,7 @@ func readVerdict(p *program, results []ast.Value) (Verdict, []*PolicyError) {
 			v = Verdict{Reason: reason, Policy: by.name}
 		}
 	}
+	v.Ruled = ruled
 	return v, failures
 }
 
