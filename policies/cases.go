@@ -31,6 +31,12 @@ func (s *Snapshot) AdmissionInput(a Admission, now time.Time) (ast.Value, error)
 	return whole.admissionInput(a, s.timeOr(now))
 }
 
+// ManagementInput is the whole input of management policies.
+func (s *Snapshot) ManagementInput(m Management, now time.Time) (ast.Value, error) {
+	whole := reads{whole: true}
+	return whole.managementInput(m, s.timeOr(now))
+}
+
 // Shipped are the shipped definitions of the rules that no module defines, as
 // modules by the name of a file. defines is asked for package and rule.
 func Shipped(defines func(pkg, rule string) bool) map[string]*ast.Module {

@@ -26,10 +26,11 @@ type Case struct {
 	Key string `yaml:"key"`
 	// Time is what policies read as the time; zero is now.
 	Time time.Time `yaml:"time"`
-	// Identity and Route are who asks and by which route; with admitted they are
-	// what admission policies get.
+	// Identity, Route and Method are who asks, and how; with admitted they are
+	// what admission and management policies get.
 	Identity map[string]any `yaml:"identity"`
 	Route    string         `yaml:"route"`
+	Method   string         `yaml:"method"`
 	// Management is a request to the API instead of an event.
 	Management *Management `yaml:"management"`
 	Expect     Expect      `yaml:"expect"`
@@ -41,10 +42,9 @@ type Case struct {
 
 // Management is a request that management policies are asked about.
 type Management struct {
-	Method string `yaml:"method"`
 	// Verb is read, write, delete or act.
 	Verb string `yaml:"verb"`
-	// Resource has kind, name and what else policies may read of it.
+	// Resource is what it is about, as in a manifest: kind, metadata, spec.
 	Resource map[string]any `yaml:"resource"`
 }
 
@@ -118,6 +118,9 @@ func (c *Case) complete() (problem string) {
 	case !c.Expect.choosing() && c.Expect.Admitted == nil:
 		return "expect: want at least one of chosen, notChosen, denied, targets, exact, error and admitted"
 	case c.Event == nil:
+		if _, err := c.management(); err != nil {
+			return err.Error()
+		}
 		return ""
 	}
 	members := map[string]any{"specversion": "1.0", "id": "1", "source": "/test"}

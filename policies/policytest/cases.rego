@@ -26,11 +26,28 @@ function_of(says) := says if is_string(says)
 
 function_of(says) := says.function if is_object(says)
 
+# Of several denials the one of the highest priority tells; of one priority the first.
+top(denials) := [d | some d in denials; d.priority == max([x.priority | some x in denials])][0]
+
+of_link(link) := top([d | some d in trigger_deny; link_of(d.says) == link])
+
+# objection to a link: a denial of it, unless one of all links counts more.
+objection(link) := d if {
+	d := of_link(link)
+	not overruled(d)
+}
+
+objection(link) := of_link("") if overruled(of_link(link))
+
+objection(link) := of_link("") if not of_link(link)
+
+overruled(d) if of_link("").priority > d.priority
+
 # A link that a policy puts in goes out again if one of no lower priority denies it.
-denials(link, priority) := array.concat(
-	[reason_of(d.says) | some d in trigger_deny; link_of(d.says) == link; d.priority >= priority],
-	[reason_of(d.says) | some d in trigger_deny; link_of(d.says) == ""; d.priority >= priority],
-)
+denial(link, priority) := reason_of(d.says) if {
+	d := objection(link)
+	d.priority >= priority
+}
 
 candidates := {l.name | some l in input.links}
 
@@ -43,13 +60,10 @@ matched[name] := max([m.priority | some m in trigger_match; name_of(m.says) == n
 chosen contains name if {
 	some name, priority in matched
 	not name in paused
-	count(denials(name, priority)) == 0
+	not denial(name, priority)
 }
 
-denied[name] := all[0] if {
-	some name, priority in matched
-	all := denials(name, priority)
-}
+denied[name] := denial(name, priority) if some name, priority in matched
 
 added[link] := {"function": function, "priority": t.priority} if {
 	some t in trigger_target
@@ -58,34 +72,30 @@ added[link] := {"function": function, "priority": t.priority} if {
 	link := sprintf("policy:%s/%s", [t.policy, function])
 }
 
-denied[link] := all[0] if {
-	some link, a in added
-	all := denials(link, a.priority)
-}
+denied[link] := denial(link, a.priority) if some link, a in added
 
 targets contains a.function if {
 	some link, a in added
-	count(denials(link, a.priority)) == 0
+	not denial(link, a.priority)
 }
 
 choice := {"chosen": chosen, "denied": denied, "targets": targets}
 
-# The first denial wins over allow.
-verdict_of(allow, denials) := {"admitted": false, "reason": reason_of(denials[0].says)} if count(denials) > 0
+# A denial wins over allow.
+verdict_of(_, denials, _) := {"admitted": false, "reason": reason_of(top(denials).says)} if count(denials) > 0
 
-verdict_of(allow, denials) := {"admitted": true, "reason": ""} if {
-	count(denials) == 0
-	allow == true
-}
+verdict_of(true, [], _) := {"admitted": true, "reason": ""}
 
-verdict_of(allow, denials) := {"admitted": false, "reason": reason} if {
-	count(denials) == 0
-	allow != true
-	reason := "no admission policy allows it"
-}
+verdict_of(allow, [], stage) := {"admitted": false, "reason": sprintf("no %s policy allows it", [stage])} if allow != true
 
 default admission_allow := false
 
 admission_allow := data.signalbox.admission.allow
 
-admission := verdict_of(admission_allow, admission_deny)
+admission := verdict_of(admission_allow, admission_deny, "admission")
+
+default management_allow := false
+
+management_allow := data.signalbox.management.allow
+
+management := verdict_of(management_allow, management_deny, "management")

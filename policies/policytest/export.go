@@ -295,8 +295,16 @@ func (c *Case) rego(name string, d *decider) (string, error) {
 
 // asked is the stage that says whether the case is admitted, and its input.
 func (c *Case) asked(d *decider) (stage string, input ast.Value, err error) {
-	input, err = d.engine.Snapshot().AdmissionInput(c.admission(), d.now)
-	return "admission", input, err
+	snap := d.engine.Snapshot()
+	if c.Management == nil {
+		input, err = snap.AdmissionInput(c.admission(), d.now)
+		return "admission", input, err
+	}
+	m, err := c.management()
+	if err == nil {
+		input, err = snap.ManagementInput(m, d.now)
+	}
+	return "management", input, err
 }
 
 // conditions are what must hold of got.

@@ -1,15 +1,17 @@
 package policytest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/policies"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // Run runs the Rego tests and the cases, in the order of files and lines. The
@@ -250,12 +252,34 @@ func (c *Case) route() string {
 }
 
 func (c *Case) verdict(ctx context.Context, d *decider) policies.Verdict {
-	if c.Management != nil {
-		return policies.Verdict{Err: errors.New("management policies cannot be tested by cases yet")}
+	if c.Management == nil {
+		return d.engine.Admit(ctx, c.admission())
 	}
-	return d.engine.Admit(ctx, c.admission())
+	m, err := c.management()
+	if err != nil {
+		return policies.Verdict{Err: err}
+	}
+	return d.engine.Manage(ctx, m)
 }
 
 func (c *Case) admission() policies.Admission {
-	return policies.Admission{Event: c.event, Identity: c.Identity, Route: c.route()}
+	return policies.Admission{Event: c.event, Identity: c.Identity, Route: c.route(), Method: c.Method}
+}
+
+func (c *Case) management() (policies.Management, error) {
+	m := policies.Management{Identity: c.Identity, Route: c.Route, Method: c.Method, Verb: c.Management.Verb}
+	if c.Management.Resource == nil {
+		return m, nil
+	}
+	b, err := json.Marshal(c.Management.Resource)
+	if err != nil {
+		return m, fmt.Errorf("management.resource: %w", err)
+	}
+	m.Resource = &resource.Object{}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(m.Resource); err != nil {
+		return m, fmt.Errorf("management.resource: %w: want a resource: kind, metadata and spec", err)
+	}
+	return m, nil
 }

@@ -1,0 +1,5 @@
+package signalbox.admission
+
+allow if input.event.source == "/here"
+
+allow := "conflict" if input.event.conflict
