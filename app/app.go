@@ -207,6 +207,7 @@ func (a *App) openGateway(context.Context) error {
 		Reader:         pastReader{reader, letters},
 		Letters:        letters,
 		Deliveries:     a.deliveryDesk(),
+		WhatIfs:        newWhatIfs(a),
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
 		Filter:         compileFilter,
