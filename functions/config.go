@@ -21,6 +21,10 @@ type Config struct {
 	RestartInitial time.Duration
 	RestartMax     time.Duration
 	StableAfter    time.Duration
+	// Linger is how long a version of a function that gets no events any more goes
+	// on running after the last question for its URL: until then what is in flight
+	// or on its way to it is done. Default 30s, at least 1ms.
+	Linger time.Duration
 	// Environ is what programs inherit, as "name=value"; default os.Environ().
 	// Variables that begin with SIGNALBOX_ are left out: they configure
 	// Signalbox, and may hold its passwords.
@@ -43,6 +47,7 @@ func DefaultConfig() Config {
 		RestartInitial: 200 * time.Millisecond,
 		RestartMax:     30 * time.Second,
 		StableAfter:    10 * time.Second,
+		Linger:         30 * time.Second,
 		Environ:        os.Environ(),
 		Log:            slog.Default(),
 		Now:            time.Now,
@@ -57,7 +62,7 @@ func (c *Config) validate() error {
 		value time.Duration
 	}{
 		{"ReadyTimeout", c.ReadyTimeout}, {"StopGrace", c.StopGrace}, {"RestartInitial", c.RestartInitial},
-		{"RestartMax", c.RestartMax}, {"StableAfter", c.StableAfter},
+		{"RestartMax", c.RestartMax}, {"StableAfter", c.StableAfter}, {"Linger", c.Linger},
 	} {
 		if d.value < time.Millisecond {
 			faults = append(faults, fmt.Errorf("%s %s: want at least 1ms", d.field, d.value))

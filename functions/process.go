@@ -17,9 +17,22 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
+// id names one version of a function; version "" is an unnamed one.
+type id struct{ name, version string }
+
+func idOf(fn *resource.Function) id { return id{fn.Metadata.Name, fn.Spec.Version} }
+
+// String is name@version, or the name of what has none.
+func (i id) String() string {
+	if i.version == "" {
+		return i.name
+	}
+	return resource.VersionName(i.name, i.version)
+}
+
 // program is what a function with a command says shall run.
 type program struct {
-	name    string
+	id
 	command []string
 	dir     string
 	// config is JSON.
@@ -32,7 +45,7 @@ func newProgram(fn *resource.Function) program {
 		// Raw messages that were read from JSON can be written again.
 		config, _ = json.Marshal(fn.Spec.Config)
 	}
-	return program{name: fn.Metadata.Name, command: fn.Spec.Command, dir: fn.Spec.Dir, config: string(config)}
+	return program{id: idOf(fn), command: fn.Spec.Command, dir: fn.Spec.Dir, config: string(config)}
 }
 
 func (p program) same(o program) bool {
@@ -83,7 +96,7 @@ func (r *Registry) launch(pr program) (*process, error) {
 	cmd.Dir = pr.dir
 	cmd.Env = environment(r.c.Environ, pr, port)
 	cmd.WaitDelay = r.c.StopGrace
-	out, errs := r.lines(pr.name, "stdout"), r.lines(pr.name, "stderr")
+	out, errs := r.lines(pr.String(), "stdout"), r.lines(pr.String(), "stderr")
 	cmd.Stdout, cmd.Stderr = out, errs
 	group, err := r.keeper.Start(cmd)
 	if err != nil {
@@ -115,6 +128,7 @@ func environment(inherited []string, pr program, port int) []string {
 	return append(env,
 		"PORT="+strconv.Itoa(port),
 		"SIGNALBOX_FUNCTION="+pr.name,
+		"SIGNALBOX_FUNCTION_VERSION="+pr.version,
 		"SIGNALBOX_CONFIG="+pr.config,
 	)
 }

@@ -51,7 +51,7 @@ func serve([]string) {
 		dir, _ := os.Getwd()
 		_ = json.NewEncoder(w).Encode(map[string]string{
 			"function": os.Getenv("SIGNALBOX_FUNCTION"), "config": os.Getenv("SIGNALBOX_CONFIG"),
-			"secret": os.Getenv("SIGNALBOX_REDIS"), "own": os.Getenv("OWN"), "dir": dir,
+			"version": os.Getenv("SIGNALBOX_FUNCTION_VERSION"), "secret": os.Getenv("SIGNALBOX_REDIS"), "own": os.Getenv("OWN"), "dir": dir,
 		})
 	})
 	http.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
@@ -101,7 +101,7 @@ func owner(args []string) {
 	set := resource.Set{Functions: []*resource.Function{command("family", as("family", args[0])...)}}
 	go func() {
 		die(r.Reconcile(context.Background(), set))
-		_, err := r.WaitReady(context.Background(), "family")
+		_, err := r.WaitReady(context.Background(), "family", "")
 		die(err)
 		fmt.Println("ready")
 	}()

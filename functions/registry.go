@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -14,20 +15,23 @@ import (
 // Registry answers where a function is, and runs the programs of those with a
 // command. All methods are safe for concurrent use.
 type Registry struct {
-	c       Config
-	sets    chan resource.Set
+	c    Config
+	sets chan resource.Set
+	// wishes are versions that somebody asked for and that do not run; they are
+	// dropped when there are too many: who asks does so again.
+	wishes  chan id
 	stopped chan struct{}
 	keeper  *child.Keeper
 
 	// endpoints are those of command functions; a map is never changed once it
 	// is here, so that URL takes no lock.
-	endpoints atomic.Pointer[map[string]endpoint]
+	endpoints atomic.Pointer[map[id]endpoint]
 
 	mu sync.Mutex
 	// changed is closed, and replaced, when endpoints change.
 	changed chan struct{}
-	// supervisors by function name; written by Run only.
-	supervisors map[string]*supervisor
+	// supervisors of the versions that run; written by Run only.
+	supervisors map[id]*supervisor
 	// ports that a running program was given.
 	ports map[int]bool
 }
@@ -36,6 +40,7 @@ type Registry struct {
 type endpoint struct {
 	url string
 	err error
+	of  *supervisor
 }
 
 // New makes a Registry; nothing starts before Run.
@@ -46,28 +51,39 @@ func New(c Config) (*Registry, error) {
 	r := &Registry{
 		c:           c,
 		sets:        make(chan resource.Set),
+		wishes:      make(chan id, 16),
 		stopped:     make(chan struct{}),
 		keeper:      child.NewKeeper(c.Log),
 		changed:     make(chan struct{}),
-		supervisors: map[string]*supervisor{},
+		supervisors: map[id]*supervisor{},
 		ports:       map[int]bool{},
 	}
-	r.endpoints.Store(&map[string]endpoint{})
+	r.endpoints.Store(&map[id]endpoint{})
 	return r, nil
 }
 
 // URL returns where fn gets its events. For a function with a command that is
-// its running program; while there is none the error wraps ErrNotReady and
-// says why. It does not block.
+// the running program of its version; while there is none the error wraps
+// ErrNotReady and says why. A version that gets no events by traffic or link
+// (a policy or a redrive may name it) is started when it is asked for. It does
+// not block.
 func (r *Registry) URL(fn *resource.Function) (string, error) {
 	if fn.Spec.URL != "" {
 		return fn.Spec.URL, nil
 	}
-	e, ok := (*r.endpoints.Load())[fn.Metadata.Name]
-	if !ok {
-		return "", fmt.Errorf("function %s: %w: not started", fn.Metadata.Name, ErrNotReady)
+	which := idOf(fn)
+	e, ok := (*r.endpoints.Load())[which]
+	if ok {
+		if !e.of.asked.Load() {
+			e.of.asked.Store(true)
+		}
+		return e.url, e.err
 	}
-	return e.url, e.err
+	select {
+	case r.wishes <- which:
+	default:
+	}
+	return "", fmt.Errorf("function %s: %w: not started", which, ErrNotReady)
 }
 
 // Reconcile makes the running programs those of the set's functions. It
@@ -84,15 +100,16 @@ func (r *Registry) Reconcile(ctx context.Context, set resource.Set) error {
 	}
 }
 
-// WaitReady waits until the function name, which has a command, accepts
+// WaitReady waits until a version of a function, which has a command, accepts
 // connections, and returns its URL. When ctx ends before, the error says what
 // the function was waiting for.
-func (r *Registry) WaitReady(ctx context.Context, name string) (string, error) {
+func (r *Registry) WaitReady(ctx context.Context, name, version string) (string, error) {
+	which := id{name, version}
 	for {
 		r.mu.Lock()
 		changed := r.changed
 		r.mu.Unlock()
-		e, ok := (*r.endpoints.Load())[name]
+		e, ok := (*r.endpoints.Load())[which]
 		if ok && e.err == nil {
 			return e.url, nil
 		}
@@ -102,7 +119,7 @@ func (r *Registry) WaitReady(ctx context.Context, name string) (string, error) {
 			if ok {
 				return "", fmt.Errorf("%w: %w", ctx.Err(), e.err)
 			}
-			return "", fmt.Errorf("function %s: %w: not started", name, ctx.Err())
+			return "", fmt.Errorf("function %s: %w: not started", which, ctx.Err())
 		}
 	}
 }
@@ -110,64 +127,41 @@ func (r *Registry) WaitReady(ctx context.Context, name string) (string, error) {
 // Run starts and stops programs as Reconcile says until ctx ends, then stops
 // all of them, waits until they are gone and returns nil. It is called once.
 func (r *Registry) Run(ctx context.Context) error {
-	var running sync.WaitGroup
 	var keeping sync.WaitGroup
 	keeping.Go(r.keeper.Run)
 	programs, stop := context.WithCancel(context.Background())
+	f := fleet{r: r, ctx: programs}
+	look := time.NewTicker(max(r.c.Linger/4, time.Millisecond))
+	defer look.Stop()
 	for ctx.Err() == nil {
 		select {
 		case set := <-r.sets:
-			r.apply(programs, &running, set)
+			f.use(set)
+		case which := <-r.wishes:
+			f.wish(which)
+		case <-look.C:
+			f.dismiss()
 		case <-ctx.Done():
 		}
 	}
 	close(r.stopped)
-	for name := range r.supervisors {
-		r.remove(name)
+	for which := range r.supervisors {
+		r.remove(which)
 	}
 	stop()
-	running.Wait()
+	f.running.Wait()
 	r.keeper.Close()
 	keeping.Wait()
 	return nil
 }
 
-// apply compares the set with what runs.
-func (r *Registry) apply(ctx context.Context, running *sync.WaitGroup, set resource.Set) {
-	wanted := map[string]bool{}
-	for _, fn := range set.Functions {
-		if len(fn.Spec.Command) == 0 {
-			continue
-		}
-		wanted[fn.Metadata.Name] = true
-		p := newProgram(fn)
-		if s, ok := r.supervisors[p.name]; ok {
-			s.offer(p)
-			continue
-		}
-		s := newSupervisor(r, p)
-		r.mu.Lock()
-		r.supervisors[p.name] = s
-		r.mu.Unlock()
-		own, cancel := context.WithCancel(ctx)
-		s.cancel = cancel
-		running.Go(func() { s.run(own) })
-	}
-	for name, s := range r.supervisors {
-		if !wanted[name] {
-			s.cancel()
-			r.remove(name)
-		}
-	}
-}
-
-// remove forgets a function; its supervisor can publish nothing more.
-func (r *Registry) remove(name string) {
+// remove forgets a version; its supervisor can publish nothing more.
+func (r *Registry) remove(which id) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.supervisors, name)
+	delete(r.supervisors, which)
 	next := maps.Clone(*r.endpoints.Load())
-	delete(next, name)
+	delete(next, which)
 	r.store(next)
 }
 
@@ -175,16 +169,17 @@ func (r *Registry) remove(name string) {
 func (r *Registry) publish(s *supervisor, e endpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.supervisors[s.name] != s {
+	if r.supervisors[s.id] != s {
 		return
 	}
+	e.of = s
 	next := maps.Clone(*r.endpoints.Load())
-	next[s.name] = e
+	next[s.id] = e
 	r.store(next)
 }
 
 // store puts the endpoints in force; r.mu is held.
-func (r *Registry) store(next map[string]endpoint) {
+func (r *Registry) store(next map[id]endpoint) {
 	r.endpoints.Store(&next)
 	close(r.changed)
 	r.changed = make(chan struct{})

@@ -142,7 +142,7 @@ func TestCommandGetsItsEnvironmentAndItsLinesAreSeen(t *testing.T) {
 	fn.Spec.Dir = t.TempDir()
 	fn.Spec.Config = map[string]json.RawMessage{"width": json.RawMessage("200")}
 	f.reconcile(fn)
-	url, err := f.WaitReady(t.Context(), "thumbs")
+	url, err := f.WaitReady(t.Context(), "thumbs", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestWaitReadySaysWhatItWaitedFor(t *testing.T) {
 	f.until("a", func(_ string, err error) bool { return strings.Contains(err.Error(), "exit status 3") })
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := f.WaitReady(ctx, "a"); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "exit status 3") {
+	if _, err := f.WaitReady(ctx, "a", ""); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("got %v", err)
 	}
 }

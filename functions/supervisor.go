@@ -4,15 +4,21 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// supervisor keeps one function's program running. Its fields belong to the
+// supervisor keeps the program of one version of a function running. Its fields belong to the
 // goroutine of run.
 type supervisor struct {
 	r      *Registry
-	name   string
+	id     id
 	cancel context.CancelFunc
+	// asked is set when somebody wants its URL.
+	asked atomic.Bool
+	// wanted, and idle since when it is not, belong to the Registry's Run.
+	wanted bool
+	idle   time.Time
 	// changes takes over what shall run; it holds the latest only, and is
 	// written by the Registry's Run alone.
 	changes chan program
@@ -31,7 +37,7 @@ type supervisor struct {
 }
 
 func newSupervisor(r *Registry, p program) *supervisor {
-	return &supervisor{r: r, name: p.name, program: p, changes: make(chan program, 1)}
+	return &supervisor{r: r, id: p.id, program: p, changes: make(chan program, 1)}
 }
 
 // offer hands over a program, in place of one that was not taken yet. It does
@@ -103,7 +109,7 @@ func (s *supervisor) promote() {
 	s.serving, s.starting = s.starting, nil
 	s.serving.readyAt = s.r.c.Now()
 	s.r.publish(s, endpoint{url: s.serving.url})
-	s.r.c.Log.Info("function is ready", "function", s.name, "url", s.serving.url, "pid", s.serving.pid())
+	s.r.c.Log.Info("function is ready", "function", s.id.String(), "url", s.serving.url, "pid", s.serving.pid())
 	s.stop(old)
 }
 
@@ -127,14 +133,14 @@ func (s *supervisor) failed(err error) {
 	s.last = err
 	delay := s.r.c.restartDelay(s.failures)
 	s.retry = time.After(delay)
-	s.r.c.Log.Warn("function does not run", "function", s.name, "cause", err, "restart_in", delay)
+	s.r.c.Log.Warn("function does not run", "function", s.id.String(), "cause", err, "restart_in", delay)
 	s.notServing(err.Error())
 }
 
 // notServing says why there is no URL, when there is none.
 func (s *supervisor) notServing(why string) {
 	if s.serving == nil {
-		s.r.publish(s, endpoint{err: fmt.Errorf("function %s: %w: %s", s.name, ErrNotReady, why)})
+		s.r.publish(s, endpoint{err: fmt.Errorf("function %s: %w: %s", s.id, ErrNotReady, why)})
 	}
 }
 

@@ -153,6 +153,58 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
+// VersionsInUse lists the versions of all functions that get events: where
+// traffic says so those with a weight, else the one in force, and those that
+// links name. What policies name is not known beforehand.
+func (s *Set) VersionsInUse() []*Function {
+	named := map[*Function]bool{}
+	for _, l := range s.Links {
+		if name, version := l.Spec.FunctionName(); version != "" {
+			named[s.Function(name, version)] = true
+		}
+	}
+	var used []*Function
+	for _, fn := range s.Functions {
+		r := s.routes[fn.Metadata.Name]
+		if r == nil {
+			used = append(used, fn)
+			continue
+		}
+		for _, v := range r.versions {
+			if named[v] || r.gets(v) {
+				used = append(used, v)
+			}
+		}
+	}
+	return used
+}
+
+// gets reports whether the traffic leads to a version.
+func (r *Route) gets(v *Function) bool {
+	for _, s := range r.shares {
+		if s.fn == v {
+			return true
+		}
+	}
+	return len(r.shares) == 0 && v == r.versions[0]
+}
+
+// Share is the part of the events that a version gets, from 0 to 1, when no
+// link names a version.
+func (r *Route) Share(version string) float64 {
+	if len(r.shares) == 0 && r.versions[0].Spec.Version == version {
+		return 1
+	}
+	var from uint64
+	for _, s := range r.shares {
+		if s.fn.Spec.Version == version {
+			return float64(s.upto-from) / routePlaces
+		}
+		from = s.upto
+	}
+	return 0
+}
+
 func (r *Route) version(version string) *Function {
 	for _, fn := range r.versions {
 		if fn.Spec.Version == version {

@@ -154,3 +154,34 @@ func TestAFaultIsFoundInTheVersionThatItIsAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestVersionsInUse(t *testing.T) {
+	link := func(function string) Object {
+		return Object{APIVersion: APIVersion, Kind: KindLink, Metadata: Metadata{Name: "l"}, Spec: []byte(fmt.Sprintf(`{"function":%q,"types":["t"]}`, function))}
+	}
+	split := `,"traffic":[{"version":"v1","weight":1},{"version":"v2","weight":3},{"version":"v3","weight":0}]`
+	for name, test := range map[string]struct {
+		traffic, link, want string
+	}{
+		"the one in force":                {"", "f", "v3"},
+		"those of the traffic":            {split, "f", "v1 v2"},
+		"what a link names, too":          {"", "f@v1", "v3 v1"},
+		"what a link names beside others": {split, "f@v3", "v3 v1 v2"},
+		"a link to what is not there":     {"", "f@v9", "v3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, faults := NewSet(1, []Object{versioned("f@v1", "v1", ""), versioned("f@v2", "v2", ""), versioned("f", "v3", test.traffic), link(test.link)})
+			var got []string
+			for _, fn := range set.VersionsInUse() {
+				got = append(got, fn.Spec.Version)
+			}
+			if strings.Join(got, " ") != test.want || faults != nil {
+				t.Errorf("%v %v, want %s", got, faults, test.want)
+			}
+			r := set.Route("f")
+			if sum := r.Share("v1") + r.Share("v2") + r.Share("v3"); sum != 1 || test.traffic != "" && r.Share("v2") != 0.75 {
+				t.Errorf("shares add up to %v, v2 has %v", sum, r.Share("v2"))
+			}
+		})
+	}
+}

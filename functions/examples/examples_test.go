@@ -97,7 +97,7 @@ func post(t *testing.T, r *functions.Registry, function, id, eventType, data str
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
-	url, err := r.WaitReady(ctx, function)
+	url, err := r.WaitReady(ctx, function, "")
 	if err != nil {
 		t.Fatal(err)
 	}
