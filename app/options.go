@@ -61,6 +61,7 @@ type Options struct {
 	AcceptTimeout  time.Duration
 	MaxBacklog     int64
 	WebhookOrigins []string
+	SecretsDir     string
 
 	MaxHops       int
 	MaxChain      int
@@ -117,6 +118,8 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TopicPrefix, "topic-prefix", o.TopicPrefix, "what the names of all topics begin with")
 	fs.StringVar(&o.InstanceID, "instance-id", o.InstanceID, "stable name of this process in the consumer group (static membership); empty: none")
 	fs.Int64Var(&o.EmbeddedRetention, "embedded-retention", o.EmbeddedRetention, "bytes the embedded Kafka keeps over all partitions")
+
+	fs.StringVar(&o.SecretsDir, "secrets-dir", o.SecretsDir, "directory with a file for each secret that resources name; those it lacks come from SIGNALBOX_SECRET_… variables")
 
 	fs.StringVar(&o.Redis, "redis", o.Redis, "embedded, or redis://…, rediss://…, redis+sentinel://…/master, redis+cluster://…")
 	fs.StringVar(&o.RedisListen, "redis-listen", o.RedisListen, "address the embedded Redis listens on")

@@ -75,6 +75,7 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 			r.app.log.Error("functions not brought up to date", "error", err)
 		}
 	}
+	r.app.webhooks.use(&set)
 	r.app.countResources(set)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -182,7 +182,8 @@ func (s *resourceStore) compiles(ctx context.Context, objects []resource.Object)
 		together = append(others(current, objects), objects...)
 	}
 	set, faults := resource.NewSet(0, together)
-	return append(faults, policies.CheckSet(set)...).Err()
+	faults = append(faults, policies.CheckSet(set)...)
+	return append(faults, checkWebhooks(&set)...).Err()
 }
 
 func isPolicy(o resource.Object) bool { return o.Kind == resource.KindPolicy }

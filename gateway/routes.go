@@ -6,6 +6,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/api"
+	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -56,6 +57,14 @@ func (s *Server) table() []route {
 		{fiber.MethodGet, "/", s.home, opHome},
 	}
 	all = append(all, health...)
+	if s.hooks != nil {
+		all = append(all,
+			route{fiber.MethodPost, hooks.Route, s.hooks.Post, opWebhook},
+			route{fiber.MethodGet, hooks.Route, s.hooks.Get, opWebhookChallenge},
+			route{fiber.MethodOptions, hooks.Route, s.ingest.Options, opWebhookHandshake},
+			route{fiber.MethodPost, api.Prefix + "/webhooks/:name/preview", s.hooks.Preview, opWebhookPreview},
+		)
+	}
 	for _, k := range resource.Kinds() {
 		all = append(all, s.kindRoutes(k)...)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -53,6 +54,8 @@ func components() schemas {
 	s.letters()
 	s.whatIf()
 	s.add("Reported", api.Reported{})
+	s.add("WebhookPreview", hooks.Preview{})
+	s.with("WebhookPreview", "event", schema{"oneOf": []any{ref("Event"), schema{"type": "null"}}})
 	s.add("Explanation", history.Explanation{})
 	s.with("Explanation", "event", ref("Event"))
 	s.with("Explanation", "position", text())

@@ -10,6 +10,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
@@ -53,6 +54,14 @@ type (
 	WhatIfFailure = history.WhatIfFailure
 	Difference    = history.Difference
 
+	// Webhooks verifies what third parties send: a Delivery is a request of theirs,
+	// Taken what becomes of it, WebhookRefusal why nothing does.
+	Webhooks       = hooks.Webhooks
+	Delivery       = hooks.Delivery
+	Taken          = hooks.Taken
+	WebhookRefusal = hooks.Refusal
+	RefusalCause   = hooks.Cause
+
 	// Deliveries takes what functions report.
 	Deliveries = api.Deliveries
 
@@ -80,6 +89,14 @@ const (
 	LetterOpen     = history.LetterOpen
 	LetterRedriven = history.LetterRedriven
 	LetterDropped  = history.LetterDropped
+)
+
+// Why a webhook is refused.
+const (
+	RefusalUnverified = hooks.Unverified
+	RefusalMalformed  = hooks.Malformed
+	RefusalNoSecret   = hooks.NoSecret
+	RefusalForbidden  = hooks.Forbidden
 )
 
 // StateAfter is the state that an action on a dead letter leads to.
@@ -129,6 +146,8 @@ type Deps struct {
 	Letters    Letters
 	Deliveries Deliveries
 	Explainer  Explainer
+	// Webhooks nil knows none.
+	Webhooks Webhooks
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
 	// Admitter nil admits everything and Manager nil lets everything be managed,

@@ -17,6 +17,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
+	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -33,6 +34,7 @@ type Server struct {
 	ingest *ingest.Handler
 	api    *api.API
 	hub    *subscribe.Hub
+	hooks  *hooks.Handler
 	routes []route
 
 	stopping atomic.Bool
@@ -61,6 +63,9 @@ func New(c Config, d Deps) (*Server, error) {
 		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
 		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
+	}
+	if d.Webhooks != nil {
+		s.hooks = hooks.New(hooks.Deps{Webhooks: d.Webhooks, Acceptor: s.ingest, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger, Now: d.Now})
 	}
 	s.app = fiber.New(s.fiberConfig())
 	s.routes = s.table()

@@ -80,10 +80,12 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	if err != nil {
 		return 0, err
 	}
+	sender := access.Of(req)
 	for _, e := range events {
 		event.StripProvenance(e) // who sent them is not theirs to say
+		sender.Stamp(e)
 	}
-	a := Arrival{Start: start, Route: Route, Identity: access.Of(req), Batch: r.mode == event.Batched, Hop: span.Context()}
+	a := Arrival{Start: start, Route: Route, Identity: sender, Batch: r.mode == event.Batched, Hop: span.Context()}
 	return len(events), h.Accept(a, events)
 }
 

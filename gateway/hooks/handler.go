@@ -1,0 +1,160 @@
+package hooks
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
+	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
+)
+
+// Route is where deliveries are posted, as fiber writes it; Template is
+// http.route of the span.
+const (
+	Route    = "/webhooks/:name"
+	Template = "/webhooks/{name}"
+)
+
+// Handler serves the routes. It is safe for concurrent use.
+type Handler struct{ deps Deps }
+
+// New makes a handler.
+func New(d Deps) *Handler { return &Handler{deps: d} }
+
+// Post takes one delivery.
+func (h *Handler) Post(c *fiber.Ctx) error {
+	start := h.deps.Now()
+	req := c.Context()
+	span := h.startSpan(req)
+	name := strings.Clone(c.Params("name"))
+	taken, err := h.take(req, name, start, span)
+	took := h.deps.Now().Sub(start)
+	if err != nil {
+		return h.refuse(name, err, span, took)
+	}
+	if taken.Event != nil && h.deps.Metrics != nil {
+		h.deps.Metrics.Accepted(1, took)
+	}
+	status := answer(req, &taken)
+	span.SetStatus(status)
+	span.End()
+	return nil
+}
+
+// take verifies, and appends what there is to append.
+func (h *Handler) take(req *fasthttp.RequestCtx, name string, start time.Time, span tracing.Span) (Taken, error) {
+	if len(req.Request.Header.ContentEncoding()) > 0 {
+		return Taken{}, problem.New(problem.UnsupportedEncoding, "Content-Encoding: want none, as signatures are of the body as it is")
+	}
+	taken, err := h.deps.Webhooks.Take(name, delivery(req, start))
+	if err != nil || taken.Event == nil {
+		return taken, err
+	}
+	own(taken.Event)
+	a := ingest.Arrival{
+		Start: start, Route: "/webhooks/" + name, Hop: span.Context(),
+		Identity: access.OfWebhook(name, taken.Provider, req.RemoteIP().String()),
+	}
+	return taken, h.deps.Acceptor.Accept(a, []*event.Event{taken.Event})
+}
+
+// delivery is the request as Webhooks sees it.
+func delivery(req *fasthttp.RequestCtx, now time.Time) *Delivery {
+	header := &req.Request.Header
+	return &Delivery{
+		Method: string(header.Method()),
+		Values: func(name string) []string {
+			var all []string
+			for _, v := range header.PeekAll(name) {
+				all = append(all, string(v))
+			}
+			return all
+		},
+		Query: string(req.URI().QueryString()), Body: req.Request.Body(), Now: now,
+		Loopback: req.RemoteIP().IsLoopback() && len(header.Peek("X-Forwarded-For")) == 0 && len(header.Peek("Forwarded")) == 0,
+	}
+}
+
+// own makes the event's data its own: the request's buffer is used again.
+func own(e *event.Event) {
+	if e.Data != nil {
+		e.Data = append(make([]byte, 0, len(e.Data)), e.Data...)
+	}
+}
+
+// answer tells the sender that it is taken, in words that the provider bears.
+func answer(req *fasthttp.RequestCtx, t *Taken) int {
+	switch {
+	case t.Event == nil:
+		req.SetContentType(t.ContentType)
+		req.SetBody(t.Answer)
+		return fasthttp.StatusOK
+	case t.Quiet:
+		req.SetStatusCode(fasthttp.StatusNoContent)
+		return fasthttp.StatusNoContent
+	}
+	req.SetStatusCode(fasthttp.StatusAccepted)
+	req.SetContentType("application/json")
+	req.SetBodyString(`{"accepted":1}`)
+	return fasthttp.StatusAccepted
+}
+
+// Get answers a provider that asks whether deliveries are wanted here.
+func (h *Handler) Get(c *fiber.Ctx) error {
+	name := strings.Clone(c.Params("name"))
+	challenge, err := h.deps.Webhooks.Challenge(name, delivery(c.Context(), h.deps.Now()))
+	if err != nil {
+		return h.refuse(name, err, tracing.Span{}, 0)
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8) // never HTML: it is the stranger's text
+	return c.Send(challenge)
+}
+
+// refuse counts and traces an error, and passes it on to be answered.
+func (h *Handler) refuse(name string, err error, span tracing.Span, took time.Duration) error {
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		if refused.Err != nil {
+			h.deps.Logger.Error("a webhook cannot be verified", "webhook", name, "error", refused.Err)
+		}
+		err = asProblem(refused)
+	}
+	p := problem.Of(err)
+	if h.deps.Metrics != nil {
+		h.deps.Metrics.Refused(p.Kind.Slug(), took)
+	}
+	span.SetStatus(p.Status)
+	if p.Status >= 500 {
+		span.Fail("refused", p.Detail)
+	}
+	span.End()
+	return p
+}
+
+func asProblem(r *Refusal) *problem.Problem {
+	switch r.Cause {
+	case Malformed:
+		return problem.New(problem.InvalidRequest, "%s", r.Detail)
+	case NoSecret:
+		return problem.New(problem.Unavailable, "%s", r.Detail)
+	case Forbidden:
+		return problem.New(problem.Forbidden, "%s", r.Detail)
+	}
+	return problem.New(problem.UnverifiedWebhook, "%s", r.Detail)
+}
+
+func (h *Handler) startSpan(req *fasthttp.RequestCtx) tracing.Span {
+	var in tracing.Context
+	if parents := req.Request.Header.PeekAll("Traceparent"); len(parents) == 1 {
+		parent := [1][]byte{parents[0]} // the next PeekAll overwrites it
+		in = tracing.Extract(parent[:], req.Request.Header.PeekAll("Tracestate"))
+	}
+	return h.deps.Traces.Server(in, fasthttp.MethodPost, Template)
+}
