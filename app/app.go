@@ -22,6 +22,7 @@ import (
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/replay"
+	"github.com/signalbox-dev/signalbox/secrets"
 )
 
 // Hooks are what the caller wants to hear of; all are optional. They are
@@ -69,6 +70,8 @@ type App struct {
 	decisions *decisionLog
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
+	// webhooks are those in force.
+	webhooks webhookDesk
 	// targets are the resources of what is parked.
 	targets targets
 	// resolutions are decisions on their way to the dispatcher.
@@ -185,6 +188,7 @@ func (a *App) openDispatcher(context.Context) error {
 }
 
 func (a *App) openGateway(context.Context) error {
+	a.webhooks.secrets = secrets.New(a.opts.SecretsDir)
 	cfg := gateway.DefaultConfig()
 	cfg.Addr = a.opts.HTTP
 	cfg.HealthOnly = !a.opts.has(RoleGateway)
@@ -210,6 +214,7 @@ func (a *App) openGateway(context.Context) error {
 		WhatIfs:        newWhatIfs(a),
 		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
+		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,
 		Traces:         a.traces,
 		Metrics:        &intakeMetrics{metrics: a.metrics},
