@@ -42,8 +42,8 @@ type Chooser interface {
 	// Choose may append the targets to buf and return that, or return a slice of
 	// its own, which is only read. Links and functions never change once they
 	// were returned: a new version is a new one. rec holds an event and is not
-	// kept. An error is tried again a few times and then makes the event a dead
-	// letter. It is called concurrently.
+	// kept. An error is tried again a few times, unless it is Final, and then makes
+	// the event a dead letter. It is called concurrently.
 	Choose(ctx context.Context, rec *event.Record, buf []resource.Target) (Choice, error)
 }
 
