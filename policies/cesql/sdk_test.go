@@ -131,7 +131,7 @@ func TestAgreesWithTheSDK(t *testing.T) {
 		if gotErr != nil {
 			continue
 		}
-		wantValue, wantErr := want.Evaluate(theirs)
+		wantValue, wantErr := sdkEvaluate(want, theirs)
 		gotValue, gotErr := got.root.eval(ours)
 		if (wantErr == nil) != (gotErr == nil) {
 			t.Fatalf("%s: %v, the SDK %v", src, gotErr, wantErr)
@@ -159,6 +159,16 @@ func sdkParse(src string) (x sdkcesql.Expression, err error) {
 		}
 	}()
 	return sdksql.Parse(src)
+}
+
+// sdkEvaluate takes for an error that the SDK panics on SUBSTRING with a negative length.
+func sdkEvaluate(x sdkcesql.Expression, ev sdk.Event) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return x.Evaluate(ev)
 }
 
 type generator struct{ *rand.Rand }
