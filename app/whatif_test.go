@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
+	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/policies"
@@ -289,12 +293,12 @@ func (w *randomWorld) objects() []resource.Object {
 	return append(out, w.policies()...)
 }
 
-func (w *randomWorld) events(log *eventlog.Log, n int) {
+func (w *randomWorld) events(log *eventlog.Log, n, padding int) {
 	messages := make([]event.Message, 0, n)
 	for i := range n {
 		e := &event.Event{
 			ID: fmt.Sprint(i), Source: "/s" + w.pick("1", "2"), Type: w.pick("t.a", "t.b", "t.c", "u.c", "u.d", "v"),
-			DataContentType: "application/json", Data: fmt.Appendf(nil, `{"n": %d}`, w.r.IntN(10)),
+			DataContentType: "application/json", Data: fmt.Appendf(nil, `{"n": %d, "text": "%s"}`, w.r.IntN(10), strings.Repeat("x", padding)),
 		}
 		if w.r.IntN(2) == 0 {
 			e.Subject = w.pick("s1", "s2", "x")
@@ -319,7 +323,7 @@ func TestWhatIfIsWhatBruteForceFinds(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	w := &randomWorld{t: t, r: rand.New(rand.NewPCG(seed, 0))}
-	w.events(log, 1000)
+	w.events(log, 1000, 0)
 	for round := range 6 {
 		before := w.objects()
 		q := gateway.WhatIf{Examples: 2}
@@ -382,9 +386,9 @@ func TestWhatIfSaysWhy(t *testing.T) {
 		was, is     string
 		differences []gateway.Difference
 	}{
-		{gateway.Difference{Name: "f", Before: 5, Stops: 5}, "both", "type t", "denied by policy p: because", got.Functions},
+		{gateway.Difference{Name: "f", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:3: because", got.Functions},
 		{gateway.Difference{Name: "g", After: 5, Newly: 5}, "new", "there is no such link", "type t", got.Functions},
-		{gateway.Difference{Name: "both", Before: 5, Stops: 5}, "both", "type t", "denied by policy p: because", got.Links},
+		{gateway.Difference{Name: "both", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:3: because", got.Links},
 		{gateway.Difference{Name: "new", After: 5, Newly: 5}, "new", "there is no such link", "type t", got.Links},
 		{gateway.Difference{Name: "old", Before: 5, Stops: 5}, "old", "type t", "there is no such link", got.Links},
 	} {
@@ -483,4 +487,79 @@ func TestWhatIfRefusesWhatMakesNoSense(t *testing.T) {
 	if _, err := w.WhatIf(ctx, gateway.WhatIf{Objects: []resource.Object{good}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("while another is worked on: %v", err)
 	}
+}
+
+// TestWhatIfOfManyEvents is the check of a million events (make whatif); by
+// itself it takes as many as a test may take time for. SIGNALBOX_WHATIF_EVENTS
+// says how many.
+func TestWhatIfOfManyEvents(t *testing.T) {
+	n := 5_000
+	if s := os.Getenv("SIGNALBOX_WHATIF_EVENTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, stop := openLargeLog(t, t.TempDir())
+	defer stop()
+	w := &randomWorld{t: t, r: rand.New(rand.NewPCG(1, 0))}
+	for left := n; left > 0; left -= 5000 {
+		w.events(log, min(left, 5000), 600)
+	}
+	before := w.objects()[:7]
+	for i := range 200 { // links of which an event matches a few
+		before = append(before, linkObject(t, fmt.Sprintf("m%03d", i), fmt.Sprintf("f%d", i%6), fmt.Sprintf("t.%c", 'a'+i%20),
+			map[string]any{"filters": []any{map[string]any{"exact": map[string]any{"tenant": w.pick("a", "b", "c"), "size": fmt.Sprint(i % 10)}}}}))
+	}
+	for i := range 15 {
+		before = append(before, w.link(i))
+	}
+	before = append(before, policyOf(t, "now", "\ndeny contains {\"link\": \"l03\", \"reason\": \"tenant\"} if input.event.tenant == \"b\""))
+	for name, q := range map[string]gateway.WhatIf{
+		"links":                       {Objects: []resource.Object{linkObject(t, "l02", "f1", "t.*", nil), linkObject(t, "l90", "f2", "u.*", nil)}, Remove: []history.ResourceName{{Kind: "Link", Name: "l05"}}},
+		"a policy that is remembered": {Objects: []resource.Object{policyOf(t, "then", "\ndeny contains {\"reason\": \"x\"} if input.event.subject == \"x\"")}},
+		"a policy that reads data":    {Objects: []resource.Object{policyOf(t, "then", "\ntarget contains \"f5\" if input.event.data.n > 7")}},
+	} {
+		q.Examples = 3
+		began, cpu := time.Now(), cpuTime()
+		got, requests := askAll(t, newWhatIfOf(log, &heldResources{1, before}, whatIfTime), q)
+		t.Logf("%s: %d events in %.1f s (%.1f s of processor, broker included), %d requests; %d changed", name, got.Events, time.Since(began).Seconds(), (cpuTime() - cpu).Seconds(), requests, got.Changed)
+		after, err := candidate(before, &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began = time.Now()
+		sameFigures(t, got, bruteForce(t, log, before, after, func(*event.Record) bool { return true }))
+		t.Logf("%s: brute force in %.1f s", name, time.Since(began).Seconds())
+		if got.Events != int64(n) {
+			t.Errorf("%d events, want %d", got.Events, n)
+		}
+	}
+}
+
+// openLargeLog keeps everything.
+func openLargeLog(t *testing.T, dir string) (log *eventlog.Log, stop func()) {
+	t.Helper()
+	broker, err := logbroker.Start(logbroker.Config{DataDir: dir, Listen: "127.0.0.1:0", NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := eventlog.DefaultConfig()
+	cfg.Brokers, cfg.Embedded, cfg.Partitions, cfg.RetentionBytes = []string{broker.Addr()}, true, 10, 8<<30
+	if log, err = eventlog.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	return log, func() {
+		log.Close(context.Background())
+		if err := broker.Close(); err != nil {
+			t.Errorf("the broker: %v", err)
+		}
+	}
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

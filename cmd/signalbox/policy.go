@@ -22,7 +22,7 @@ func newPolicy() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPolicyCheck(), newPolicyTest())
+	cmd.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyWhatIf())
 	return cmd
 }
 
