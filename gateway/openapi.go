@@ -26,7 +26,7 @@ func (s *Server) document() schema {
 		if paths[path] == nil {
 			paths[path] = schema{}
 		}
-		paths[path].(schema)[strings.ToLower(r.method)] = r.op.document(r.path)
+		paths[path].(schema)[strings.ToLower(r.method)] = s.guardedOperation(r).document(r.path)
 	}
 	return schema{
 		"openapi": "3.1.0",
@@ -36,7 +36,7 @@ func (s *Server) document() schema {
 		},
 		"servers":    []any{schema{"url": "/"}},
 		"paths":      paths,
-		"components": schema{"schemas": components()},
+		"components": schema{"schemas": components(), "securitySchemes": securitySchemes()},
 	}
 }
 
@@ -46,7 +46,10 @@ var pathParam = regexp.MustCompile(`:([a-z]+)`)
 func openAPIPath(path string) string { return pathParam.ReplaceAllString(path, "{$1}") }
 
 func (o operation) document(path string) schema {
-	out := schema{"operationId": o.id, "summary": o.summary, "tags": []any{o.tag}, "responses": o.responses()}
+	out := schema{"operationId": o.id, "summary": o.summary, "tags": []any{o.tag}, "responses": o.responses(), "security": o.security}
+	if o.security == nil {
+		out["security"] = []any{}
+	}
 	var all []any
 	for _, m := range pathParam.FindAllStringSubmatch(path, -1) {
 		all = append(all, schema{"name": m[1], "in": "path", "required": true, "schema": text()})

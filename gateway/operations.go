@@ -17,6 +17,8 @@ type operation struct {
 	// bodyOptional: a request without one is fine.
 	bodyOptional bool
 	answers      []reply
+	// security says which credentials are taken; nil is an operation for anybody.
+	security []any
 }
 
 // param is a query parameter or header; its schema is a string unless said.
@@ -116,7 +118,7 @@ var (
 			{"*/*", schema{}, nil},
 		},
 		answers: replies([]reply{ok(202, "Durable in the log", "Accepted")},
-			problem.NotEvent, problem.InvalidEvent, problem.InvalidBatch, problem.MalformedRequest, problem.Denied, problem.RequestTimeout,
+			problem.NotEvent, problem.InvalidEvent, problem.InvalidBatch, problem.MalformedRequest, problem.Denied, problem.RequestTimeout, problem.RateLimited,
 			problem.TooLarge, problem.BatchTooLong, problem.UnsupportedFormat, problem.UnsupportedEncoding,
 			problem.Backlog, problem.HeadersTooLarge, problem.Unavailable),
 	}
@@ -223,10 +225,18 @@ func opList(k resource.Kind) operation {
 
 func opAdd(k resource.Kind) operation {
 	return operation{
-		tag: "resources", id: "add" + k.Name, summary: "Add a " + k.Name + ".", body: kindBodies(k),
+		tag: "resources", id: "add" + k.Name, summary: "Add a " + k.Name + "." + addNote(k), body: kindBodies(k),
 		answers: replies([]reply{ok(201, "Added", k.Name)},
 			problem.InvalidResource, problem.Exists, problem.TooLarge, problem.UnsupportedMediaType, problem.Unavailable),
 	}
+}
+
+// addNote is what there is to say of adding one.
+func addNote(k resource.Kind) string {
+	if k.Name != resource.KindKey {
+		return ""
+	}
+	return " Without spec.hash a token is made, and shown this once in status.token."
 }
 
 func opGet(k resource.Kind) operation {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -39,7 +40,8 @@ func (c TLSConfig) validate() error {
 type certificates struct {
 	config  TLSConfig
 	current atomic.Pointer[tls.Config]
-	// read is what the files held when they were read last.
+	// mu is held by who reads the files; read is what they held.
+	mu   sync.Mutex
 	read [3][]byte
 }
 
@@ -65,6 +67,8 @@ func (s *certificates) server() *tls.Config {
 // reload reads the files and reports whether they have changed. What cannot be
 // used leaves in force what is.
 func (s *certificates) reload() (changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var read [3][]byte
 	for i, file := range []string{s.config.CertFile, s.config.KeyFile, s.config.ClientCAFile} {
 		if file == "" {

@@ -17,7 +17,7 @@ type bucket struct {
 	at     time.Time
 }
 
-// take takes n, or returns how long there is nothing to take. The nil bucket
+// take takes n, or returns how long there is not one to take. The nil bucket
 // is no bound.
 func (b *bucket) take(n int, now time.Time) time.Duration {
 	if b == nil || n == 0 {
@@ -31,7 +31,7 @@ func (b *bucket) take(n int, now time.Time) time.Duration {
 	if passed := now.Sub(b.at).Seconds(); passed > 0 {
 		b.tokens, b.at = min(b.burst, b.tokens+passed*b.rate), now
 	}
-	if b.tokens > 0 {
+	if b.tokens >= 1 {
 		b.tokens -= float64(n)
 		return 0
 	}

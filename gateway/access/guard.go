@@ -173,6 +173,9 @@ func (g *Guard) ofToken(token []byte) (*credential, error) {
 		return g.root, nil
 	}
 	if name, ok := tokenName(token); ok {
+		if !g.keys.loaded() {
+			return nil, problem.New(problem.Unavailable, "the keys are not read yet")
+		}
 		return g.ofKey(name, &h)
 	}
 	if g.tokens == nil {

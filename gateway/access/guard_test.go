@@ -151,6 +151,13 @@ func TestRevokedKeysAreOutAtOnce(t *testing.T) {
 	}
 }
 
+func TestBeforeTheKeysAreReadNobodyIsRefused(t *testing.T) {
+	g := New(Config{Required: true}, Deps{Now: time.Now})
+	if _, p := identify(g, "Bearer sbk_ci_AAAA"); p == nil || p.Status != 503 || p.RetryAfter == 0 {
+		t.Errorf("%+v: a client that retries would give up", p)
+	}
+}
+
 func TestWithoutAuthenticationNobodyIsAsked(t *testing.T) {
 	for name, g := range map[string]*Guard{"not required": guardOf(t, func(c *Config, _ *Deps) { c.Required = false }), "no guard": nil} {
 		id, p := identify(g, "Bearer whatever", "Basic x")

@@ -61,6 +61,9 @@ func (k *keys) find(name []byte, h *hash) *keyEntry {
 	return e
 }
 
+// loaded reports whether keys were loaded at all.
+func (k *keys) loaded() bool { return k.table.Load() != nil }
+
 // inForce reports whether a credential is that of a key in force.
 func (k *keys) inForce(c *credential) bool {
 	t := k.table.Load()

@@ -43,12 +43,16 @@ func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object
 	if err != nil {
 		return nil, err
 	}
-	ch, err := a.write(ctx, c, objects, before)
+	as := slices.Clone(objects) // write completes keys, which a dry run does not
+	ch, err := a.write(ctx, c, as, before)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := a.deps.Resources.Apply(ctx, objects, dry)
-	if err == nil && !dry {
+	if dry {
+		return a.deps.Resources.Apply(ctx, objects, true)
+	}
+	stored, err := a.deps.Resources.Apply(ctx, as, false)
+	if err == nil {
 		ch.done(c, stored)
 	}
 	return stored, err
