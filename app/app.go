@@ -288,7 +288,7 @@ func (a *App) consume(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	return a.events.Consume(ctx, owner{a.dispatcher, a.player})
+	return a.events.Consume(ctx, owner{a.dispatcher, a.player, a.reloads.catchUp})
 }
 
 func (a *App) watchManifests(ctx context.Context) error {

@@ -88,23 +88,25 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 		return "", err
 	}
 	here := map[string]bool{}
-	var names []string
 	for i := range manifests.Objects {
 		o := &manifests.Objects[i]
 		if o.Metadata.Annotations == nil {
 			o.Metadata.Annotations = map[string]string{}
 		}
 		o.Metadata.Annotations[originAnnotation] = origin
-		name := o.Kind + "/" + o.Metadata.Name
-		here[name] = true
-		names = append(names, strings.ToLower(o.Kind)+"/"+o.Metadata.Name)
+		here[o.Kind+"/"+o.Metadata.Name] = true
 	}
-	if _, err := m.store.Apply(ctx, manifests.Objects, false); err != nil {
+	stored, err := m.store.Apply(ctx, manifests.Objects, false)
+	if err != nil {
 		var faults resource.Faults
 		if errors.As(err, &faults) {
 			return "", manifests.Locate(faults)
 		}
 		return "", err
+	}
+	names := make([]string, len(stored))
+	for i := range stored {
+		names[i] = strings.ToLower(stored[i].Kind) + "/" + stored[i].Metadata.Name
 	}
 	removed, err := m.prune(ctx, origin, here)
 	summary := strings.Join(names, ", ")
@@ -115,6 +117,7 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 }
 
 // prune removes what the directory brought once and does not hold any more.
+// Versions of a function that are not in force go with the function.
 func (m *manifestDir) prune(ctx context.Context, origin string, here map[string]bool) ([]string, error) {
 	all, err := m.store.All(ctx)
 	if err != nil {
@@ -122,7 +125,8 @@ func (m *manifestDir) prune(ctx context.Context, origin string, here map[string]
 	}
 	var removed []string
 	for _, o := range all {
-		if o.Metadata.Annotations[originAnnotation] != origin || here[o.Kind+"/"+o.Metadata.Name] {
+		_, _, version := resource.CutVersion(o.Metadata.Name)
+		if o.Metadata.Annotations[originAnnotation] != origin || here[o.Kind+"/"+o.Metadata.Name] || version && o.Kind == resource.KindFunction {
 			continue
 		}
 		if err := m.store.Remove(ctx, o.Kind, o.Metadata.Name); err != nil {

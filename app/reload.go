@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type reloader struct {
 	// once says that something was loaded; changed is closed and replaced after each load.
 	once    bool
 	changed chan struct{}
+	// complained is when catchUp did last.
+	complained time.Time
 }
 
 func newReloader(a *App) *reloader { return &reloader{app: a, changed: make(chan struct{})} }
@@ -96,17 +99,61 @@ func (r *reloader) state() (revision uint64, once bool, changed <-chan struct{})
 func (r *reloader) await(ctx context.Context, revision uint64) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
+	_ = r.reach(ctx, revision) // it comes into force all the same, later
+}
+
+// reach waits until revision is in force in this process; it fails when ctx ends.
+func (r *reloader) reach(ctx context.Context, revision uint64) error {
 	for {
 		now, _, changed := r.state()
 		if now >= revision {
-			return
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return
+			return fmt.Errorf("revision %d is in force, not yet %d: %w", now, revision, ctx.Err())
 		}
 	}
+}
+
+// handOverWait bounds how long a partition that was taken over waits for the
+// resources; complaintPause is the time between two complaints about it.
+const (
+	handOverWait   = 2 * time.Second
+	complaintPause = 10 * time.Second
+)
+
+// catchUp waits until what the ledger holds at this moment is in force here:
+// whoever had a partition before chose by no newer revision, so that no key of
+// it goes back to an older version of a function. A ledger that is away, or a
+// revision that cannot be loaded, does not hold up deliveries for longer than
+// handOverWait.
+func (r *reloader) catchUp(ctx context.Context, partition int32) {
+	bound, cancel := context.WithTimeout(ctx, handOverWait)
+	defer cancel()
+	revision, err := r.app.ledger.Revision(bound)
+	if err == nil {
+		err = r.reach(bound, revision)
+	}
+	if err == nil || ctx.Err() != nil || !r.complain() {
+		return
+	}
+	now, _, _ := r.state()
+	r.app.log.Warn("a partition is taken over without knowing the newest resources: events may be chosen for by an older revision for a moment",
+		"partition", partition, "revision", now, "error", err)
+}
+
+// complain reports whether it is time to: many partitions may be taken over at once.
+func (r *reloader) complain() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.complained) < complaintPause {
+		return false
+	}
+	r.complained = now
+	return true
 }
 
 // first waits for the first load.

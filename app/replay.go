@@ -39,10 +39,13 @@ func (a *App) openReplay(context.Context) error {
 type owner struct {
 	*dispatcher.Dispatcher
 	player *replay.Player
+	// ready waits until nothing of a partition is chosen by older resources than before.
+	ready func(ctx context.Context, partition int32)
 }
 
 // Own implements eventlog.Handler.
 func (o owner) Own(ctx context.Context, partition int32) {
+	o.ready(ctx, partition)
 	o.player.Own(ctx, partition)
 	o.Dispatcher.Own(ctx, partition)
 }

@@ -71,6 +71,9 @@ func (s shop) stand() string {
 	}
 	var names []string
 	for i := range all {
+		if name, _, _ := resource.CutVersion(all[i].Metadata.Name); name != "f" {
+			continue
+		}
 		if all[i].Metadata.Name == "f" {
 			names = append([]string{versionOf(&all[i])}, names...)
 			continue
