@@ -80,6 +80,7 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 	err := e.call(w)
 	failpoint.Hit(failpoint.DispatcherCallAfter)
 	took = l.d.parts.Now().Sub(start)
+	w.took = took
 	fail = l.d.failure(&w.resp, err)
 	w.lease = 0
 	switch {

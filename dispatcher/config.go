@@ -37,6 +37,10 @@ type Config struct {
 	// Slots bounds the calls in flight over all functions; 1 to 100000,
 	// default 4096. Functions share them by their weights.
 	Slots int
+	// EnoughCalls are calls in flight that keep the process busy. While more of
+	// functions that answer at once are, the bounds of lanes are lowered as long
+	// as that costs no throughput. 0 to 100000, 0 (default) is 64 for each core.
+	EnoughCalls int
 	// ParkAfter is how long a delivery of the live stream may have to wait in
 	// its lane; what would take longer is parked. 10ms to 1h, default 1s.
 	ParkAfter time.Duration
@@ -124,6 +128,7 @@ func (c *Config) validate() error {
 	number("MaxHops", c.MaxHops, 1, 1000000)
 	number("QueueSize", c.QueueSize, 1, 1000000)
 	number("Slots", c.Slots, 1, 100000)
+	number("EnoughCalls", c.EnoughCalls, 0, 100000)
 	number("ParkWindow", c.ParkWindow, 1, 1000000)
 	number("BreakerAfter", c.BreakerAfter, 1, 1000000)
 	number("MaxLeases", c.MaxLeases, 1, 400)

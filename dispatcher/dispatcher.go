@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Dispatcher struct {
 	closing closing        // of the lanes' gates
 
 	overload overload
+	thrift   thrift
 	// unclaimed is set while claims fail.
 	unclaimed atomic.Bool
 
@@ -49,6 +51,9 @@ func New(cfg Config, parts Parts) (*Dispatcher, error) {
 		return nil, fmt.Errorf("dispatcher: %w", err)
 	}
 	parts.defaults(cfg)
+	if cfg.EnoughCalls == 0 {
+		cfg.EnoughCalls = callsPerCore * runtime.GOMAXPROCS(0)
+	}
 	d := &Dispatcher{
 		cfg:      cfg,
 		parts:    parts,
@@ -58,6 +63,7 @@ func New(cfg Config, parts Parts) (*Dispatcher, error) {
 		lanes:    map[laneKey]*lane{},
 	}
 	d.slots.free = cfg.Slots
+	d.thrift.d = d
 	d.closing = closing{after: cfg.BreakerAfter, initial: cfg.BreakerInitial, max: cfg.BreakerMax, random: parts.Rand}
 	d.life, d.cut = context.WithCancel(context.Background())
 	d.pendings.New = func() any { return new(pending) }
@@ -91,12 +97,16 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	idle, slow := time.NewTicker(d.cfg.IdleAfter), time.NewTicker(d.cfg.ParkAfter/2)
 	defer idle.Stop()
 	defer slow.Stop()
+	thrift := time.NewTimer(thriftLook)
+	defer thrift.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-idle.C:
 			d.sweep()
 		case <-slow.C:
 			d.tend()
+		case <-thrift.C:
+			thrift.Reset(d.thrift.step())
 		case <-ctx.Done():
 		}
 	}

@@ -63,6 +63,10 @@ type lane struct {
 	waitsForSlot bool // guarded by slots.mu
 	// inFlight and weight are running and the function's weight for slots.
 	inFlight, weight atomic.Int32
+	// enough bounds the calls in flight, as thrift found out; 0 is no bound.
+	enough  int
+	pace    pace
+	thrifty thrifty
 
 	endpoints atomic.Pointer[[]*endpoint]
 }
@@ -206,7 +210,7 @@ func (l *lane) list(q *linkQueue) {
 
 // claimWorker reports whether one more worker should serve the lane, and counts it.
 func (l *lane) claimWorker() bool {
-	if l.first == nil || l.halted > 0 || !l.opens() || l.running >= l.gate.bound(l.concurrency) || !l.d.slots.take(l) {
+	if l.first == nil || l.halted > 0 || !l.opens() || l.running >= l.bound() || !l.d.slots.take(l) {
 		return false
 	}
 	l.running++
@@ -244,31 +248,33 @@ func (l *lane) wake() int {
 
 // serve makes calls until there is nothing left to start.
 func (l *lane) serve(w *worker) {
-	for dl := l.take(nil); dl != nil; {
+	for dl := l.take(nil, 0); dl != nil; {
 		link, s := dl.link, dl.p.session
+		w.took = 0
 		if s.acquire() {
 			l.attempt(w, dl)
 			s.release()
 		} else {
 			l.d.forsake(dl)
 		}
-		dl = l.take(link)
+		dl = l.take(link, w.took)
 	}
 	l.d.slots.give()
 }
 
-// take gives back the place of a call on link done, if any, and returns the
-// next delivery to start; nil sends the worker away.
-func (l *lane) take(done *linkQueue) *delivery {
+// take gives back the place of a call on link done, if any, that took so long,
+// and returns the next delivery to start; nil sends the worker away.
+func (l *lane) take(done *linkQueue, took time.Duration) *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if done == nil {
 		l.starting--
 	} else {
 		done.running--
+		l.pace.note(took)
 		l.list(done)
 	}
-	for l.halted == 0 && l.first != nil && l.opens() && l.running <= l.gate.bound(l.concurrency) && !l.d.slots.yields(l) {
+	for l.halted == 0 && l.first != nil && l.opens() && l.running <= l.bound() && !l.d.slots.yields(l) {
 		q := l.first
 		if l.first = q.next; l.first == nil {
 			l.last = nil
@@ -287,6 +293,7 @@ func (l *lane) take(done *linkQueue) *delivery {
 		l.makeRoom()
 		return dl
 	}
+	l.pace.ranDry = l.pace.ranDry || l.first == nil
 	l.running--
 	l.inFlight.Store(int32(l.running))
 	return nil
@@ -424,6 +431,6 @@ func (l *lane) stat() LaneStat {
 	defer l.mu.Unlock()
 	return LaneStat{
 		Function: l.name, Queued: l.queued, Retrying: len(l.later), Running: l.running,
-		Limit: l.gate.bound(l.concurrency), Closed: l.closedFor() > 0, Halted: l.halted > 0,
+		Limit: l.bound(), Closed: l.closedFor() > 0, Halted: l.halted > 0,
 	}
 }

@@ -29,6 +29,7 @@ type worker struct {
 	value []byte // of a header
 	run   event.Run
 	lease time.Duration // that the last answer asked for
+	took  time.Duration // that the last call lasted; 0 when none was made
 	// add is req.Header.Add, bound once.
 	add func(name, value string)
 }
