@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,20 +91,6 @@ func (a *addition) gets(d *decision) bool {
 
 // name is that of the link by which the function gets the event.
 func (a *addition) name() string { return "policy:" + a.policy + "/" + a.function }
-
-// decide evaluates the enforced trigger policies for the candidates, without
-// the memo, the breakers, and a trace.
-func (s *Snapshot) decide(ctx context.Context, ev *event.Event, candidates []candidate, now time.Time) (*decision, error) {
-	p := s.rules.trigger.enforced
-	q := s.question(ev, candidates, now)
-	var leftOut []string
-	q.left = func(e *PolicyError) { leftOut = append(leftOut, e.Error()) }
-	d, _, err := ask(ctx, p, p.full, nil, q)
-	if d != nil {
-		d.leftOut = leftOut
-	}
-	return d, err
-}
 
 // question asks trigger policies about an event.
 func (s *Snapshot) question(ev *event.Event, candidates []candidate, now time.Time) question[*decision] {

@@ -174,7 +174,7 @@ func (p *program) asksFor(rule string) bool {
 var errBudget = errors.New("exceeded")
 
 // eval evaluates a query within budget; nil stands where a rule is undefined.
-func (p *program) eval(ctx context.Context, q query, input ast.Value, now time.Time, budget time.Duration) (results []ast.Value, err error) {
+func (p *program) eval(ctx context.Context, q query, input ast.Value, now time.Time, budget time.Duration, tracers ...topdown.QueryTracer) (results []ast.Value, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -186,13 +186,16 @@ func (p *program) eval(ctx context.Context, q query, input ast.Value, now time.T
 			results, err = nil, fmt.Errorf("the evaluation broke: %v", r)
 		}
 	}()
-	err = topdown.NewQuery(q.body).WithQueryCompiler(q.compiler).WithCompiler(p.compiler).
+	evaluation := topdown.NewQuery(q.body).WithQueryCompiler(q.compiler).WithCompiler(p.compiler).
 		WithStore(p.store).WithTransaction(p.txn).WithMetrics(metrics.NoOp()).
-		WithInput(ast.NewTerm(input)).WithTime(now).WithCancel(cancel).WithIndexing(true).WithEarlyExit(true).
-		Iter(ctx, func(qr topdown.QueryResult) error {
-			results = unwrap(qr[resultVar])
-			return nil
-		})
+		WithInput(ast.NewTerm(input)).WithTime(now).WithCancel(cancel).WithIndexing(true).WithEarlyExit(true)
+	for _, t := range tracers {
+		evaluation = evaluation.WithQueryTracer(t)
+	}
+	err = evaluation.Iter(ctx, func(qr topdown.QueryResult) error {
+		results = unwrap(qr[resultVar])
+		return nil
+	})
 	switch {
 	case topdown.IsCancel(err):
 		return nil, fmt.Errorf("budget of %s %w", budget, errBudget)
