@@ -386,9 +386,9 @@ func TestWhatIfSaysWhy(t *testing.T) {
 		was, is     string
 		differences []gateway.Difference
 	}{
-		{gateway.Difference{Name: "f", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:3: because", got.Functions},
+		{gateway.Difference{Name: "f", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:2: because", got.Functions},
 		{gateway.Difference{Name: "g", After: 5, Newly: 5}, "new", "there is no such link", "type t", got.Functions},
-		{gateway.Difference{Name: "both", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:3: because", got.Links},
+		{gateway.Difference{Name: "both", Before: 5, Stops: 5}, "both", "type t", "denied by policy p:2: because", got.Links},
 		{gateway.Difference{Name: "new", After: 5, Newly: 5}, "new", "there is no such link", "type t", got.Links},
 		{gateway.Difference{Name: "old", Before: 5, Stops: 5}, "old", "type t", "there is no such link", got.Links},
 	} {
