@@ -62,7 +62,7 @@ func New(cfg Config, parts Parts) (*Dispatcher, error) {
 		sessions: map[*session]struct{}{},
 		lanes:    map[laneKey]*lane{},
 	}
-	d.slots.free = cfg.Slots
+	d.slots.free, d.slots.reserve = cfg.Slots, cfg.Slots/4
 	d.thrift.d = d
 	d.closing = closing{after: cfg.BreakerAfter, initial: cfg.BreakerInitial, max: cfg.BreakerMax, random: parts.Rand}
 	d.life, d.cut = context.WithCancel(context.Background())

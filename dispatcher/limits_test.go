@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/dispatcher/dispatchertest"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -179,6 +180,51 @@ func TestSlotsAreSharedByWeight(t *testing.T) {
 			t.Errorf("%d settled", y.settledCount())
 		}
 	})
+}
+
+func TestFunctionsThatHangLeaveSlotsForOthers(t *testing.T) {
+	for _, hanging := range []int{2, 10, 40} {
+		t.Run(fmt.Sprint(hanging), func(t *testing.T) {
+			var served atomic.Int64
+			var hung chan struct{} // made in the bubble
+			hosts := map[string]http.HandlerFunc{"well": func(http.ResponseWriter, *http.Request) {
+				time.Sleep(10 * time.Millisecond)
+				served.Add(1)
+			}}
+			var hang []resource.Target
+			d := resource.Delivery{Timeout: resource.Duration(time.Hour), Attempts: 1}
+			for i := range hanging {
+				name := fmt.Sprint("f", i)
+				hosts[name] = func(http.ResponseWriter, *http.Request) { <-hung }
+				hang = append(hang, dispatchertest.Target(name, name, "http://"+name+"/", d))
+			}
+			all := append(hang, dispatchertest.Target("well", "well", "http://well/", resource.Delivery{}))
+			inYard(t, all, hosts, func(b *bed) {
+				b.cfg.Slots = 256
+				b.parts.Chooser = dispatchertest.Choose(func(ev *event.Event) (dispatcher.Choice, error) {
+					if ev.Type == "hang" {
+						return dispatcher.Choice{Targets: hang}, nil
+					}
+					return dispatcher.Choice{Targets: all[hanging:]}, nil
+				})
+			}, func(t *testing.T, y *yard) {
+				hung = make(chan struct{})
+				bad := newEvents(200)
+				for _, ev := range bad {
+					ev.Type, ev.Source = "hang", "/bad"
+				}
+				y.Handle(y.part, records(0, bad...), y.settle)
+				time.Sleep(10 * time.Second)
+				y.Handle(y.part, records(200, newEvents(1000)...), y.settle)
+				time.Sleep(10 * time.Second)
+				if n := served.Load(); n != 1000 {
+					t.Errorf("%d of 1000 deliveries to the function that works were made in 10s", n)
+				}
+				close(hung)
+				time.Sleep(time.Minute)
+			})
+		})
+	}
 }
 
 // chains is dispatcher.Chains in memory.

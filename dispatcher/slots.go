@@ -7,9 +7,15 @@ import (
 
 // slots bounds the calls in flight over all functions. When there are fewer
 // than are wanted, the lane with the fewest calls for its weight gets the next.
+//
+// A slot cannot be taken back: functions that hang keep theirs until their calls
+// time out. So the last quarter is for lanes with few calls alone, and for those
+// with fewer the less is left of it: whatever hangs, another finds some.
 type slots struct {
 	mu   sync.Mutex
 	free int
+	// reserve is that last quarter.
+	reserve int
 	// waiting are lanes that wanted a slot and got none; each stands here once.
 	waiting []*lane
 	wanted  atomic.Int32 // len(waiting)
@@ -20,7 +26,7 @@ type slots struct {
 func (s *slots) take(l *lane) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free > 0 && !s.behind(l) {
+	if s.free > 0 && s.allows(l) && !s.behind(l) {
 		s.free--
 		return true
 	}
@@ -30,6 +36,18 @@ func (s *slots) take(l *lane) bool {
 		s.wanted.Store(int32(len(s.waiting)))
 	}
 	return false
+}
+
+// reserved is how many calls a lane (of weight 1) may have to get the first slot
+// of the reserve. With n slots of it left it is that share of it.
+const reserved = 16
+
+// allows reports whether l may have one of the slots that are left.
+func (s *slots) allows(l *lane) bool {
+	if s.free > s.reserve {
+		return true
+	}
+	return l.load(0) < max(1, reserved*float64(s.free)/float64(s.reserve))
 }
 
 // behind reports whether a lane that waits has fewer calls for its weight than l.
@@ -70,6 +88,9 @@ func (s *slots) next() *lane {
 		}
 	}
 	l := s.waiting[least]
+	if !s.allows(l) { // and no other
+		return nil
+	}
 	s.waiting = append(s.waiting[:least], s.waiting[least+1:]...)
 	s.wanted.Store(int32(len(s.waiting)))
 	l.waitsForSlot = false
