@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		newDev(), newServe(), newVerify(),
-		newApply(), newGet(), newDescribe(), newDelete(), newLink(), newUnlink(), newPolicy(),
+		newApply(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newPolicy(),
 		newEmit(), newTail(), newRuns(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
 	)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -91,7 +93,11 @@ func newGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, o, func(w *tabwriter.Writer) { tableOf(w, k, []resource.Object{o}) })
+			parts, err := trafficOf(cmd, c, k, []resource.Object{o})
+			if err != nil {
+				return err
+			}
+			return show(cmd, o, func(w *tabwriter.Writer) { tableOf(w, k, []resource.Object{o}, parts) })
 		}
 		objects, err := c.List(cmd.Context(), k, selector)
 		if err != nil {
@@ -100,7 +106,11 @@ func newGet() *cobra.Command {
 		if objects == nil {
 			objects = []resource.Object{}
 		}
-		return show(cmd, objects, func(w *tabwriter.Writer) { tableOf(w, k, objects) })
+		parts, err := trafficOf(cmd, c, k, objects)
+		if err != nil {
+			return err
+		}
+		return show(cmd, objects, func(w *tabwriter.Writer) { tableOf(w, k, objects, parts) })
 	}
 	return printer(remote(cmd))
 }
@@ -130,19 +140,26 @@ func newDescribe() *cobra.Command {
 		if k.Name != resource.KindFunction || cmd.Flags().Lookup("output").Value.String() != "table" {
 			return nil
 		}
-		return describeFunction(cmd, c, o.Metadata.Name)
+		return describeFunction(cmd, c, k, o.Metadata.Name)
 	}
 	return printer(remote(cmd))
 }
 
-// describeFunction adds the links that lead to a function and its last runs.
-func describeFunction(cmd *cobra.Command, c *client.Client, name string) error {
+// describeFunction adds the links that lead to a function and its last runs; of
+// a version that is not in force (name@version) those of that version.
+func describeFunction(cmd *cobra.Command, c *client.Client, k resource.Kind, name string) error {
 	links, err := linksOf(cmd, c, name)
 	if err != nil {
 		return err
 	}
-	runs, err := c.Runs(cmd.Context(), client.Query{Function: name, Since: time.Now().Add(-time.Hour)})
+	function, version, kept := resource.CutVersion(name)
+	runs, err := c.Runs(cmd.Context(), client.Query{Function: function, Since: time.Now().Add(-time.Hour)})
 	if err != nil {
+		return err
+	}
+	if kept {
+		runs = slices.DeleteFunc(runs, func(r event.Run) bool { return r.Version != version })
+	} else if err := describeVersions(cmd, c, k, name, links); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -187,10 +204,10 @@ func kindAndClient(cmd *cobra.Command, kind string) (resource.Kind, *client.Clie
 }
 
 // tableOf draws resources of one kind with the columns that matter for it.
-func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object) {
+func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object, parts traffic) {
 	switch k.Name {
 	case resource.KindFunction:
-		row(w, "NAME", "VERSION", "RUNS AT", "ON", "EMITS", "REVISION")
+		row(w, "NAME", "VERSION", "TRAFFIC", "RUNS AT", "ON", "EMITS", "REVISION")
 	case resource.KindLink:
 		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
 	case resource.KindReplay:
@@ -199,11 +216,11 @@ func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object) {
 		row(w, "NAME", "LABELS", "REVISION")
 	}
 	for _, o := range objects {
-		row(w, cellsOf(o)...)
+		row(w, cellsOf(o, parts)...)
 	}
 }
 
-func cellsOf(o resource.Object) []any {
+func cellsOf(o resource.Object, parts traffic) []any {
 	m := o.Metadata
 	switch o.Kind {
 	case resource.KindReplay:
@@ -215,7 +232,7 @@ func cellsOf(o resource.Object) []any {
 			if at == "" {
 				at = strings.Join(s.Command, " ")
 			}
-			return []any{m.Name, s.Version, at, strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
+			return []any{m.Name, s.Version, parts.of(m.Name), at, strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
 		}
 	case resource.KindLink:
 		var s resource.LinkSpec
