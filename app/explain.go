@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,77 +22,226 @@ type deduper interface {
 	Lookup(ctx context.Context, source, id string) (event.Position, bool, error)
 }
 
-// explainer joins what the log, deduplication, the policies and the run
-// records say about one event.
+// explainer joins what the log, deduplication, the records of runs, dead
+// letters and decisions say about one event, and judges it again by the
+// resources of then. It is safe for concurrent use.
 type explainer struct {
-	log    *eventlog.Log
-	dedup  deduper
-	engine *policies.Engine
-	reader *logReader
+	log       *eventlog.Log
+	dedup     deduper
+	engine    *policies.Engine
+	targets   *targets
+	reader    *logReader
+	revisions *revisions
+	letters   *letterIndex
+	now       func() time.Time
+}
+
+// explainer makes one for this process.
+func (a *App) explainer(reader *logReader) *explainer {
+	cfg := whatIfConfig(a.opts.PolicyTimeout)
+	return &explainer{
+		log: a.events, dedup: a.dedup, engine: a.engine, targets: &a.targets, reader: reader,
+		revisions: newRevisions(a.events, cfg), letters: a.letters, now: time.Now,
+	}
+}
+
+// inquiry is what was found out about one event.
+type inquiry struct {
+	rec event.Record
+	// claim is the place of the copy that was taken; ok is false when it is not known.
+	claim event.Position
+	ok    bool
+	// runs are the records of links, copies those of copies that were dropped, both oldest first.
+	runs   map[string][]event.Run
+	copies []event.Run
+	// refused is the dead letter of the event as a whole; nil is none.
+	refused *event.DeadLetter
+	// decided is what the decision log says.
+	decided decided
+	// taken: a dispatcher has come to it; behind counts the records before it.
+	taken  bool
+	behind int64
 }
 
 // Explain implements gateway.Explainer.
 func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Explanation, error) {
-	rec, dedup, err := x.find(ctx, source, id)
+	c, err := x.find(ctx, source, id)
 	if err != nil {
 		return gateway.Explanation{}, err
 	}
-	judged, err := x.engine.Snapshot().Explain(ctx, rec.Event, rec.Key(), time.Time{})
-	if err != nil {
+	if err := x.gather(ctx, c); err != nil {
 		return gateway.Explanation{}, err
 	}
-	runs, err := x.runs(ctx, rec)
+	by, err := x.chosenBy(ctx, c)
 	if err != nil {
 		return gateway.Explanation{}, err
-	}
-	admitted, err := admitter{x.engine}.Admit(ctx, gateway.Admission{Event: rec.Event, Route: "/events"})
-	if err != nil {
-		admitted = gateway.Verdict{Denied: true, Reason: err.Error()}
 	}
 	out := gateway.Explanation{
-		Event: rec.Event, Position: rec.Position, Revision: judged.Revision, Dedup: dedup, Error: judged.Error,
-		Admission: history.Admission{Allowed: !admitted.Denied, Reason: admitted.Reason},
+		Event: c.rec.Event, Position: c.rec.Position, Accepted: c.rec.Timestamp, Behind: c.behind,
+		Revision: by.revision, Known: by.known, PolicyTime: by.at, Dedup: c.dedup(),
 	}
-	for _, l := range judged.Links {
-		out.Links = append(out.Links, history.Link{Name: l.Name, Function: l.Function, Matched: l.Matched, Chosen: l.Chosen, Why: l.Why, Deliveries: runs[l.Name]})
-		delete(runs, l.Name)
+	if by.doubt != "" {
+		out.Differences = append(out.Differences, by.doubt)
 	}
-	out.Links = append(out.Links, gone(runs)...)
-	slices.SortFunc(out.Links, func(a, b history.Link) int { return strings.Compare(a.Name, b.Name) })
+	for _, step := range []func(context.Context, *inquiry, *gateway.Explanation) error{x.judge, x.addLetters, x.addAdmission, x.addChain} {
+		if err := step(ctx, c, &out); err != nil {
+			return gateway.Explanation{}, err
+		}
+	}
+	out.State = c.state(&out)
 	return out, nil
 }
 
-// gone are the links that delivered the event and do not stand any more.
-func gone(runs map[string][]event.Run) []history.Link {
-	var links []history.Link
-	for name, r := range runs {
-		links = append(links, history.Link{
-			Name: name, Function: r[0].Function, Matched: true, Deliveries: r,
-			Why: fmt.Sprintf("matched at revision %d; the link is gone since", r[0].Revision),
-		})
+// gather reads what is recorded of the event.
+func (x *explainer) gather(ctx context.Context, c *inquiry) (err error) {
+	if c.runs, c.copies, err = x.records(ctx, c.rec.Event.Source, c.rec.Event.ID, c.rec.Timestamp); err != nil {
+		return err
 	}
-	return links
+	if c.decided, err = x.decisions(ctx, c.rec.Event.Source, c.rec.Event.ID, c.rec.Partition, c.rec.Timestamp.Add(-noteAge)); err != nil {
+		return err
+	}
+	if err := x.letters.refresh(ctx); err != nil {
+		return err
+	}
+	id := event.DeadLetterID(c.rec.Position, "", 0)
+	found, err := x.letters.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	c.refused = found[id].letter
+	if c.taken = len(c.runs) > 0 || c.refused != nil || c.isCopy(); !c.taken {
+		c.taken, c.behind, err = x.log.Settled(ctx, c.rec.Position)
+	}
+	return gatewayError(err)
+}
+
+// maxRunScan bounds the run records that are looked at for one event.
+const maxRunScan = 1_000_000
+
+// clockSlack is how far the clocks of a broker and of this machine may differ.
+const clockSlack = time.Minute
+
+// records are an event's run records by link, and those of its copies, oldest
+// first. They all stand in the partition that the event's key leads to.
+func (x *explainer) records(ctx context.Context, source, id string, accepted time.Time) (runs map[string][]event.Run, copies []event.Run, err error) {
+	key := (&event.Run{EventSource: source, EventID: id}).Message().Key
+	part := x.log.PartitionOf(eventlog.Runs, key)
+	runs = map[string][]event.Run{}
+	from := eventlog.Since(accepted.Add(-clockSlack))
+	scanned := 0
+	err = x.log.Read(ctx, eventlog.Runs, from, eventlog.ReadOptions{Partition: &part}, func(r event.Record) error {
+		if scanned++; scanned > maxRunScan {
+			return eventlog.ErrStop
+		}
+		if string(r.Message.Key) != string(key) {
+			return nil
+		}
+		run, err := event.ParseRun(r.Message)
+		switch {
+		case err != nil:
+		case run.Link == "":
+			copies = append(copies, run)
+		default:
+			runs[run.Link] = append(runs[run.Link], run)
+		}
+		return nil
+	})
+	return runs, copies, gatewayError(err)
+}
+
+// isCopy reports whether the record that is explained was dropped as a copy.
+func (c *inquiry) isCopy() bool {
+	at := c.rec.Position.String()
+	return slices.ContainsFunc(c.copies, func(r event.Run) bool { return r.Position == at })
+}
+
+// dedup says what deduplication said.
+func (c *inquiry) dedup() history.Dedup {
+	d := history.Dedup{Verdict: "unknown"}
+	for _, r := range c.copies {
+		if !slices.ContainsFunc(d.Duplicates, func(have history.Duplicate) bool { return have.Position == r.Position }) {
+			d.Duplicates = append(d.Duplicates, history.Duplicate{Position: r.Position, Time: r.Time})
+		}
+	}
+	switch {
+	case c.isCopy():
+		d.Verdict = event.Duplicate.String()
+	case c.ok && c.claim == c.rec.Position, len(c.runs) > 0, c.refused != nil:
+		d.Verdict, d.First = event.FirstSight.String(), c.rec.Position.String()
+	}
+	if c.ok {
+		d.First = c.claim.String()
+	}
+	return d
+}
+
+// recordedRevisions are those that run records name, the one of the first first.
+func (c *inquiry) recordedRevisions() (found []uint64) {
+	var all []event.Run
+	for _, runs := range c.runs {
+		all = append(all, runs...)
+	}
+	slices.SortStableFunc(all, func(a, b event.Run) int { return a.Time.Compare(b.Time) })
+	for _, r := range all {
+		if !slices.Contains(found, r.Revision) {
+			found = append(found, r.Revision)
+		}
+	}
+	return found
+}
+
+// chosenAt is about when the event was chosen for: when the first thing that
+// came of it began, else when it came in.
+func (c *inquiry) chosenAt() time.Time {
+	var at time.Time
+	for _, runs := range c.runs {
+		for _, r := range runs {
+			if at.IsZero() || r.Time.Before(at) {
+				at = r.Time
+			}
+		}
+	}
+	if at.IsZero() {
+		return c.rec.Timestamp
+	}
+	return at
+}
+
+// state sums up.
+func (c *inquiry) state(x *gateway.Explanation) history.State {
+	if !c.taken {
+		return history.StatePending
+	}
+	for i := range x.Links {
+		if x.Links[i].Waiting != nil {
+			return history.StateOpen
+		}
+	}
+	return history.StateDone
 }
 
 // find reads the event's first copy: where the claim says, else by looking
 // through the log.
-func (x *explainer) find(ctx context.Context, source, id string) (event.Record, history.Dedup, error) {
-	unknown := history.Dedup{Verdict: "unknown"}
+func (x *explainer) find(ctx context.Context, source, id string) (*inquiry, error) {
+	c := &inquiry{}
+	var err error
 	if source == "" {
-		rec, err := x.search(ctx, source, id)
-		if err != nil {
-			return rec, unknown, err
+		if c.rec, err = x.search(ctx, source, id); err != nil {
+			return nil, err
 		}
-		source = rec.Event.Source
+		source = c.rec.Event.Source
 	}
-	pos, claimed, err := x.dedup.Lookup(ctx, source, id)
-	if err == nil && claimed {
-		if rec, err := x.log.At(ctx, eventlog.Events, pos); err == nil && rec.Event != nil {
-			return rec, history.Dedup{Verdict: event.FirstSight.String(), First: pos.String()}, nil
+	if pos, claimed, err := x.dedup.Lookup(ctx, source, id); err == nil && claimed {
+		c.claim, c.ok = pos, true
+		if rec, err := x.log.At(ctx, eventlog.Events, pos); err == nil && rec.Event != nil && rec.Event.ID == id {
+			c.rec = rec
+			return c, nil
 		}
 	}
-	rec, err := x.search(ctx, source, id)
-	return rec, unknown, err
+	if c.rec.Event == nil {
+		c.rec, err = x.search(ctx, source, id)
+	}
+	return c, err
 }
 
 // searchWindow is how far back an event without a claim is looked for.
@@ -99,7 +249,7 @@ const searchWindow = 7 * 24 * time.Hour
 
 // search looks for an event by id; source "" is any, if there is only one.
 func (x *explainer) search(ctx context.Context, source, id string) (event.Record, error) {
-	q := gateway.Query{Source: source, ID: id, Limit: 10, Since: time.Now().Add(-searchWindow)}
+	q := gateway.Query{Source: source, ID: id, Limit: 10, Since: x.now().Add(-searchWindow)}
 	for {
 		p, err := x.reader.Events(ctx, q)
 		if err != nil {
@@ -109,10 +259,29 @@ func (x *explainer) search(ctx context.Context, source, id string) (event.Record
 			return p.Items[0], ambiguous(id, p.Items)
 		}
 		if p.Next == "" {
-			return event.Record{}, fmt.Errorf("event %q: %w", id, gateway.ErrNotFound)
+			return event.Record{}, x.notFound(ctx, source, id)
 		}
 		q.Cursor = p.Next
 	}
+}
+
+// notFound says what is known of an event that is not in the log.
+func (x *explainer) notFound(ctx context.Context, source, id string) error {
+	told, err := x.decisions(ctx, source, id, -1, x.now().Add(-searchWindow))
+	if n := len(told.refused); err == nil && n > 0 {
+		d := told.refused[n-1]
+		by := ""
+		if d.Policy != "" {
+			by = " by " + d.Policy
+		}
+		return fmt.Errorf("event %q of source %s was refused%s at %s, the %d. time it was sent: %s: %w",
+			id, d.Event.Source, by, d.Time.UTC().Format(time.RFC3339), n, d.Reason, gateway.ErrNotFound)
+	}
+	looked := []string{"the log of the last 7 days", "the refusals in the decision log"}
+	if source != "" {
+		looked = append([]string{"the claims of deduplication"}, looked...)
+	}
+	return fmt.Errorf("event %q: %w (looked at %s)", id, gateway.ErrNotFound, strings.Join(looked, ", "))
 }
 
 func ambiguous(id string, recs []event.Record) error {
@@ -128,24 +297,62 @@ func ambiguous(id string, recs []event.Record) error {
 	return nil
 }
 
-// clockSlack is how far the clocks of a broker and of this machine may differ.
-const clockSlack = time.Minute
-
-// runs are the event's run records by link, oldest first. They all stand in
-// the partition that the event's key leads to.
-func (x *explainer) runs(ctx context.Context, rec event.Record) (map[string][]event.Run, error) {
-	key := (&event.Run{EventSource: rec.Event.Source, EventID: rec.Event.ID}).Message().Key
-	part := x.log.PartitionOf(eventlog.Runs, key)
-	runs := map[string][]event.Run{}
-	from := eventlog.Since(rec.Timestamp.Add(-clockSlack))
-	err := x.log.Read(ctx, eventlog.Runs, from, eventlog.ReadOptions{Partition: &part}, func(r event.Record) error {
-		if string(r.Message.Key) != string(key) {
-			return nil
-		}
-		if run, err := event.ParseRun(r.Message); err == nil {
-			runs[run.Link] = append(runs[run.Link], run)
-		}
+// addAdmission says how the event came in, and what the policies say of that.
+func (x *explainer) addAdmission(ctx context.Context, c *inquiry, out *gateway.Explanation) error {
+	via, asked, route := cameIn(c.rec.Event)
+	out.Admission = history.Admission{Via: via, Asked: asked, Allowed: true, Refused: c.decided.refused}
+	if !asked {
 		return nil
-	})
-	return runs, gatewayError(err)
+	}
+	q := gateway.Admission{Event: c.rec.Event, Route: route}
+	then, err := x.at(ctx, out.Revision)
+	if err != nil {
+		out.Differences = append(out.Differences, "the admission policies of then are not known: "+err.Error())
+		return nil
+	}
+	before := admitted(then.admit(ctx, q, c.rec.Timestamp))
+	out.Admission.Allowed, out.Admission.Reason = before.Allowed, before.Reason
+	now := admitted(admitter{x.engine}.Admit(ctx, q))
+	if now != before {
+		out.Admission.Now = &now
+	}
+	return ctx.Err()
+}
+
+func admitted(v gateway.Verdict, err error) history.AdmissionNow {
+	if err != nil {
+		return history.AdmissionNow{Reason: err.Error()}
+	}
+	return history.AdmissionNow{Allowed: !v.Denied, Reason: v.Reason}
+}
+
+// cameIn says what an event shows of the way it came in; asked: admission
+// policies are asked on that way, and route is what they are told of it.
+func cameIn(e *event.Event) (via string, asked bool, route string) {
+	if event.Hops(e) > 0 {
+		path, _ := e.Extension(event.ExtPath)
+		link := path[strings.LastIndexByte(path, ' ')+1:]
+		return "the answer of a function, by link " + link, false, ""
+	}
+	who, _ := e.Extension(event.ExtAuthID)
+	kind, _ := e.Extension(event.ExtAuthType)
+	if who == "" && kind == "" {
+		return "posted without a name, or produced to the Kafka topic", true, "/events"
+	}
+	return strings.TrimSpace("posted by " + kind + " " + who), true, "/events"
+}
+
+// errPast says that the resources of a revision cannot be put together.
+var errPast = errors.New("the resources of then are not known")
+
+// at returns the resources of a revision; those in force are at hand.
+func (x *explainer) at(ctx context.Context, revision uint64) (*past, error) {
+	if s := x.targets.at.Load(); revision == x.engine.Revision() && s != nil && s.set.Revision == revision {
+		return &past{revision: revision, set: s.set, engine: x.engine}, nil
+	}
+	p, err := x.revisions.At(ctx, revision)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPast, err)
+	}
+	return p, nil
 }

@@ -52,7 +52,7 @@ func (a *App) observer() dispatcher.Observer {
 	return dispatcher.Observer{
 		Delivered: a.observeRun,
 		Chosen:    func(_ *event.Record, targets, _ int, _ time.Duration) { a.metrics.Chosen.Add(float64(targets)) },
-		Choosing: a.decisions.choosing,
+		Choosing:  a.decisions.choosing,
 		Duplicate: func(rec *event.Record) {
 			duplicates.Inc()
 			a.events.AppendAsync(eventlog.Runs, duplicateRun(rec, time.Now()).Message(), nil)

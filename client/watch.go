@@ -3,7 +3,6 @@ package client
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,35 +55,6 @@ func (c *Client) Runs(ctx context.Context, q Query) ([]event.Run, error) {
 // Decisions returns records of the decision log, oldest first.
 func (c *Client) Decisions(ctx context.Context, q Query) ([]event.Decision, error) {
 	return list[event.Decision](ctx, c, "/api/v1/decisions", q.values(), q.Limit)
-}
-
-// Explanation says what became of an event and why.
-type Explanation struct {
-	Event     json.RawMessage `json:"event"`
-	Position  string          `json:"position"`
-	Revision  uint64          `json:"revision"`
-	Dedup     json.RawMessage `json:"dedup"`
-	Admission json.RawMessage `json:"admission"`
-	// Error is why nothing could be chosen.
-	Error string        `json:"error"`
-	Links []LinkVerdict `json:"links"`
-}
-
-// LinkVerdict is one link's part in an explanation.
-type LinkVerdict struct {
-	Name       string      `json:"name"`
-	Function   string      `json:"function"`
-	Matched    bool        `json:"matched"`
-	Chosen     bool        `json:"chosen"`
-	Why        string      `json:"why"`
-	Deliveries []event.Run `json:"deliveries"`
-}
-
-// Explain asks for the explanation of an event; source may be "" when the id is the only one.
-func (c *Client) Explain(ctx context.Context, source, id string) (Explanation, error) {
-	var out Explanation
-	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/explain", query: Query{Source: source, ID: id}.values()}, &out)
-	return out, err
 }
 
 // Subscription selects from the live stream.

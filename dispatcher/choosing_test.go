@@ -21,7 +21,12 @@ func TestRevisionIsToldWhenItIsNews(t *testing.T) {
 			b.parts.Chooser = dispatchertest.Choose(func(*event.Event) (dispatcher.Choice, error) {
 				return dispatcher.Choice{Revision: revision}, nil
 			})
-			b.parts.Observer.Choosing = func(rec *event.Record, revision uint64) { told.add("%s=%d", rec.Position, revision) }
+			b.parts.Observer.Choosing = func(rec *event.Record, revision uint64, began bool) {
+				told.add("%s=%d", rec.Position, revision)
+				if began {
+					told.add("began")
+				}
+			}
 		})
 		next, offset := 0, int64(0)
 		send := func(n int) {
@@ -39,7 +44,7 @@ func TestRevisionIsToldWhenItIsNews(t *testing.T) {
 		send(2)
 		revision = 8
 		send(1)
-		if got, want := told.String(), "3:0=0 3:3=7 3:7=7 3:9=8"; got != want {
+		if got, want := told.String(), "3:0=0 began 3:3=7 3:7=7 3:9=8"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		b.stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -110,4 +111,31 @@ func (l *Log) committed(ctx context.Context) (map[int32]int64, error) {
 		}
 	}
 	return m, nil
+}
+
+// Settled reports whether the group has committed the record at a position as
+// done. Else behind is how many offsets of its partition before it are not.
+// What was settled within the last CommitInterval may not show yet.
+func (l *Log) Settled(ctx context.Context, pos event.Position) (done bool, behind int64, err error) {
+	topic := l.topicName(Events)
+	resp, err := l.adm.FetchOffsetsForTopics(ctx, l.cfg.Group, topic)
+	if err != nil {
+		return false, 0, fmt.Errorf("%w: offsets of group %s: %w", ErrUnavailable, l.cfg.Group, err)
+	}
+	o := resp[topic][pos.Partition]
+	if o.Err != nil {
+		return false, 0, fmt.Errorf("%w: offset of group %s, partition %d: %w", ErrUnavailable, l.cfg.Group, pos.Partition, o.Err)
+	}
+	at := max(0, o.At)
+	if pos.Offset < at {
+		return true, 0, nil
+	}
+	behind = pos.Offset - at
+	for _, s := range decodeProgress(at, o.Metadata) {
+		if s.from <= pos.Offset && pos.Offset < s.to {
+			return true, 0, nil
+		}
+		behind -= max(0, min(s.to, pos.Offset)-s.from)
+	}
+	return false, behind, nil
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,8 +13,17 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 )
 
+// explainView says how much of an explanation is printed.
+type explainView struct {
+	all, chain bool
+}
+
+// nearMisses is how many links that did not match are printed.
+const nearMisses = 10
+
 func newExplain() *cobra.Command {
 	var source string
+	var view explainView
 	cmd := &cobra.Command{
 		Use:     "explain ID",
 		Short:   "Say for every link why it did or did not fire for an event, and what became of it",
@@ -19,6 +31,8 @@ func newExplain() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&source, "source", "", "source of the event, when several have the id")
+	cmd.Flags().BoolVar(&view.all, "all", false, "every link that did not match, not only the near misses")
+	cmd.Flags().BoolVar(&view.chain, "chain", false, "the events it came from, and those that came of it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := dial(cmd)
 		if err != nil {
@@ -28,27 +42,149 @@ func newExplain() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(cmd, ex, func(w *tabwriter.Writer) { explainTable(w, ex) })
+		return show(cmd, ex, func(w *tabwriter.Writer) { explainTable(w, &ex, view) })
 	}
 	return printer(remote(cmd))
 }
 
-func explainTable(w *tabwriter.Writer, ex client.Explanation) {
+func explainTable(w *tabwriter.Writer, ex *client.Explanation, view explainView) {
 	if e, err := event.ParseJSON(ex.Event); err == nil {
-		fmt.Fprintf(w, "%s\nat %s in the log, by resources of revision %d\n\n", eventLine(e), ex.Position, ex.Revision)
+		fmt.Fprintln(w, eventLine(e))
 	}
-	row(w, "LINK", "FUNCTION", "MATCHED", "WHY", "OUTCOME")
-	for _, l := range ex.Links {
-		row(w, l.Name, l.Function, yesNo(l.Matched), l.Why, outcome(l.Deliveries))
+	fmt.Fprintf(w, "at %s in the log, by resources of revision %d%s\n", ex.Position, ex.Revision, known(ex.Known))
+	for _, line := range facts(ex) {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w)
+	hidden := linkTable(w, ex.Links, view.all)
+	if hidden > 0 {
+		fmt.Fprintf(w, "%d other link(s) did not match: --all shows them\n", hidden)
+	}
+	chainLines(w, &ex.Chain, view.chain)
+	for _, d := range ex.Differences {
+		fmt.Fprintf(w, "note: %s\n", d)
 	}
 }
 
-// outcome sums up a link's deliveries by the last one.
-func outcome(runs []event.Run) string {
-	if len(runs) == 0 {
+// known says how sure the revision is, where that is not certain.
+func known(how string) string {
+	switch how {
+	case "estimated":
+		return " (estimated)"
+	case "present":
+		return " (those in force now)"
+	}
+	return ""
+}
+
+// facts are what is worth saying before the links.
+func facts(ex *client.Explanation) (lines []string) {
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if ex.State == "pending" {
+		add("no dispatcher has come to it yet: %d event(s) before it", ex.Behind)
+	}
+	if ex.Dedup.Verdict == "duplicate" {
+		add("dropped as a duplicate of the copy at %s", orWord(ex.Dedup.First, "a place not known any more"))
+	} else if n := len(ex.Dedup.Duplicates); n > 0 {
+		places := make([]string, n)
+		for i, d := range ex.Dedup.Duplicates {
+			places[i] = d.Position
+		}
+		add("%d duplicate(s) dropped, at %s", n, strings.Join(places, ", "))
+	}
+	a := &ex.Admission
+	if a.Via != "" && !strings.HasPrefix(a.Via, "posted without") {
+		add("%s", a.Via)
+	}
+	for _, r := range a.Refused {
+		add("refused at %s: %s", clock(r.Time), r.Reason)
+	}
+	if a.Asked && !a.Allowed {
+		add("the admission policies of then would refuse it: %s", a.Reason)
+	}
+	if a.Now != nil && a.Now.Allowed {
+		add("the admission policies in force would let it in")
+	} else if a.Now != nil {
+		add("the admission policies in force would refuse it: %s", a.Now.Reason)
+	}
+	if ex.Error != "" {
+		add("nothing was chosen: %s", ex.Error)
+	}
+	for _, d := range ex.Letters {
+		add("dead letter %s%s: %s", d.ID, ofLink(&d), letterState(&d))
+	}
+	return lines
+}
+
+func orWord(s, word string) string {
+	if s == "" {
+		return word
+	}
+	return s
+}
+
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+func ofLink(d *client.LetterVerdict) string {
+	if d.Link == "" {
 		return ""
 	}
-	r := runs[len(runs)-1]
+	return " of link " + d.Link
+}
+
+func letterState(d *client.LetterVerdict) string {
+	if d.Decided.IsZero() {
+		if d.Held {
+			return d.State + ", and its key waits for a decision"
+		}
+		return d.State
+	}
+	return d.State + " at " + clock(d.Decided)
+}
+
+// linkTable prints the links that matched and the near misses, or all; it
+// returns how many it left out.
+func linkTable(w io.Writer, links []client.LinkVerdict, all bool) (hidden int) {
+	row(w, "LINK", "FUNCTION", "MATCHED", "WHY", "OUTCOME")
+	near := 0
+	for i := range links {
+		l := &links[i]
+		if !l.Matched && len(l.Deliveries) == 0 && !all {
+			if near++; near > nearMisses || l.Near >= client.NearNothing {
+				hidden++
+				continue
+			}
+		}
+		row(w, l.Name, functionOf(l), yesNo(l.Matched), why(l), outcome(l))
+	}
+	return hidden
+}
+
+// functionOf is the function with the version that was called.
+func functionOf(l *client.LinkVerdict) string {
+	if l.Version == "" || strings.Contains(l.Function, "@") {
+		return l.Function
+	}
+	return l.Function + "@" + l.Version
+}
+
+func why(l *client.LinkVerdict) string {
+	s := l.Why
+	if l.Revision > 0 {
+		s += fmt.Sprintf(", by revision %d", l.Revision)
+	}
+	if l.Since != "" {
+		s += " (" + l.Since + " since)"
+	}
+	return s
+}
+
+// outcome sums up a link's deliveries by the last one.
+func outcome(l *client.LinkVerdict) string {
+	if len(l.Deliveries) == 0 {
+		return waiting(l.Waiting)
+	}
+	r := l.Deliveries[len(l.Deliveries)-1]
 	s := string(r.Outcome)
 	if r.Attempt > 0 {
 		s += fmt.Sprintf(" after %d attempt(s)", r.Attempt)
@@ -56,7 +192,56 @@ func outcome(runs []event.Run) string {
 	if r.Reason != "" {
 		s += ": " + r.Reason
 	}
+	if w := waiting(l.Waiting); w != "" {
+		s += "; " + w
+	}
 	return s
+}
+
+// waiting says where a delivery is; "" where it is over.
+func waiting(w *client.Waiting) string {
+	switch {
+	case w == nil:
+		return ""
+	case w.Where == "dispatcher":
+		return "under way"
+	}
+	s := w.Where
+	if !w.Since.IsZero() {
+		s += " since " + clock(w.Since)
+	}
+	if !w.Next.IsZero() {
+		s += ", next attempt " + clock(w.Next)
+	}
+	return s
+}
+
+// chainLines print the chain, or how much of one there is.
+func chainLines(w io.Writer, c *client.Chain, full bool) {
+	causes, effects := len(c.Causes), len(c.Effects)
+	if causes+effects == 0 {
+		return
+	}
+	if !full {
+		fmt.Fprintf(w, "%d event(s) before it in its chain, %d after it: --chain shows them\n", causes, effects)
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "CHAIN", "EVENT", "ID", "SOURCE", "LINK", "DELIVERIES")
+	for i := causes - 1; i >= 0; i-- {
+		chainRow(w, -c.Causes[i].Depth, &c.Causes[i])
+	}
+	row(w, "0", "this event")
+	for i := range c.Effects {
+		chainRow(w, c.Effects[i].Depth, &c.Effects[i])
+	}
+	if c.Cut != "" {
+		fmt.Fprintln(w, c.Cut)
+	}
+}
+
+func chainRow(w io.Writer, depth int, s *client.ChainStep) {
+	row(w, fmt.Sprintf("%+d", depth), s.Type, s.ID, s.Source, s.Link, s.Outcome)
 }
 
 func yesNo(b bool) string {
