@@ -202,6 +202,7 @@ func (a *App) openGateway(context.Context) error {
 	a.resources = &resourceStore{
 		ledger: a.ledger, await: a.reloads.await,
 		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
+		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
 	}
 	letters := a.letterDesk()
 	var err error
@@ -212,7 +213,7 @@ func (a *App) openGateway(context.Context) error {
 		Letters:        letters,
 		Deliveries:     a.deliveryDesk(),
 		WhatIfs:        newWhatIfs(a),
-		Explainer:      a.explainer(reader),
+		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
 		Admitter:       admitter{a.engine},
 		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,8 @@ type resourceStore struct {
 	await  func(ctx context.Context, revision uint64)
 	// replays completes the resources of that kind.
 	replays *replayDesk
+	// access says how events find a link; nil leaves links without a status.
+	access func(link string) string
 }
 
 // ledgerError says an error of the ledger in the gateway's terms.
@@ -55,11 +58,14 @@ func (s *resourceStore) All(ctx context.Context) ([]resource.Object, error) {
 // Get implements gateway.Resources.
 func (s *resourceStore) Get(ctx context.Context, kind, name string) (resource.Object, error) {
 	o, err := s.ledger.Get(ctx, kind, name)
-	if err != nil || kind != resource.KindReplay {
-		return o, ledgerError(err)
-	}
 	one := []resource.Object{o}
-	err = s.replays.addStatus(ctx, one)
+	switch {
+	case err != nil:
+	case kind == resource.KindReplay:
+		err = s.replays.addStatus(ctx, one)
+	case kind == resource.KindLink && s.access != nil:
+		one[0].Status, err = json.Marshal(resource.LinkStatus{Access: s.access(name)})
+	}
 	return one[0], ledgerError(err)
 }
 
@@ -163,6 +169,9 @@ func (s *resourceStore) prepare(ctx context.Context, objects []resource.Object, 
 			found[j].Resource = o.Kind + "/" + o.Metadata.Name
 		}
 		faults = append(faults, found...)
+		if o.Kind == resource.KindLink {
+			o.Status = nil // it is not kept
+		}
 	}
 	if len(faults) > 0 {
 		return faults

@@ -33,6 +33,13 @@ type LinkSpec struct {
 	Delivery Delivery `json:"delivery,omitzero"`
 }
 
+// LinkStatus is what a link's status says. It is computed when it is asked for.
+type LinkStatus struct {
+	// Access is how events find the link, such as "type com.x and source = /a",
+	// or that it is tried for every event.
+	Access string `json:"access"`
+}
+
 // The orders of a link, and the starts of one that are no time.
 const (
 	OrderNone     = "none"
