@@ -68,6 +68,8 @@ type App struct {
 	resources *resourceStore
 	// decisions is the decision log.
 	decisions *decisionLog
+	// bundles are polled; nil where there are none.
+	bundles *bundlePolls
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
 	// webhooks are those in force.
@@ -155,7 +157,8 @@ func (a *App) openPolicies(context.Context) error {
 		return err
 	}
 	a.reloads = newReloader(a)
-	return nil
+	a.bundles, err = a.openBundles()
+	return err
 }
 
 func (a *App) openDispatcher(context.Context) error {
@@ -275,6 +278,9 @@ func (a *App) components() []component {
 	}
 	list = append(list, component{name: "dead letters", run: a.letters.run, grace: grace})
 	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.StopDelay + a.opts.AcceptTimeout + 2*grace})
+	if a.bundles != nil {
+		list = append(list, component{name: "policy bundles", run: a.bundles.run, grace: grace})
+	}
 	if a.hooks.Manifests != "" {
 		list = append(list, component{name: "manifests", run: a.watchManifests, grace: grace})
 	}

@@ -72,6 +72,7 @@ type Options struct {
 	StopDelay     time.Duration
 	DrainTimeout  time.Duration
 	PolicyTimeout time.Duration
+	BundleOptions
 
 	OTLP        string
 	TraceSample float64
@@ -90,7 +91,7 @@ func DefaultOptions() Options {
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
 		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
-		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond,
+		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond, BundleOptions: defaultBundles(),
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
 	}
@@ -147,6 +148,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.StopDelay, "stop-delay", o.StopDelay, "how long /readyz says 503 before a stop refuses requests, so that load balancers notice")
 	fs.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "how long a stop waits for deliveries under way")
 	fs.DurationVar(&o.PolicyTimeout, "policy-timeout", o.PolicyTimeout, "how long one evaluation of a policy may take")
+	o.BundleOptions.flags(fs)
 
 	fs.StringVar(&o.OTLP, "otlp", o.OTLP, "where traces go: http://host:4318 or grpc://host:4317; empty: the OTEL_* variables, else nowhere")
 	fs.Float64Var(&o.TraceSample, "trace-sample", o.TraceSample, "share of new traces that is recorded, 0 to 1")
@@ -261,6 +263,7 @@ func (o *Options) Validate() error {
 	check(o.StopDelay >= 0 && o.StopDelay <= 5*time.Minute, "stop-delay", o.StopDelay, "0 to 5m")
 	check(o.DrainTimeout >= 0 && o.DrainTimeout <= 10*time.Minute, "drain-timeout", o.DrainTimeout, "0 to 10m")
 	check(o.PolicyTimeout >= time.Millisecond && o.PolicyTimeout <= 10*time.Second, "policy-timeout", o.PolicyTimeout, "1ms to 10s")
+	faults = append(faults, o.BundleOptions.validate()...)
 	check(o.TraceSample >= 0 && o.TraceSample <= 1, "trace-sample", o.TraceSample, "0 to 1")
 	check(o.LogFormat == "text" || o.LogFormat == "json", "log-format", o.LogFormat, "text or json")
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, o.LogLevel), "log-level", o.LogLevel, "debug, info, warn or error")

@@ -60,6 +60,9 @@ type Metrics struct {
 	lag     *prometheus.GaugeVec
 	vecs    functionVecs
 
+	bundlePolls *prometheus.CounterVec
+	bundleFresh *prometheus.GaugeVec
+
 	// functions is read without a lock; a map is never changed once it is here.
 	functions atomic.Pointer[map[string]*Function]
 	// mu is held by who replaces it.
@@ -93,6 +96,7 @@ func New() *Metrics {
 	m.intake()
 	m.deliveries()
 	m.backlog()
+	m.bundles()
 	m.state()
 	return m
 }

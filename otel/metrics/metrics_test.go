@@ -70,6 +70,8 @@ func scrape(t *testing.T, m *Metrics) string {
 func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m := New()
 	m.Refused("too_large").Inc()
+	m.BundlePolls("authz", "applied").Inc()
+	m.BundleFresh("authz").Set(1)
 	m.Dropped("duplicate").Inc()
 	m.Lag(3).Set(7)
 	m.Function("thumbs").Retried("status_503")
