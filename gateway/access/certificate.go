@@ -53,8 +53,14 @@ func texts(all []string) []string {
 // characters, and not long. Else it is "": a text that were cut or mended could
 // be somebody else's.
 func text(s string) string {
-	if len(s) > maxText || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
+	if len(s) > maxText || !utf8.ValidString(s) || strings.ContainsFunc(s, unfit) {
 		return ""
 	}
 	return s
+}
+
+// unfit are control characters and noncharacters, which attributes of events
+// must not hold either.
+func unfit(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef
 }

@@ -33,6 +33,7 @@ func TestWhoACertificateNames(t *testing.T) {
 		"a line break":        {x509.Certificate{DNSNames: []string{"a\nb"}, Subject: pkix.Name{CommonName: "a"}}, ""},
 		"a name without end":  {x509.Certificate{Subject: pkix.Name{CommonName: strings.Repeat("a", 257)}}, ""},
 		"no valid UTF-8":      {x509.Certificate{Subject: pkix.Name{CommonName: "a\xff"}}, ""},
+		"a noncharacter":      {x509.Certificate{Subject: pkix.Name{CommonName: "a\uffff"}}, ""},
 		"C1 control, as UTF8": {x509.Certificate{Subject: pkix.Name{CommonName: "a\u009b"}}, ""},
 	} {
 		if got := ofCertificate(&c.cert); got.name != c.want || got.kind != Certificate {
