@@ -216,7 +216,7 @@ func (a *App) openGateway(context.Context) error {
 		Letters:        letters,
 		Deliveries:     a.deliveryDesk(),
 		WhatIfs:        newWhatIfs(a),
-		Explainer:      &explainer{log: a.events, dedup: a.dedup, engine: a.engine, reader: reader},
+		Explainer:      a.explainer(reader),
 		Admitter:       admitter{a.engine},
 		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,
