@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const originAnnotation = "signalbox.dev/manifests"
 
 // manifestStore is what syncing a directory needs of the resources.
 type manifestStore interface {
-	Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error)
+	Replace(ctx context.Context, objects, gone []resource.Object) ([]resource.Object, error)
 	All(ctx context.Context) ([]resource.Object, error)
 	Remove(ctx context.Context, kind, name string) error
 }
@@ -47,7 +48,7 @@ func (m *manifestDir) run(ctx context.Context) error {
 		return fmt.Errorf("watching %s: %w", m.dir, err)
 	}
 	defer w.Close()
-	if err := w.Add(m.dir); err != nil {
+	if err := watchTree(w, m.dir); err != nil {
 		return fmt.Errorf("watching %s: %w", m.dir, err)
 	}
 	m.sync(ctx)
@@ -59,7 +60,7 @@ func (m *manifestDir) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case ev := <-w.Events:
-			if resource.IsManifest(filepath.Base(ev.Name)) {
+			if m.concerns(w, ev) {
 				settled.Reset(settleTime)
 			}
 		case err := <-w.Errors:
@@ -96,7 +97,12 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 		o.Metadata.Annotations[originAnnotation] = origin
 		here[o.Kind+"/"+o.Metadata.Name] = true
 	}
-	stored, err := m.store.Apply(ctx, manifests.Objects, false)
+	gone, err := m.gone(ctx, origin, here)
+	if err != nil {
+		return "", err
+	}
+	left := slices.DeleteFunc(slices.Clone(gone), isFunction)
+	stored, err := m.store.Replace(ctx, manifests.Objects, left)
 	if err != nil {
 		var faults resource.Faults
 		if errors.As(err, &faults) {
@@ -104,35 +110,43 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 		}
 		return "", err
 	}
-	names := make([]string, len(stored))
-	for i := range stored {
-		names[i] = strings.ToLower(stored[i].Kind) + "/" + stored[i].Metadata.Name
+	summary := strings.Join(namesOf(stored), ", ")
+	if len(gone) > 0 {
+		summary += "; removed " + strings.Join(namesOf(gone), ", ")
 	}
-	removed, err := m.prune(ctx, origin, here)
-	summary := strings.Join(names, ", ")
-	if len(removed) > 0 {
-		summary += "; removed " + strings.Join(removed, ", ")
-	}
-	return summary, err
+	return summary, m.removeFunctions(ctx, gone)
 }
 
-// prune removes what the directory brought once and does not hold any more.
-// Versions of a function that are not in force go with the function.
-func (m *manifestDir) prune(ctx context.Context, origin string, here map[string]bool) ([]string, error) {
+// gone is what the directory brought once and does not hold any more. Versions
+// of a function that are not in force go with the function.
+func (m *manifestDir) gone(ctx context.Context, origin string, here map[string]bool) ([]resource.Object, error) {
 	all, err := m.store.All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var removed []string
-	for _, o := range all {
+	return slices.DeleteFunc(all, func(o resource.Object) bool {
 		_, _, version := resource.CutVersion(o.Metadata.Name)
-		if o.Metadata.Annotations[originAnnotation] != origin || here[o.Kind+"/"+o.Metadata.Name] || version && o.Kind == resource.KindFunction {
+		return o.Metadata.Annotations[originAnnotation] != origin || here[o.Kind+"/"+o.Metadata.Name] || version && isFunction(o)
+	}), err
+}
+
+// removeFunctions removes the functions, with all their versions.
+func (m *manifestDir) removeFunctions(ctx context.Context, gone []resource.Object) error {
+	for _, o := range gone {
+		if !isFunction(o) {
 			continue
 		}
 		if err := m.store.Remove(ctx, o.Kind, o.Metadata.Name); err != nil {
-			return removed, err
+			return err
 		}
-		removed = append(removed, strings.ToLower(o.Kind)+"/"+o.Metadata.Name)
 	}
-	return removed, nil
+	return nil
+}
+
+func isFunction(o resource.Object) bool { return o.Kind == resource.KindFunction }
+
+// namesOf names resources as commands do.
+func namesOf(objects []resource.Object) []string {
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = strings.ToLower(o.Kind) + "/" + o.Metadata.Name
+	}
+	return names
 }
