@@ -200,7 +200,7 @@ func (a *App) openGateway(context.Context) error {
 	cfg.Ingest.MaxBatch = a.opts.MaxBatch
 	cfg.Ingest.AcceptTimeout = a.opts.AcceptTimeout
 	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
-	a.backlog = newBacklog(a.events, a.opts.MaxBacklog, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
+	a.backlog = newBacklog(a.events, backlogLimits{a.opts.MaxBacklog, a.opts.MaxBacklogBytes}, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
 	reader := &logReader{log: a.events}
 	a.resources = &resourceStore{
 		ledger: a.ledger, await: a.reloads.await,

@@ -36,7 +36,14 @@ type backlogLog interface {
 	Lag(ctx context.Context) (map[int32]int64, error)
 	// ParkedLag is the number of parked deliveries by function.
 	ParkedLag(ctx context.Context) (map[string]int64, error)
+	// EventBytes is how much disk an event takes on the mean; known is false
+	// when that is guessed. 0 is not known at all.
+	EventBytes(ctx context.Context) (mean float64, known bool)
 }
+
+// backlogLimits are those of the backlog, in records and in bytes of disk of
+// one replica; 0 is none.
+type backlogLimits struct{ records, bytes int64 }
 
 // backlog refuses events while too much is not settled: over the limit, until
 // a tenth of it is free again. It only knows what the log says, so every
@@ -45,9 +52,10 @@ type backlogLog interface {
 // What is settled is committed some times a second, so the last moments of
 // traffic count as backlog always.
 type backlog struct {
-	log backlogLog
-	// limit is in records; 0 is none.
-	limit int64
+	log    backlogLog
+	limits backlogLimits
+	// limit is that of now in records; 0 is none.
+	limit atomic.Int64
 	// full says that the embedded log refuses events by itself.
 	full    func() bool
 	metrics *metrics.Metrics
@@ -67,14 +75,19 @@ type backlog struct {
 	drain    drainRate
 	failing  bool
 	lastSeen time.Time
+	// mean is that of EventBytes when it was asked for last, at weighed.
+	mean    float64
+	weighed time.Time
+	guessed bool
 }
 
-func newBacklog(log backlogLog, limit int64, full func() bool, m *metrics.Metrics, logger *slog.Logger) *backlog {
-	b := &backlog{log: log, limit: limit, full: full, metrics: m, logger: logger, hurry: make(chan struct{}, 1)}
+func newBacklog(log backlogLog, limits backlogLimits, full func() bool, m *metrics.Metrics, logger *slog.Logger) *backlog {
+	b := &backlog{log: log, limits: limits, full: full, metrics: m, logger: logger, hurry: make(chan struct{}, 1)}
 	b.hurryAt.Store(math.MaxInt64)
 	b.after.Store(int64(unknownRetryAfter))
 	b.afterFull.Store(int64(unknownRetryAfter))
-	m.BacklogLimit.Set(float64(limit))
+	b.limit.Store(limits.records)
+	m.BacklogLimit.Set(float64(limits.records))
 	return b
 }
 
@@ -84,7 +97,7 @@ func (b *backlog) admit() error {
 		return nil
 	}
 	return &gateway.RetryError{
-		Err:   fmt.Errorf("%w: %d events and deliveries are not done, of at most %d", gateway.ErrBacklog, b.records.Load(), b.limit),
+		Err:   fmt.Errorf("%w: %d events and deliveries are not done, of at most %d", gateway.ErrBacklog, b.records.Load(), b.limit.Load()),
 		After: time.Duration(b.after.Load()),
 	}
 }
@@ -149,12 +162,41 @@ func (b *backlog) look(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	b.weigh(bound)
 	total := events + parked
 	b.drain.add(b.lastSeen, total, appended)
 	b.note(total, appended)
 	b.metrics.BacklogEvents.Set(float64(events))
 	b.metrics.BacklogParked.Set(float64(parked))
 	b.metrics.BacklogDrain.Set(b.drain.perSecond)
+	b.metrics.BacklogBytes.Set(b.mean * float64(total))
+}
+
+// weighEvery is how often the mean size of events is asked for: it does not
+// change fast.
+const weighEvery = 10 * time.Second
+
+// weigh makes one limit of the two, by the size that events have on the mean.
+// What is parked is taken for as large.
+func (b *backlog) weigh(ctx context.Context) {
+	if b.limits.bytes == 0 || (b.mean > 0 && b.lastSeen.Sub(b.weighed) < weighEvery) {
+		return
+	}
+	mean, known := b.log.EventBytes(ctx)
+	if !known && !b.guessed {
+		b.logger.Warn("the sizes of the topics are not known, so --max-backlog-bytes goes by the size of what this process accepts: it takes the right Describe on the cluster")
+	}
+	b.guessed = b.guessed || !known
+	if mean <= 0 {
+		return
+	}
+	b.mean, b.weighed = mean, b.lastSeen
+	limit := max(1, int64(float64(b.limits.bytes)/mean))
+	if b.limits.records > 0 {
+		limit = min(limit, b.limits.records)
+	}
+	b.limit.Store(limit)
+	b.metrics.BacklogLimit.Set(float64(limit))
 }
 
 func (b *backlog) measure(ctx context.Context) (events, parked int64, err error) {
@@ -181,15 +223,16 @@ func (b *backlog) note(total, appended int64) {
 	b.records.Store(total)
 	// The embedded log closes at nine tenths of its share and opens at eight.
 	b.afterFull.Store(int64(b.drain.timeFor(total / 9)))
-	if b.limit == 0 {
+	limit := b.limit.Load()
+	if limit == 0 {
 		return
 	}
-	opensAt := b.limit - (b.limit+9)/10
+	opensAt := limit - (limit+9)/10
 	b.after.Store(int64(b.drain.timeFor(total - opensAt)))
-	b.hurryAt.Store(appended + max(1, b.limit-total))
+	b.hurryAt.Store(appended + max(1, limit-total))
 	switch {
-	case total >= b.limit && !b.closed.Swap(true):
-		b.logger.Warn("the backlog is over its limit: new events are refused", "records", total, "limit", b.limit)
+	case total >= limit && !b.closed.Swap(true):
+		b.logger.Warn("the backlog is over its limit: new events are refused", "records", total, "limit", limit)
 	case total <= opensAt && b.closed.Swap(false):
 		b.logger.Info("the backlog is under its limit: events are accepted again", "records", total)
 	}

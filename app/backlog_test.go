@@ -21,6 +21,8 @@ type tank struct {
 	rate           float64
 	at             time.Time
 	looks          int
+	size           float64
+	guessed        bool
 	err            error
 }
 
@@ -52,8 +54,17 @@ func (l *tank) ParkedLag(context.Context) (lag map[string]int64, err error) {
 	return lag, err
 }
 
+func (l *tank) EventBytes(context.Context) (mean float64, known bool) {
+	l.change(func() { mean, known = l.size, !l.guessed })
+	return mean, known
+}
+
 // withBacklog runs a test in virtual time against a backlog that looks.
 func withBacklog(t *testing.T, limit int64, test func(t *testing.T, log *tank, b *backlog)) {
+	withLimits(t, backlogLimits{records: limit}, test)
+}
+
+func withLimits(t *testing.T, limit backlogLimits, test func(t *testing.T, log *tank, b *backlog)) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &tank{at: time.Now()}
 		b := newBacklog(log, limit, func() bool { return true }, metrics.New(), slog.New(slog.DiscardHandler))
@@ -182,6 +193,46 @@ func TestNoLimitRefusesNothing(t *testing.T) {
 		for range 3 {
 			pass(time.Second)
 			send(t, log, b, 1_000_000)
+		}
+	})
+}
+
+func TestTheLimitInBytesGoesByTheSizeOfEvents(t *testing.T) {
+	for name, c := range map[string]struct {
+		limits backlogLimits
+		size   float64
+		most   int64 // that is accepted
+	}{
+		"bytes alone":                     {backlogLimits{bytes: 1_000_000}, 500, 1999},
+		"larger events, fewer of them":    {backlogLimits{bytes: 1_000_000}, 5000, 199},
+		"records are the lower limit":     {backlogLimits{records: 1000, bytes: 1_000_000}, 500, 999},
+		"while no size is known: records": {backlogLimits{records: 3000, bytes: 1_000_000}, 0, 2999},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withLimits(t, c.limits, func(t *testing.T, log *tank, b *backlog) {
+				log.change(func() { log.size, log.events = c.size, float64(c.most) })
+				pass(time.Second)
+				if refusedFor(t, b) != 0 {
+					t.Error("refused below the limit")
+				}
+				log.change(func() { log.parked = 1 })
+				pass(time.Second)
+				if refusedFor(t, b) == 0 {
+					t.Error("accepted at the limit")
+				}
+			})
+		})
+	}
+	withLimits(t, backlogLimits{bytes: 1_000_000}, func(t *testing.T, log *tank, b *backlog) {
+		log.change(func() { log.size, log.events = 100, 5000 })
+		pass(time.Second)
+		if refusedFor(t, b) != 0 {
+			t.Error("refused below the limit")
+		}
+		log.change(func() { log.size = 300 })
+		pass(weighEvery + time.Second)
+		if refusedFor(t, b) == 0 {
+			t.Error("accepted when events became larger")
 		}
 	})
 }

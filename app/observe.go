@@ -58,6 +58,7 @@ func (a *App) observer() dispatcher.Observer {
 			a.events.AppendAsync(eventlog.Runs, duplicateRun(rec, time.Now()).Message(), nil)
 			a.traces.Drop(rec, consumerGroup, "duplicate")
 		},
+		Redriven: func(run *event.Run) { a.metrics.Redriven(string(run.Outcome)) },
 		Parked: func(_ *event.Record, p *event.Parked) {
 			a.metrics.Function(p.Function).Parked(string(p.Reason))
 		},
@@ -144,10 +145,11 @@ func (a *App) watchGauges(ctx context.Context) error {
 	var hits, misses uint64
 	for {
 		if lag, err := a.events.Lag(ctx); err == nil {
-			for p, n := range lag {
-				a.metrics.Lag(p).Set(float64(n))
-			}
+			a.metrics.Lag(only(lag, a.events.Owned()))
 		}
+		links, replays := a.player.Left()
+		a.metrics.CatchUp(links)
+		a.metrics.Replays(replays)
 		if parked, err := a.events.ParkedLag(ctx); err == nil {
 			for name, n := range byFunction(parked) {
 				a.metrics.Function(name).Waiting.Set(float64(n))
@@ -158,6 +160,7 @@ func (a *App) watchGauges(ctx context.Context) error {
 			fn := a.metrics.Function(l.Function)
 			fn.Depth.Set(float64(l.Queued + l.Retrying))
 			fn.Limit.Set(float64(l.Limit))
+			fn.Leases.Set(float64(l.Leased))
 			fn.Closed.Set(number(l.Closed))
 			inFlight += l.Running
 		}
@@ -171,6 +174,17 @@ func (a *App) watchGauges(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// only keeps the lag of the partitions owned.
+func only(lag map[int32]int64, owned []int32) map[int32]int64 {
+	kept := make(map[int32]int64, len(owned))
+	for _, p := range owned {
+		if n, ok := lag[p]; ok {
+			kept[p] = n
+		}
+	}
+	return kept
 }
 
 // byFunction adds what a function has under leases to what waits for it.

@@ -55,13 +55,14 @@ type Options struct {
 	DedupWindow time.Duration
 	DedupAway   string
 
-	MaxBody        int
-	MaxBatch       int
-	MaxHeader      int
-	AcceptTimeout  time.Duration
-	MaxBacklog     int64
-	WebhookOrigins []string
-	SecretsDir     string
+	MaxBody         int
+	MaxBatch        int
+	MaxHeader       int
+	AcceptTimeout   time.Duration
+	MaxBacklog      int64
+	MaxBacklogBytes int64
+	WebhookOrigins  []string
+	SecretsDir      string
 
 	MaxHops       int
 	MaxChain      int
@@ -139,6 +140,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.MaxBacklog, "max-backlog", o.MaxBacklog, "events and parked deliveries not done at which new events are refused (429); 0: no limit")
 	fs.StringSliceVar(&o.WebhookOrigins, "webhook-origins", o.WebhookOrigins, "origins granted by the CloudEvents webhook handshake; *: all")
 
+	fs.Int64Var(&o.MaxBacklogBytes, "max-backlog-bytes", o.MaxBacklogBytes, "bytes of disk, in one replica, that events and parked deliveries not done may take before new events are refused (429); 0: no limit")
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
 	fs.IntVar(&o.MaxChain, "max-chain", o.MaxChain, "events of one chain, counted from the ninth generation on; 0: no bound")
 	fs.DurationVar(&o.MaxChainAge, "max-chain-age", o.MaxChainAge, "how long after its first event a chain may go on; 0: for ever")
@@ -257,6 +259,7 @@ func (o *Options) Validate() error {
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.MaxChain >= 0 && o.MaxChain <= 1000000000, "max-chain", o.MaxChain, "0 to 1000000000")
 	check(o.MaxChainAge >= 0 && o.MaxChainAge <= 10*365*24*time.Hour, "max-chain-age", o.MaxChainAge, "0 to 87600h")
+	check(o.MaxBacklogBytes >= 0 && o.MaxBacklogBytes <= 1e15, "max-backlog-bytes", o.MaxBacklogBytes, "0 to 1000000000000000")
 	check(o.Slots >= 1 && o.Slots <= 100000, "slots", o.Slots, "1 to 100000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")

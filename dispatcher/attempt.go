@@ -162,7 +162,7 @@ func (l *lane) finish(w *worker, dl *delivery, class Class) {
 	if dl.span != nil {
 		dl.span.End(w.run.Outcome, w.run.Reason, dl.attempt)
 	}
-	l.d.report(&dl.p.rec, &w.run, class)
+	l.d.ended(dl, &w.run, class)
 	l.d.settleDelivery(dl)
 }
 
@@ -305,6 +305,6 @@ func (l *lane) bury(w *worker, dl *delivery, class Class) {
 		dl.span.End(w.run.Outcome, w.run.Reason, dl.attempt)
 		dl.span = nil
 	}
-	l.d.report(rec, &w.run, class)
+	l.d.ended(dl, &w.run, class)
 	l.d.keep(dl, letter.ID)
 }

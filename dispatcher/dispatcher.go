@@ -196,7 +196,10 @@ type LaneStat struct {
 	Function string
 	// Queued wait for their turn, Retrying for their next attempt; Running are being called.
 	Queued, Retrying, Running int
-	// Limit bounds the calls in flight now, as the function's answers allow.
+	// Leased are worked on under leases.
+	Leased int
+	// Limit bounds the calls in flight now, as the function's answers and the
+	// machine allow.
 	Limit int
 	// Closed is set while nothing is started: the function refuses calls, or fails too often.
 	Closed bool

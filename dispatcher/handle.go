@@ -333,3 +333,11 @@ func (d *Dispatcher) report(rec *event.Record, run *event.Run, class Class) {
 		f(rec, run, string(class))
 	}
 }
+
+// ended reports the outcome of a delivery.
+func (d *Dispatcher) ended(dl *delivery, run *event.Run, class Class) {
+	d.report(&dl.p.rec, run, class)
+	if f := d.parts.Observer.Redriven; f != nil && dl.redrive() > 0 {
+		f(run)
+	}
+}

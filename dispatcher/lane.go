@@ -430,7 +430,7 @@ func (l *lane) stat() LaneStat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return LaneStat{
-		Function: l.name, Queued: l.queued, Retrying: len(l.later), Running: l.running,
+		Function: l.name, Queued: l.queued, Retrying: len(l.later), Running: l.running, Leased: l.leased,
 		Limit: l.bound(), Closed: l.closedFor() > 0, Halted: l.halted > 0,
 	}
 }

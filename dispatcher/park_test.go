@@ -418,6 +418,32 @@ func TestADeadLetterHoldsItsKeyUntilItIsDecidedAbout(t *testing.T) {
 	}
 }
 
+func TestOutcomesOfRedrivesAreTold(t *testing.T) {
+	var told wordLog
+	o := &order{status: func(id string, n int) int {
+		if id == "well1" && n == 2 {
+			return 200
+		}
+		return 400
+	}}
+	redriven := func(b *bed) { b.parts.Observer.Redriven = func(r *event.Run) { told.add("%s %s", r.EventID, r.Outcome) } }
+	inYard(t, orderedTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, redriven, func(t *testing.T, y *yard) {
+		y.sendKeyed(0, "well1", "ill1", "dropped1")
+		time.Sleep(time.Second)
+		for _, d := range y.log.Dead() {
+			action := event.Redrive
+			if d.Event.ID == "dropped1" {
+				action = event.Drop
+			}
+			y.Resolve(y.letters.decide(event.Resolution{Letter: d.ID, Action: action, Time: time.Now()}))
+		}
+		time.Sleep(time.Second)
+		if got := told.String(); got != "well1 delivered ill1 dead" && got != "ill1 dead well1 delivered" {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
 func TestARedrivenDeliveryThatFailsAgainIsANewDeadLetterAndHoldsOn(t *testing.T) {
 	o := poison("a1")
 	inYard(t, orderedTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, nil, func(t *testing.T, y *yard) {

@@ -243,7 +243,7 @@ func (d *Dispatcher) discard(dl *delivery, class Class, why string) {
 	if dl.span != nil {
 		dl.span.End(event.Dropped, why, dl.attempt)
 	}
-	d.report(rec, &run, class)
+	d.ended(dl, &run, class)
 	d.settleDelivery(dl)
 }
 

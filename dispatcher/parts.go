@@ -192,6 +192,9 @@ type Observer struct {
 	// DeadLettered is called for each dead letter that was written. One without
 	// a link is a record that was refused as a whole, for which there is no run.
 	DeadLettered func(dl *event.DeadLetter)
+	// Redriven is called with the last run record of a delivery that had been a
+	// dead letter before.
+	Redriven func(run *event.Run)
 	// Parked is called for each delivery that was parked.
 	Parked func(rec *event.Record, p *event.Parked)
 	// WriteFailed is called for each dead letter, reply or parked delivery that could not be appended.

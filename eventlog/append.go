@@ -172,6 +172,10 @@ func (l *Log) appended(topic Topic, records int, size int64, took time.Duration,
 			l.stalled.Store(false)
 		}
 		l.stats.produced.Add(int64(records))
+		if topic == Events {
+			l.stats.events.Add(int64(records))
+			l.stats.eventBytes.Add(size)
+		}
 		l.throttle.acked.Add(size)
 		l.grown(size)
 	}

@@ -6,6 +6,7 @@ type counters struct {
 	produced, produceErrors, dropped      atomic.Int64
 	polled, settled, commits, commitFails atomic.Int64
 	retired, unparked                     atomic.Int64
+	events, eventBytes                    atomic.Int64 // appended to the topic of events
 }
 
 // Stats are counts since Open, and levels as of now.
@@ -29,6 +30,20 @@ type Stats struct {
 	Joined bool
 	// Full says that the embedded log refuses events.
 	Full bool
+}
+
+// Owned are the partitions of events that this process delivers, in no order.
+func (l *Log) Owned() []int32 {
+	c := l.consuming.Load()
+	if c == nil {
+		return nil
+	}
+	ps := c.entered()
+	owned := make([]int32, len(ps))
+	for i, p := range ps {
+		owned[i] = p.id
+	}
+	return owned
 }
 
 // Stats returns the counts and levels.

@@ -200,6 +200,9 @@ func TestReplayWaitsForItsLink(t *testing.T) {
 		if n := w.sent(); n != 0 {
 			t.Errorf("%d sent to a paused link", n)
 		}
+		if _, replays := x.Left(); len(replays) != 1 || replays["r"] != 10 {
+			t.Errorf("left %v, want all 10", replays)
+		}
 		x.use([]*resource.Link{resumed(a)}, w.set.Replays...)
 		pass(5 * time.Second)
 		if n := w.sent(); n != 10 {

@@ -52,9 +52,15 @@ func TestPausedLinkKeepsItsPlace(t *testing.T) {
 		synctest.Wait()
 		w.wants("a", "0:0", "")
 		w.wants("b", "0:0 0:2 0:3", "")
+		if links, _ := x.Left(); len(links) != 1 || links["a"] != 2 {
+			t.Errorf("left %v, want 2 of a", links)
+		}
 		x.use([]*resource.Link{resumed(a), w.set.Links[1]})
 		pass(time.Second)
 		w.wants("a", "0:0", "0:2 0:3")
+		if links, _ := x.Left(); len(links) != 0 {
+			t.Errorf("left %v of a link that is live", links)
+		}
 		w.emit(0, "t")
 		x.consume(0)
 		w.wants("a", "0:0 0:4", "0:2 0:3")

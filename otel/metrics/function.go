@@ -19,6 +19,7 @@ type functionVecs struct {
 	waiting   *prometheus.GaugeVec
 	closed    *prometheus.GaugeVec
 	limit     *prometheus.GaugeVec
+	leases    *prometheus.GaugeVec
 }
 
 // Function are the instruments of one function, bound to its name. Whoever
@@ -35,6 +36,8 @@ type Function struct {
 	Waiting prometheus.Gauge
 	// Closed is 1 while the lane calls nothing, Limit how many calls it makes at a time.
 	Closed, Limit prometheus.Gauge
+	// Leases is the number of leases that are open.
+	Leases prometheus.Gauge
 
 	name string
 	vecs *functionVecs
@@ -63,6 +66,7 @@ func (m *Metrics) Function(name string) *Function {
 		Waiting:   m.vecs.waiting.WithLabelValues(name),
 		Closed:    m.vecs.closed.WithLabelValues(name),
 		Limit:     m.vecs.limit.WithLabelValues(name),
+		Leases:    m.vecs.leases.WithLabelValues(name),
 		name:      name,
 		vecs:      &m.vecs,
 	}
@@ -134,4 +138,5 @@ func (m *Metrics) forget(name string) {
 	m.vecs.waiting.DeletePartialMatch(of)
 	m.vecs.closed.DeletePartialMatch(of)
 	m.vecs.limit.DeletePartialMatch(of)
+	m.vecs.leases.DeletePartialMatch(of)
 }

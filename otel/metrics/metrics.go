@@ -3,7 +3,6 @@ package metrics
 import (
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -54,10 +53,10 @@ type Metrics struct {
 	TraceSpansDropped   prometheus.Counter
 
 	Backlog
+	Progress
 
 	refused *prometheus.CounterVec
 	dropped *prometheus.CounterVec
-	lag     *prometheus.GaugeVec
 	vecs    functionVecs
 
 	bundlePolls *prometheus.CounterVec
@@ -97,6 +96,7 @@ func New() *Metrics {
 	m.deliveries()
 	m.backlog()
 	m.bundles()
+	m.progress()
 	m.state()
 	return m
 }
@@ -135,7 +135,9 @@ func (m *Metrics) deliveries() {
 		closed: m.gauge("signalbox_lane_closed",
 			"1 while a function is not called, because it refuses calls or fails too often.", "function"),
 		limit: m.gauge("signalbox_lane_limit",
-			"Calls of a function that this process makes at a time, as its answers allow.", "function"),
+			"Calls of a function that this process makes at a time, as its answers and the machine allow.", "function"),
+		leases: m.gauge("signalbox_leases_open",
+			"Deliveries that a function of this process works on under leases.", "function"),
 	}
 	m.Replies = m.counter("signalbox_replies_total",
 		"Events that functions answered with, acknowledged by the log.").WithLabelValues()
@@ -147,8 +149,6 @@ func (m *Metrics) deliveries() {
 		"Run records thrown away because their queue was full.").WithLabelValues()
 	m.DecisionsDropped = m.counter("signalbox_decisions_dropped_total",
 		"Records of the decision log thrown away because their queue was full.").WithLabelValues()
-	m.lag = m.gauge("signalbox_consumer_lag_records",
-		"Records of the event log that this process has not settled yet, by partition.", "partition")
 }
 
 func (m *Metrics) state() {
@@ -179,17 +179,6 @@ func (m *Metrics) Refused(reason string) prometheus.Counter {
 // such as "duplicate". Keep it where the reason is fixed.
 func (m *Metrics) Dropped(reason string) prometheus.Counter {
 	return m.dropped.WithLabelValues(reason)
-}
-
-// Lag returns the gauge of records of partition that are not settled yet. The
-// partition's owner keeps it, and calls ForgetPartition when it loses the partition.
-func (m *Metrics) Lag(partition int32) prometheus.Gauge {
-	return m.lag.WithLabelValues(strconv.Itoa(int(partition)))
-}
-
-// ForgetPartition takes the series of a partition away that another process owns now.
-func (m *Metrics) ForgetPartition(partition int32) {
-	m.lag.DeleteLabelValues(strconv.Itoa(int(partition)))
 }
 
 // Handler answers with every metric, in the format the scraper asks for.

@@ -73,7 +73,10 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.BundlePolls("authz", "applied").Inc()
 	m.BundleFresh("authz").Set(1)
 	m.Dropped("duplicate").Inc()
-	m.Lag(3).Set(7)
+	m.Lag(map[int32]int64{3: 7})
+	m.CatchUp(map[string]int64{"l": 1})
+	m.Replays(map[string]int64{"r": 1})
+	m.Redriven("delivered")
 	m.Function("thumbs").Retried("status_503")
 	m.Function("thumbs").Dead("status_400")
 	m.Function("thumbs").Parked("full")
@@ -99,7 +102,10 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	m := New()
 	m.Refused("x")
 	m.Dropped("x")
-	m.Lag(0)
+	m.Lag(map[int32]int64{0: 1})
+	m.CatchUp(map[string]int64{"l": 1})
+	m.Replays(map[string]int64{"r": 1})
+	m.Redriven("delivered")
 	f := m.Function("x")
 	f.Retried("x")
 	f.Dead("x")
@@ -148,12 +154,18 @@ func TestForgottenFunctionLeavesNoSeries(t *testing.T) {
 	}
 }
 
-func TestLostPartitionLeavesNoSeries(t *testing.T) {
+func TestWhatIsOverLeavesNoSeries(t *testing.T) {
 	m := New()
-	m.Lag(1).Set(5)
-	m.ForgetPartition(1)
-	if strings.Contains(scrape(t, m), "signalbox_consumer_lag_records{") {
-		t.Error("the partition's series is left")
+	m.Lag(map[int32]int64{1: 5, 2: 6})
+	m.Lag(map[int32]int64{2: 7}) // 1 belongs to another process now
+	m.Replays(map[string]int64{"done": 1})
+	m.Replays(nil)
+	body := scrape(t, m)
+	if strings.Contains(body, `partition="1"`) || !strings.Contains(body, `signalbox_consumer_lag_records{partition="2"} 7`) {
+		t.Errorf("the lag is not that of partition 2 alone:\n%s", body)
+	}
+	if strings.Contains(body, "signalbox_replay_records{") {
+		t.Error("the series of a replay that is over is left")
 	}
 }
 
