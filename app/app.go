@@ -152,6 +152,7 @@ func (a *App) openPolicies(context.Context) error {
 	cfg := policies.DefaultConfig()
 	cfg.Budget = a.opts.PolicyTimeout
 	cfg.Logger = a.log
+	cfg.Observer, cfg.Shadow = a.policyObserver(), a.shadowDiffers
 	var err error
 	if a.engine, err = policies.New(cfg); err != nil {
 		return err

@@ -133,6 +133,11 @@ func (a *App) countResources(set resource.Set) {
 		names[i] = fn.Metadata.Name
 	}
 	a.metrics.Retain(names)
+	names = make([]string, len(set.Policies))
+	for i, p := range set.Policies {
+		names[i] = p.Metadata.Name
+	}
+	a.metrics.SetPolicies(names, stats.MemoObstacles)
 }
 
 // gaugeInterval is how often the gauges that need a question are brought up to date.
@@ -142,7 +147,7 @@ const gaugeInterval = 5 * time.Second
 func (a *App) watchGauges(ctx context.Context) error {
 	tick := time.NewTicker(gaugeInterval)
 	defer tick.Stop()
-	var hits, misses uint64
+	var hits, misses, off uint64
 	for {
 		if lag, err := a.events.Lag(ctx); err == nil {
 			a.metrics.Lag(only(lag, a.events.Owned()))
@@ -168,6 +173,8 @@ func (a *App) watchGauges(ctx context.Context) error {
 		stats := a.engine.Stats()
 		hits = advance(a.metrics.MemoHits, hits, stats.MemoHits)
 		misses = advance(a.metrics.MemoMisses, misses, stats.MemoMisses)
+		off = advance(a.metrics.MemoOff, off, stats.MemoSkipped)
+		a.metrics.MemoEntries.Set(float64(stats.MemoEntries))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -62,6 +62,8 @@ type Stats struct {
 	MemoEntries int
 	// MemoOff says why the trigger policies in force are not remembered; "" when they are, or there are none.
 	MemoOff string
+	// MemoObstacles says of each policy that keeps decisions from being remembered, why.
+	MemoObstacles map[string]string
 	// MemoSkipped counts decisions that were not looked up, because of MemoOff.
 	MemoHits, MemoMisses, MemoSkipped uint64
 	// EvaluationErrors counts failures of policies of all stages, but those in shadow mode.
@@ -82,7 +84,7 @@ func (e *Engine) Stats() Stats {
 	if p := s.rules.trigger.enforced; p != nil && s.memo == nil {
 		st.MemoOff = "MemoSize is 0"
 	} else if p != nil {
-		st.MemoOff = p.full.forgetful
+		st.MemoOff, st.MemoObstacles = p.full.forgetful, p.full.reads.byPolicy()
 	}
 	return st
 }

@@ -162,8 +162,10 @@ func ask[T any](ctx context.Context, p *panel, prog *program, left []*source, q 
 		}
 		open, closed := sortFailures(failures)
 		if len(open) == 0 {
-			q.watch.failed(closed, took)
-			return none, nil, closed
+			for _, e := range closed {
+				q.watch.failed(e, took)
+			}
+			return none, nil, closed[0]
 		}
 		left = slices.Clone(left)
 		for _, e := range open {
@@ -182,15 +184,14 @@ func ask[T any](ctx context.Context, p *panel, prog *program, left []*source, q 
 }
 
 // sortFailures parts the failures of policies that may be left out from the
-// first of the others. These count only when nothing can be left out any more:
-// they may have failed by reading what the first say.
-func sortFailures(failures []*PolicyError) (open []*PolicyError, closed *PolicyError) {
+// others. These count only when nothing can be left out any more: they may have
+// failed by reading what the first say.
+func sortFailures(failures []*PolicyError) (open, closed []*PolicyError) {
 	for _, e := range failures {
-		switch {
-		case e.source != nil && e.source.open:
+		if e.source != nil && e.source.open {
 			open = append(open, e)
-		case closed == nil:
-			closed = e
+		} else {
+			closed = append(closed, e)
 		}
 	}
 	return open, closed

@@ -31,7 +31,7 @@ func TestPriorities(t *testing.T) {
 		"a denial of it tells first at equal priority":     {[]*resource.Policy{trigger("p", `deny contains "all"`), trigger("q", denyOne)}, "-one(q: no) -two(p: all)", "denied by policy q: no"},
 		"a target of a higher priority stays":              {[]*resource.Policy{trigger("p", denyAll), ranked(trigger("q", `target contains "c"`), 1)}, "policy:q/c -one(p: no) -two(p: no)", "denied by policy p: no"},
 		"a target of the same priority does not":           {[]*resource.Policy{trigger("p", denyAll), trigger("q", `target contains "c"`)}, "-one(p: no) -two(p: no) -policy:q/c(p: no)", "denied by policy p: no"},
-		"no match, nothing to stay":                        {[]*resource.Policy{trigger("p", `deny contains {"link": "two", "reason": "no"}`), ranked(trigger("q", `match contains "two"`), 1)}, "two", "not in match of the trigger policies"},
+		"no match, nothing to stay":                        {[]*resource.Policy{trigger("p", `deny contains {"link": "two", "reason": "no"}`), ranked(trigger("q", `match contains "two"`), 1)}, "two", "not in match of policy q"},
 		"who matches is said":                              {[]*resource.Policy{trigger("q", `match contains "one"`)}, "one", "type t, matched by policy q"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -40,8 +40,13 @@ func TestPriorities(t *testing.T) {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 			x, err := e.Snapshot().Explain(t.Context(), ev("t"), "", e.cfg.Clock())
-			if err != nil || !strings.Contains(x.Links[0].Why, c.why) {
-				t.Errorf("%+v, error %v, want %q", x.Links[0], err, c.why)
+			for _, l := range x.Links {
+				if l.Name == "one" && !strings.Contains(strings.ReplaceAll(l.Why, ":3", ""), c.why) { // without the line of the rule
+					t.Errorf("%+v, want %q", l, c.why)
+				}
+			}
+			if err != nil {
+				t.Error(err)
 			}
 			if got := explained(t, e, ev("t")); got != strings.TrimSpace(strings.Split(" "+c.want, " -")[0]) {
 				t.Errorf("explained %q, chosen %q", got, c.want)

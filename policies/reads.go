@@ -72,7 +72,7 @@ func (a *analysis) result() reads {
 	slices.SortFunc(a.reads.attributes, func(x, y attributeKey) int { return strings.Compare(x.name, y.name) })
 	slices.Sort(a.reads.fields)
 	slices.Sort(a.reads.documents)
-	slices.SortStableFunc(a.reads.obstacles, func(x, y obstacle) int { return cmp.Compare(x.grade, y.grade) })
+	slices.SortFunc(a.reads.obstacles, func(x, y obstacle) int { return cmp.Or(cmp.Compare(x.grade, y.grade), strings.Compare(x.what, y.what)) })
 	return a.reads
 }
 
@@ -136,7 +136,7 @@ func (a *analysis) ref(r ast.Ref, at *ast.Location) {
 	case r[0].Equal(ast.InputRootDocument):
 		a.input(r.ConstantPrefix(), at)
 	case r[0].Equal(ast.DefaultRootDocument):
-		a.document(stringPath(r[1:].ConstantPrefix()))
+		a.document(stringPath(r.ConstantPrefix()[1:]))
 	}
 }
 
@@ -192,8 +192,11 @@ func (a *analysis) obstruct(grade int, what string, at *ast.Location) {
 	case readsTime:
 		r.time = true
 	}
-	if !slices.ContainsFunc(r.obstacles, func(o obstacle) bool { return o.what == what }) {
+	i := slices.IndexFunc(r.obstacles, func(o obstacle) bool { return o.what == what })
+	if i < 0 {
 		r.obstacles = append(r.obstacles, obstacle{grade, what, at})
+	} else if at.Compare(r.obstacles[i].at) < 0 { // rules are walked in no order
+		r.obstacles[i].at = at
 	}
 }
 
@@ -217,4 +220,16 @@ func (r *reads) forgetful() string {
 		return ""
 	}
 	return "a policy " + r.obstacles[0].what
+}
+
+// byPolicy is the gravest obstacle of each policy.
+func (r *reads) byPolicy() map[string]string {
+	by := make(map[string]string, len(r.obstacles))
+	for _, o := range r.obstacles {
+		p := placeOf(o.at, o.what)
+		if _, told := by[p.Policy]; !told {
+			by[p.Policy] = o.what
+		}
+	}
+	return by
 }

@@ -60,6 +60,10 @@ func compileRules(policies []*resource.Policy) (r rules, faults resource.Faults)
 	if len(faults) > 0 {
 		return rules{}, faults
 	}
+	return compileSources(sources)
+}
+
+func compileSources(sources []*source) (r rules, faults resource.Faults) {
 	enforced := slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return s.shadow })
 	faults = r.addPanels(enforced, false)
 	if len(enforced) < len(sources) && len(faults) == 0 {

@@ -39,10 +39,7 @@ type Metrics struct {
 	DecisionsDropped prometheus.Counter
 	// Revision is the revision of the resources in force.
 	Revision prometheus.Gauge
-	// MemoHits and MemoMisses count decisions of trigger policies that were
-	// remembered, and that were evaluated.
-	MemoHits   prometheus.Counter
-	MemoMisses prometheus.Counter
+	Policies
 	// Links is the number of links in force; LinksUnindexed is how many of them
 	// are tried on every event, because no index could hold them.
 	Links          prometheus.Gauge
@@ -154,9 +151,7 @@ func (m *Metrics) deliveries() {
 func (m *Metrics) state() {
 	m.Revision = m.gauge("signalbox_resources_revision",
 		"Revision of the resources in force.").WithLabelValues()
-	memo := m.counter("signalbox_policy_memo_lookups_total",
-		"Decisions of trigger policies looked up, by result: hit or miss.", "result")
-	m.MemoHits, m.MemoMisses = memo.WithLabelValues("hit"), memo.WithLabelValues("miss")
+	m.policies()
 	m.Links = m.gauge("signalbox_links", "Links in force.").WithLabelValues()
 	m.LinksUnindexed = m.gauge("signalbox_links_unindexed",
 		"Links tried on every event, because no index could hold them.").WithLabelValues()

@@ -80,6 +80,7 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.Function("thumbs").Retried("status_503")
 	m.Function("thumbs").Dead("status_400")
 	m.Function("thumbs").Parked("full")
+	usePolicies(m)
 	body := scrape(t, m)
 	for _, d := range m.defs {
 		if !strings.Contains(body, "# TYPE "+d.name+" "+d.kind+"\n") {
@@ -90,6 +91,10 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 		`signalbox_events_refused_total{reason="too_large"} 1`,
 		`signalbox_consumer_lag_records{partition="3"} 7`,
 		`signalbox_deliveries_retried_total{class="status_503",function="thumbs"} 1`,
+		`signalbox_policy_memo_off{policy="freeze",reason="reads input.time"} 1`,
+		`signalbox_policy_failures_total{class="budget",policy="freeze"} 1`,
+		`signalbox_policy_shadow_total{difference="stops",policy="next"} 1`,
+		`signalbox_policy_evaluation_duration_seconds_count{stage="trigger"} 1`,
 		`go_goroutines `, `process_cpu_seconds_total `, `signalbox_build_info{`,
 	} {
 		if !strings.Contains(body, line) {
@@ -110,6 +115,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	f.Retried("x")
 	f.Dead("x")
 	f.Parked("x")
+	usePolicies(m)
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +126,26 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func usePolicies(m *Metrics) {
+	m.SetPolicies([]string{"freeze", "next"}, map[string]string{"freeze": "reads input.time"})
+	m.PolicyFailed("freeze", "budget")
+	m.PolicyWouldDiffer("next", "stops")
+	m.PolicyEvaluation("trigger").Observe(.00002)
+}
+
+func TestPoliciesThatAreGoneLeaveNoSeries(t *testing.T) {
+	m := New()
+	usePolicies(m)
+	m.SetPolicies([]string{"next"}, nil)
+	body := scrape(t, m)
+	if strings.Contains(body, `policy="freeze"`) {
+		t.Errorf("series of a policy that is gone are left:\n%s", body)
+	}
+	if !strings.Contains(body, `signalbox_policy_shadow_total{difference="stops",policy="next"} 1`) {
+		t.Error("the policy that stays lost its series")
 	}
 }
 
