@@ -13,6 +13,8 @@ import (
 // reloader keeps the policies and the functions at the resources of the ledger.
 type reloader struct {
 	app *App
+	// set is the last one that was read; only use has it.
+	set resource.Set
 
 	mu sync.Mutex
 	// revision is the last one loaded.
@@ -58,7 +60,8 @@ func (r *reloader) load(ctx context.Context) {
 
 // use swaps in one whole set.
 func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.Object) {
-	set, faults := resource.NewSet(revision, objects)
+	set, faults := r.set.Next(revision, objects)
+	r.set = set
 	for _, f := range faults {
 		r.app.log.Error("resource is left out", "fault", f.String())
 	}

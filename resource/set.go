@@ -51,11 +51,39 @@ type Target struct {
 // NewSet types the objects. An object that does not decode is a fault that
 // names it, and is left out; the rest stands.
 func NewSet(revision uint64, objects []Object) (Set, Faults) {
+	return newSet(revision, objects, nil)
+}
+
+// Next types objects as NewSet does, those of a later revision of the same
+// ledger. Links that did not change since are those of s: with thousands of
+// them that is most of the work.
+func (s *Set) Next(revision uint64, objects []Object) (Set, Faults) {
+	known := make(map[string]*Link, len(s.Links))
+	for _, l := range s.Links {
+		if l.Metadata.UID != "" {
+			known[l.Metadata.Name] = l
+		}
+	}
+	return newSet(revision, objects, known)
+}
+
+// sameVersion reports whether a and b are one version of one resource, as the ledger wrote it.
+func sameVersion(a, b *Metadata) bool {
+	return a.UID == b.UID && a.Revision == b.Revision && a.UpdatedAt.Equal(b.UpdatedAt)
+}
+
+func newSet(revision uint64, objects []Object, known map[string]*Link) (Set, Faults) {
 	s := Set{Revision: revision}
 	var faults Faults
 	var kept []*Function // versions that others have followed
 	for i := range objects {
 		o := &objects[i]
+		if o.Kind == KindLink {
+			if l := known[o.Metadata.Name]; l != nil && sameVersion(&l.Metadata, &o.Metadata) {
+				s.Links = append(s.Links, l)
+				continue
+			}
+		}
 		fn, err := keptVersion(o)
 		if fn != nil {
 			kept = append(kept, fn)
