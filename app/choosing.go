@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +20,7 @@ type note struct {
 	offset   int64
 	revision uint64
 	at       time.Time
-	// began: a dispatcher took the partition over.
+	// began: a dispatcher took the partition over at that time.
 	began bool
 }
 
@@ -102,8 +101,10 @@ type chosenBy struct {
 	known    history.Known
 	// at is the time at which policies are asked again.
 	at time.Time
-	// doubt says what is not sure about it; "" is nothing.
+	// doubt says what is not sure about it; "" is nothing. other is a revision by
+	// which it may have been chosen for instead; 0 is none.
 	doubt string
+	other uint64
 }
 
 // chosenBy finds it: run records say it for each delivery, and a dead letter for
@@ -127,7 +128,7 @@ func (x *explainer) chosenBy(ctx context.Context, c *inquiry) (chosenBy, error) 
 	case len(found) > 0:
 		by.revision, by.known = found[0], history.KnownByNote
 		if len(found) > 1 {
-			by.doubt = fmt.Sprintf("it may have been chosen for by revision %d: a dispatcher began anew here, and nothing was delivered that would tell", found[1])
+			by.other = found[1]
 		}
 	default:
 		estimate, err := x.revisions.before(ctx, c.rec.Timestamp)

@@ -38,15 +38,16 @@ func (l *decisionLog) record(d event.Decision) {
 
 // choosing notes that the events of rec's partition, from rec on, are chosen
 // for by a revision. It is dispatcher.Observer.Choosing.
-func (l *decisionLog) choosing(rec *event.Record, revision uint64, began bool) {
+func (l *decisionLog) choosing(rec *event.Record, revision uint64, began time.Time) {
 	d := event.Decision{Kind: event.DecidedChoosing, Revision: revision, Position: rec.Position.String()}
-	if began {
-		d.Reason = reasonBegan
+	if !began.IsZero() {
+		d.Time, d.Reason = began, reasonBegan
 	}
 	l.record(d)
 }
 
-// reasonBegan marks the first note of a dispatcher that takes a partition over.
+// reasonBegan marks the first note of a dispatcher that takes a partition over;
+// its time is when it did.
 const reasonBegan = "a dispatcher begins here"
 
 func joinReasons(a, b string) string {

@@ -83,6 +83,9 @@ func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Exp
 	if by.doubt != "" {
 		out.Differences = append(out.Differences, by.doubt)
 	}
+	if err := x.addDoubt(ctx, c, &by, &out); err != nil {
+		return gateway.Explanation{}, err
+	}
 	for _, step := range []func(context.Context, *inquiry, *gateway.Explanation) error{x.judge, x.addLetters, x.addAdmission, x.addChain} {
 		if err := step(ctx, c, &out); err != nil {
 			return gateway.Explanation{}, err

@@ -46,6 +46,44 @@ func (x *explainer) judge(ctx context.Context, c *inquiry, out *gateway.Explanat
 	return x.addRecorded(ctx, c, out)
 }
 
+// addDoubt says that the event may have been chosen for by another revision,
+// where that one would have chosen otherwise.
+func (x *explainer) addDoubt(ctx context.Context, c *inquiry, by *chosenBy, out *gateway.Explanation) error {
+	if by.other == 0 {
+		return nil
+	}
+	var chosen [2][]string
+	for i, revision := range [2]uint64{by.revision, by.other} {
+		p, err := x.at(ctx, revision)
+		if err != nil {
+			return ctx.Err()
+		}
+		judged, err := p.explain(ctx, &c.rec, by.at)
+		if err != nil {
+			return err
+		}
+		for _, l := range judged.Links {
+			if l.Matched {
+				chosen[i] = append(chosen[i], l.Name+" "+l.Version)
+			}
+		}
+		slices.Sort(chosen[i])
+	}
+	if !slices.Equal(chosen[0], chosen[1]) {
+		out.Differences = append(out.Differences, fmt.Sprintf(
+			"it may have been chosen for by revision %d, which chooses %s: a dispatcher began anew here, and nothing is recorded that would tell",
+			by.other, orNothing(chosen[1])))
+	}
+	return nil
+}
+
+func orNothing(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
 // choosingFailed begins the reason of a dead letter for which nothing could be chosen.
 const choosingFailed = "choosing functions: "
 

@@ -21,9 +21,9 @@ func TestRevisionIsToldWhenItIsNews(t *testing.T) {
 			b.parts.Chooser = dispatchertest.Choose(func(*event.Event) (dispatcher.Choice, error) {
 				return dispatcher.Choice{Revision: revision}, nil
 			})
-			b.parts.Observer.Choosing = func(rec *event.Record, revision uint64, began bool) {
+			b.parts.Observer.Choosing = func(rec *event.Record, revision uint64, began time.Time) {
 				told.add("%s=%d", rec.Position, revision)
-				if began {
+				if !began.IsZero() {
 					told.add("began")
 				}
 			}

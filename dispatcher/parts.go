@@ -179,9 +179,9 @@ type Observer struct {
 	Delivered func(rec *event.Record, run *event.Run, class string)
 	// Choosing is called with the first event of a partition that is chosen for by
 	// another revision than the one before, at the start of owning the partition
-	// too (then began is true), and after 12 hours of the same. It holds until the
-	// next call for the partition.
-	Choosing func(rec *event.Record, revision uint64, began bool)
+	// too (began says since when; it is zero else), and after 12 hours of the same.
+	// It holds until the next call for the partition.
+	Choosing func(rec *event.Record, revision uint64, began time.Time)
 	// Chosen is called for each event that was chosen for.
 	Chosen func(rec *event.Record, targets, denied int, took time.Duration)
 	// Duplicate is called for each event that was dropped as a duplicate.

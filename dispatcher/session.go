@@ -208,7 +208,10 @@ const retellChoosing = 12 * time.Hour
 // chose tells by which revision the events of the partition are chosen for
 // from rec on, when that is news.
 func (s *session) chose(rec *event.Record, revision uint64, now time.Time) {
-	began := s.toldAt.IsZero()
+	var began time.Time
+	if s.toldAt.IsZero() {
+		began = s.began
+	}
 	s.chosenBy, s.toldAt = revision, now
 	if f := s.d.parts.Observer.Choosing; f != nil {
 		f(rec, revision, began)
