@@ -317,3 +317,32 @@ func (d *Dispatcher) moves(l *lane, dl *delivery, callable bool) bool {
 	d.toLane(dl.p.session, dl, false)
 	return true
 }
+
+// Reroute brings parked deliveries that wait for a function, or for a version
+// of one, to which they do not go any more, to where they go now. They do not
+// wait any longer: what one has refused says nothing of the other. It is to be
+// called when Targets answer by something newer.
+func (d *Dispatcher) Reroute() {
+	if d.parts.Targets == nil {
+		return
+	}
+	for _, l := range d.snapshot() {
+		gone := l.remove(func(dl *delivery) bool { return !dl.live() && keyOf(d.retarget(dl)) != l.key })
+		for _, dl := range gone {
+			d.reroute(dl)
+		}
+	}
+}
+
+// reroute starts a parked delivery that was taken out of its lane; its session
+// may have ended meanwhile.
+func (d *Dispatcher) reroute(dl *delivery) {
+	s := dl.p.session
+	if !s.acquire() {
+		d.forsake(dl)
+		return
+	}
+	defer s.release()
+	dl.due = planOf(dl.p.rec.Event).after
+	d.startParked(s, dl, false)
+}

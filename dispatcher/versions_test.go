@@ -189,9 +189,10 @@ func TestWhatIsParkedGoesToTheVersionInForceWhenItIsTakenUp(t *testing.T) {
 			t.Errorf("v2 has %s, %d parked", v2.done(), y.parking.Len("fn", 3))
 		}
 		y.targets.Use(fnSet(t, 2, 0, 100, "none", "fn"))
-		time.Sleep(5 * time.Minute)
+		y.Reroute()
+		time.Sleep(time.Second)
 		if n := strings.Count(v2.done(), "e"); n != 3 {
-			t.Errorf("v2 has %q, want all three", v2.done())
+			t.Errorf("v2 has %q, want all three at once", v2.done())
 		}
 		y.Handle(y.part, records(3, newEvents(2)...), y.settle) // still chosen for v1
 		time.Sleep(time.Minute)
@@ -199,6 +200,36 @@ func TestWhatIsParkedGoesToTheVersionInForceWhenItIsTakenUp(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if n := y.parking.Unsettled(3); n > 0 {
 			t.Errorf("%d are still parked; v2 has %q, other %q", n, v2.done(), other.done())
+		}
+	})
+}
+
+func TestWhatIsNotRoutedAnewWaitsForItsNextAttempt(t *testing.T) {
+	v1, v2 := &order{status: func(string, int) int { return 503 }}, &order{}
+	by := &chooseBy{}
+	by.use(fnSet(t, 1, 100, 0, "none", "fn"))
+	inYard(t, nil, map[string]http.HandlerFunc{"v1": v1.ServeHTTP, "v2": v2.ServeHTTP}, func(b *bed) { b.parts.Chooser = by }, func(t *testing.T, y *yard) {
+		y.targets.Use(*by.set.Load())
+		y.Handle(y.part, records(0, newEvents(3)...), y.settle)
+		time.Sleep(time.Minute)
+		y.Reroute() // nothing has changed
+		later := newEvent("later")
+		later.SetExtension("deliverafter", time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		y.Handle(y.part, records(3, later), y.settle)
+		time.Sleep(time.Second)
+		y.targets.Use(fnSet(t, 2, 0, 100, "none", "fn"))
+		time.Sleep(5 * time.Minute) // each goes when its next attempt is due
+		if n := strings.Count(v2.done(), "e"); n != 3 {
+			t.Errorf("v2 has %q, want all three", v2.done())
+		}
+		y.Reroute()
+		time.Sleep(time.Minute)
+		if v2.count("later") > 0 {
+			t.Error("what is to be delivered after an hour was delivered at once")
+		}
+		time.Sleep(time.Hour)
+		if v2.count("later") != 1 {
+			t.Errorf("what was to be delivered after an hour was called %d times", v2.count("later"))
 		}
 	})
 }
