@@ -22,7 +22,7 @@ var rooms = map[string][]string{
 	"otel":          {"event"},
 	"failpoint":     {},
 	"eventlog":      {"event", "otel", "failpoint"},
-	"ledger":        {"event", "resource", "otel", "failpoint"},
+	"ledger":        {"event", "resource", "otel", "failpoint", "catalogue"},
 	"policies":      {"event", "resource", "otel"},
 	"functions":     {"event", "resource", "otel"},
 	"dispatcher":    {"event", "resource", "otel", "failpoint"},

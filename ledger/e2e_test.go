@@ -146,7 +146,7 @@ func masterOf(t *testing.T, cfg ledger.Config) string {
 
 // rights are those DESIGN.md names.
 const rights = "~signalbox:* ~{signalbox:* &{signalbox:* -@all +ping +select +get +set +del +incr +hget +hgetall +hlen +hset +hsetnx +hdel " +
-	"+hincrby +time +pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha +cluster|slots +cluster|shards +command"
+	"+hincrby +hmget +hexists +zadd +zcard +zrange +zrangebyscore +zrem +time +pexpire +publish +subscribe +unsubscribe +multi +exec +eval +evalsha +cluster|slots +cluster|shards +command"
 
 func testRights(t *testing.T, cfg ledger.Config) {
 	ctx := t.Context()

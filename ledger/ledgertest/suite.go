@@ -30,6 +30,7 @@ func Run(t *testing.T, config func(testing.TB) ledger.Config) {
 		"claims":    testClaims,
 		"rates":     testRates,
 		"chains":    testChains,
+		"catalogue": testCatalogue,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
