@@ -13,4 +13,6 @@ COPY --from=build /signalbox /signalbox
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/signalbox"]
-CMD ["serve", "--http", "0.0.0.0:8080"]
+# Who reaches the port that a runtime publishes may do everything, unless
+# SIGNALBOX_AUTH=required is set beside SIGNALBOX_ROOT_KEY or others of docs/security.md.
+CMD ["serve", "--http", "0.0.0.0:8080", "--allow-unauthenticated-network"]

@@ -183,7 +183,6 @@ func (a *App) openDispatcher(context.Context) error {
 		Letters:   heldLetters{a.letters},
 		Rates:     counts{a.ledger},
 		Chains:    counts{a.ledger},
-		Log:       &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics},
 		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
 		Observer:  a.observer(),
 		Logger:    a.log,
@@ -196,6 +195,12 @@ func (a *App) openGateway(context.Context) error {
 	cfg := gateway.DefaultConfig()
 	cfg.Addr = a.opts.HTTP
 	cfg.HealthOnly = !a.opts.has(RoleGateway)
+	cfg.TLS = gateway.TLSConfig{CertFile: a.opts.TLSCert, KeyFile: a.opts.TLSKey, ClientCAFile: a.opts.TLSClientCA}
+	var err error
+	if cfg.Access, err = a.opts.AccessOptions.config(); err != nil {
+		return err
+	}
+	a.warnOfAccess()
 	cfg.StopDelay = a.opts.StopDelay
 	cfg.MaxBody, cfg.MaxHeader = a.opts.MaxBody, a.opts.MaxHeader
 	cfg.Ingest.MaxBatch = a.opts.MaxBatch
@@ -209,7 +214,6 @@ func (a *App) openGateway(context.Context) error {
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
 	}
 	letters := a.letterDesk()
-	var err error
 	a.server, err = gateway.New(cfg, gateway.Deps{
 		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), backlog: a.backlog},
 		Resources:      a.resources,
@@ -219,6 +223,8 @@ func (a *App) openGateway(context.Context) error {
 		WhatIfs:        newWhatIfs(a),
 		Explainer:      a.explainer(reader),
 		Admitter:       admitter{a.engine},
+		Manager:        a.manager(),
+		Recorder:       decisionRecorder{a.decisions},
 		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,
 		Traces:         a.traces,

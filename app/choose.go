@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
@@ -43,8 +44,8 @@ type admitter struct{ engine *policies.Engine }
 
 // Admit implements gateway.Admitter.
 func (a admitter) Admit(ctx context.Context, in gateway.Admission) (gateway.Verdict, error) {
-	v := a.engine.Admit(ctx, policies.Admission{Event: in.Event, Route: in.Route})
-	return gateway.Verdict{Denied: !v.Allowed, Reason: v.Reason}, v.Err
+	v := a.engine.Admit(ctx, policies.Admission{Event: in.Event, Route: in.Route, Method: http.MethodPost, Identity: in.Identity.Input()})
+	return gateway.Verdict{Denied: !v.Allowed, Reason: v.Reason, Policy: v.Policy, Ruled: v.Ruled}, v.Err
 }
 
 // compileFilter compiles the CESQL expression of a subscriber.

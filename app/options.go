@@ -26,7 +26,8 @@ const (
 // Options configure a process. Each field is one flag, one environment
 // variable and one key of the configuration file: see Flags.
 type Options struct {
-	HTTP  string
+	HTTP string
+	AccessOptions
 	Roles []string
 	Data  string
 
@@ -86,7 +87,7 @@ type Options struct {
 // DefaultOptions are those of `signalbox serve`.
 func DefaultOptions() Options {
 	return Options{
-		HTTP: "127.0.0.1:8080", Roles: []string{RoleGateway, RoleDispatcher}, Data: ".signalbox",
+		HTTP: "127.0.0.1:8080", AccessOptions: defaultAccess(), Roles: []string{RoleGateway, RoleDispatcher}, Data: ".signalbox",
 		Kafka: Embedded, KafkaListen: "127.0.0.1:9092", KafkaPartitions: 10, KafkaReplication: -1,
 		TopicPrefix: "signalbox.", EmbeddedRetention: 256 << 20,
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
@@ -103,6 +104,7 @@ func DefaultOptions() Options {
 // and docs/configuration.md come.
 func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HTTP, "http", o.HTTP, "address the HTTP server listens on")
+	o.AccessOptions.flags(fs)
 	fs.StringSliceVar(&o.Roles, "roles", o.Roles, "what this process does: gateway, dispatcher or both")
 	fs.StringVar(&o.Data, "data", o.Data, "directory of the embedded parts")
 
@@ -138,9 +140,9 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.MaxHeader, "max-header", o.MaxHeader, "bytes of a request's headers at most")
 	fs.DurationVar(&o.AcceptTimeout, "accept-timeout", o.AcceptTimeout, "how long POST /events waits for the log before it answers 503")
 	fs.Int64Var(&o.MaxBacklog, "max-backlog", o.MaxBacklog, "events and parked deliveries not done at which new events are refused (429); 0: no limit")
+	fs.Int64Var(&o.MaxBacklogBytes, "max-backlog-bytes", o.MaxBacklogBytes, "bytes of disk, in one replica, that events and parked deliveries not done may take before new events are refused (429); 0: no limit")
 	fs.StringSliceVar(&o.WebhookOrigins, "webhook-origins", o.WebhookOrigins, "origins granted by the CloudEvents webhook handshake; *: all")
 
-	fs.Int64Var(&o.MaxBacklogBytes, "max-backlog-bytes", o.MaxBacklogBytes, "bytes of disk, in one replica, that events and parked deliveries not done may take before new events are refused (429); 0: no limit")
 	fs.IntVar(&o.MaxHops, "max-hops", o.MaxHops, "how many functions one chain may go through, one after the other")
 	fs.IntVar(&o.MaxChain, "max-chain", o.MaxChain, "events of one chain, counted from the ninth generation on; 0: no bound")
 	fs.DurationVar(&o.MaxChainAge, "max-chain-age", o.MaxChainAge, "how long after its first event a chain may go on; 0: for ever")
@@ -245,6 +247,7 @@ func (o *Options) Validate() error {
 	for _, r := range o.Roles {
 		check(r == RoleGateway || r == RoleDispatcher, "roles", r, "gateway, dispatcher or both")
 	}
+	faults = append(faults, o.validateAccess(check)...)
 	check(slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, o.KafkaSASL), "kafka-sasl", o.KafkaSASL, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	check(o.KafkaPartitions >= 1 && o.KafkaPartitions <= 10000, "kafka-partitions", o.KafkaPartitions, "1 to 10000")
 	check(o.KafkaReplication == -1 || o.KafkaReplication >= 1 && o.KafkaReplication <= 100, "kafka-replication", o.KafkaReplication, "1 to 100, or -1")
@@ -256,10 +259,10 @@ func (o *Options) Validate() error {
 	check(o.MaxHeader >= 1<<10 && o.MaxHeader <= 1<<20, "max-header", o.MaxHeader, "1024 to 1048576 bytes")
 	check(o.AcceptTimeout >= 10*time.Millisecond && o.AcceptTimeout <= 5*time.Minute, "accept-timeout", o.AcceptTimeout, "10ms to 5m")
 	check(o.MaxBacklog >= 0 && o.MaxBacklog <= 1e12, "max-backlog", o.MaxBacklog, "0 to 1000000000000")
+	check(o.MaxBacklogBytes >= 0 && o.MaxBacklogBytes <= 1e15, "max-backlog-bytes", o.MaxBacklogBytes, "0 to 1000000000000000")
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.MaxChain >= 0 && o.MaxChain <= 1000000000, "max-chain", o.MaxChain, "0 to 1000000000")
 	check(o.MaxChainAge >= 0 && o.MaxChainAge <= 10*365*24*time.Hour, "max-chain-age", o.MaxChainAge, "0 to 87600h")
-	check(o.MaxBacklogBytes >= 0 && o.MaxBacklogBytes <= 1e15, "max-backlog-bytes", o.MaxBacklogBytes, "0 to 1000000000000000")
 	check(o.Slots >= 1 && o.Slots <= 100000, "slots", o.Slots, "1 to 100000")
 	check(o.QueueLength >= 1 && o.QueueLength <= 1<<20, "queue-length", o.QueueLength, "1 to 1048576")
 	check(o.Window >= 1 && o.Window <= 1<<20, "window", o.Window, "1 to 1048576")

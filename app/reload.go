@@ -65,6 +65,9 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 	for _, f := range faults {
 		r.app.log.Error("resource is left out", "fault", f.String())
 	}
+	if r.app.server != nil { // whatever else is wrong with the set: a key that is revoked is out
+		r.app.server.LoadKeys(set.Keys)
+	}
 	if r.app.player != nil {
 		r.app.player.Update(set) // before anything is chosen by it
 	}

@@ -21,19 +21,27 @@ import (
 
 // Client calls one server. It is safe for concurrent use.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	http  *http.Client
+	token string
 }
 
 // New makes a client of the server at an http or https URL such as
 // http://127.0.0.1:8080.
-func New(server string) (*Client, error) {
+func New(server string, options ...Option) (*Client, error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("--server %q: want a URL such as http://127.0.0.1:8080", server)
 	}
-	return &Client{base: strings.TrimSuffix(server, "/"), http: &http.Client{}}, nil
+	c := &Client{base: strings.TrimSuffix(server, "/"), http: &http.Client{CheckRedirect: noRedirect}}
+	for _, o := range options {
+		o(c)
+	}
+	return c, nil
 }
+
+// noRedirect keeps the token, and what is sent, at the server that was named.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Problem is an error answer of the server (RFC 9457).
 type Problem struct {
@@ -69,7 +77,7 @@ type request struct {
 	body         []byte
 }
 
-// send makes the call and returns the answer when its status is below 400.
+// send makes the call and returns the answer when its status is below 300.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	target := c.base + r.path
 	if len(r.query) > 0 {
@@ -82,11 +90,14 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.explainDial(err)
 	}
-	if resp.StatusCode < 400 {
+	if resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,11 @@ import (
 type Config struct {
 	// Server is the deployment's URL, such as http://127.0.0.1:8080.
 	Server string
+	// Token is presented with every request, and must let in who may emit, and who
+	// may change functions and links; "" is none. TLS is how an https server is
+	// called; nil is by the system's authorities.
+	Token string
+	TLS   *tls.Config
 	// Name is what the names of the run's resources begin with, after "verify-":
 	// at most 40 lower-case letters, digits and '-'; "" (default) is a random one.
 	Name string

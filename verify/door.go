@@ -19,19 +19,20 @@ import (
 
 // door posts events. It is safe for concurrent use.
 type door struct {
-	url  string
-	http *http.Client
+	url, token string
+	http       *http.Client
 }
 
 // postTimeout bounds one request: longer than a server holds one by default (5 s).
 const postTimeout = 10 * time.Second
 
-func newDoor(server string, connections int) *door {
+func newDoor(cfg *Config, connections int) *door {
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSClientConfig: cfg.TLS,
+		Proxy:           http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute,
 	}
-	return &door{url: strings.TrimSuffix(server, "/") + "/events", http: &http.Client{Transport: t, Timeout: postTimeout}}
+	return &door{url: strings.TrimSuffix(cfg.Server, "/") + "/events", token: cfg.Token, http: &http.Client{Transport: t, Timeout: postTimeout}}
 }
 
 func (d *door) close() { d.http.CloseIdleConnections() }
@@ -53,6 +54,9 @@ func (d *door) post(ctx context.Context, e *event.Event) posted {
 	req, err := d.request(ctx, e)
 	if err != nil {
 		return posted{refused: err}
+	}
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
 	resp, err := d.http.Do(req)
 	if err != nil {

@@ -40,7 +40,11 @@ func New(cfg Config) (*Runner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	c, err := client.New(cfg.Server)
+	options := []client.Option{client.WithToken(cfg.Token)}
+	if cfg.TLS != nil {
+		options = append(options, client.WithTLS(cfg.TLS))
+	}
+	c, err := client.New(cfg.Server, options...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -50,7 +54,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	p := newPlan(&cfg, run)
 	return &Runner{
-		cfg: cfg, client: c, door: newDoor(cfg.Server, senders), plan: p, history: newHistory(p), probes: new(probes), calls: newCallLog(cfg.CallLog),
+		cfg: cfg, client: c, door: newDoor(&cfg, senders), plan: p, history: newHistory(p), probes: new(probes), calls: newCallLog(cfg.CallLog),
 		kills: killer{command: cfg.KillCommand, every: cfg.KillEvery, output: cfg.KillOutput},
 	}, nil
 }

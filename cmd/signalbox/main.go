@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		newDev(), newServe(), newVerify(),
-		newApply(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newPolicy(),
+		newApply(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
 		newEmit(), newTail(), newRuns(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
 	)

@@ -212,6 +212,8 @@ func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object, pa
 		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
 	case resource.KindReplay:
 		replayHeads(w)
+	case resource.KindKey:
+		keyHeads(w)
 	default:
 		row(w, "NAME", "LABELS", "REVISION")
 	}
@@ -225,6 +227,8 @@ func cellsOf(o resource.Object, parts traffic) []any {
 	switch o.Kind {
 	case resource.KindReplay:
 		return replayCells(&o)
+	case resource.KindKey:
+		return keyCells(&o, time.Now())
 	case resource.KindFunction:
 		var s resource.FunctionSpec
 		if json.Unmarshal(o.Spec, &s) == nil {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts of testdata/script, each against a server
 // of its own with everything embedded, and with two functions to call:
 //
-//	$SIGNALBOX_SERVER  the server
+//	$SIGNALBOX_SERVER  the server; with a file root-key it needs credentials
 //	$FUNCTIONS         answers by the path: /ok, /refuse (400), /fail (500),
 //	                   /picky (400 unless the data holds "ok"), /reply/TYPE (an event)
 //
@@ -81,6 +81,9 @@ func startServer(dir string) (addr string, stop func() error, err error) {
 	opts := app.DefaultOptions()
 	opts.HTTP, opts.KafkaListen, opts.RedisListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	opts.Data, opts.InstanceID, opts.DrainTimeout = filepath.Join(dir, ".signalbox"), "script", time.Second
+	if key := filepath.Join(dir, "root-key"); exists(key) {
+		opts.Auth, opts.RootKeyFile = app.AuthRequired, key
+	}
 	ready := make(chan app.Addresses, 1)
 	a, err := app.New(opts, app.Hooks{Ready: func(where app.Addresses) { ready <- where }})
 	if err != nil {
@@ -97,6 +100,11 @@ func startServer(dir string) (addr string, stop func() error, err error) {
 		cancel()
 		return "", nil, fmt.Errorf("the server ended before it was ready: %w", err)
 	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // answer is what the functions of the transcripts do.

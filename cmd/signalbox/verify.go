@@ -91,6 +91,12 @@ func runVerify(cmd *cobra.Command, f *verifyFlags) error {
 	if f.cleanup {
 		return cleanUp(cmd, c)
 	}
+	if f.cfg.Token, err = tokenOf(cmd); err != nil {
+		return &usageError{err}
+	}
+	if f.cfg.TLS, err = tlsOf(cmd); err != nil {
+		return &usageError{err}
+	}
 	rep, err := f.run(cmd)
 	if err != nil {
 		return err

@@ -53,5 +53,9 @@ func lacks(id *Identity, roles []string) string {
 	if all := id.Roles(); len(all) > 0 {
 		has = strings.Join(all, ", ")
 	}
-	return fmt.Sprintf("%s has %s: want one of %s", id, has, strings.Join(roles, ", "))
+	want := "one of " + strings.Join(roles, ", ")
+	if len(roles) == 1 {
+		want = roles[0]
+	}
+	return fmt.Sprintf("%s has %s: want %s", id, has, want)
 }
