@@ -38,8 +38,11 @@ func ruleOf(method, path string) rule {
 	rest := strings.TrimPrefix(strings.TrimPrefix(path, api.Prefix), "/")
 	segment, below, _ := strings.Cut(rest, "/")
 	r := rule{verb: verbOf(method), kind: segment}
-	if segment == "apply" {
+	switch segment {
+	case "apply":
 		return rule{inside: true}
+	case "whatif": // asks, though by POST
+		r.verb = access.Read
 	}
 	k, err := resource.LookupKind(segment)
 	if err != nil || k.Plural != segment {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/policies/policytest"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -139,15 +140,25 @@ func count(n int, what string) string {
 }
 
 func checkTable(w io.Writer, report policytest.CheckReport) {
-	row(w, "POLICY", "PACKAGE", "READS", "REMEMBERED")
-	for _, p := range report.Policies {
-		remembered := "yes"
-		if p.NotRemembered != "" {
-			remembered = "no: " + p.NotRemembered
+	row(w, "POLICY", "KIND", "PRIORITY", "MODE", "READS", "REMEMBERED")
+	for i := range report.Policies {
+		p := &report.Policies[i]
+		row(w, p.Policy, p.Kind, p.Priority, p.Mode, strings.Join(p.Inputs(), " "), remembered(p))
+	}
+	for i := range report.Policies {
+		for _, o := range report.Policies[i].NotRemembered {
+			fmt.Fprintf(w, "%s is not remembered: %s\n", report.Policies[i].Policy, o)
 		}
-		row(w, p.Policy, p.Package, strings.Join(p.Reads, " "), remembered)
 	}
 	fmt.Fprintf(w, "%s, %s, %s: no faults\n", count(report.Functions, "function"), count(report.Links, "link"), countPolicies(len(report.Policies)))
+}
+
+// remembered is about trigger policies only: the others are always asked.
+func remembered(p *policytest.PolicyReport) string {
+	if p.Kind != policies.StageTrigger {
+		return ""
+	}
+	return yesNo(p.Remembered)
 }
 
 func countPolicies(n int) string {

@@ -16,22 +16,43 @@ type CheckReport struct {
 	Policies  []PolicyReport `json:"policies"`
 }
 
-// PolicyReport is one policy.
+// PolicyReport is one policy, with the file it stands in. Lines are those of
+// the module; Place says where an expression stands in the file.
 type PolicyReport struct {
-	Policy string `json:"policy"`
-	File   string `json:"file"`
-	// Package is the module's; "" for documents only.
-	Package string `json:"package,omitempty"`
-	// Reads are the parts of input and data that its rules may read.
-	Reads []string `json:"reads"`
-	// NotRemembered says why its decisions cannot be remembered; "" when they can.
-	NotRemembered string `json:"notRemembered,omitempty"`
+	policies.PolicyReport
+	File string `json:"file"`
+	// NotRemembered are the obstacles as lines: file:line: what: text.
+	NotRemembered []string `json:"notRemembered,omitempty"`
+}
+
+// Inputs are the parts of input and data that the policy may read, in the words
+// of Rego.
+func (r *PolicyReport) Inputs() []string {
+	var all []string
+	flag := func(is bool, what string) {
+		if is {
+			all = append(all, what)
+		}
+	}
+	flag(r.Reads.Input, "input")
+	flag(r.Reads.Event, "input.event")
+	for _, a := range r.Reads.Attributes {
+		all = append(all, "event."+a)
+	}
+	flag(r.Reads.Data, "event.data")
+	flag(r.Reads.Links, "links")
+	flag(r.Reads.Time, "time")
+	all = append(all, r.Reads.Fields...)
+	for _, d := range r.Reads.Documents {
+		all = append(all, "data."+d)
+	}
+	return all
 }
 
 // Check compiles the manifests and the Rego of a file or directory together,
 // those in shadow mode too. The error is resource.Faults when something is wrong.
 func Check(path string) (CheckReport, error) {
-	s, err := Load(path, Options{Shadow: true})
+	s, err := Load(path, Options{every: true})
 	if err != nil {
 		return CheckReport{}, err
 	}
@@ -39,8 +60,16 @@ func Check(path string) (CheckReport, error) {
 		return CheckReport{}, s.manifests.Locate(faults)
 	}
 	report := CheckReport{Functions: len(s.set.Functions), Links: len(s.set.Links), Policies: []PolicyReport{}}
-	for _, p := range s.set.Policies {
-		report.Policies = append(report.Policies, PolicyReport{Policy: p.Metadata.Name, File: s.manifests.File(resource.KindPolicy, p.Metadata.Name), Reads: []string{}})
+	for _, p := range policies.Inspect(s.set) {
+		r := PolicyReport{PolicyReport: p, File: s.manifests.File(resource.KindPolicy, p.Policy)}
+		for _, o := range p.Obstacles {
+			if p.Kind != policies.StageTrigger {
+				break // those of a library are told of the policies that use it
+			}
+			file, line := s.place(o.Policy, o.Line)
+			r.NotRemembered = append(r.NotRemembered, fmt.Sprintf("%s:%d: %s: %s", file, line, o.What, o.Text))
+		}
+		report.Policies = append(report.Policies, r)
 	}
 	return report, nil
 }

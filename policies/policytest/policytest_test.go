@@ -41,12 +41,12 @@ func TestCasesThatHoldPass(t *testing.T) {
 
 // wrongs are what is said of the cases of testdata/wrong.
 var wrongs = map[string]string{
-	"a is chosen":                  "chosen: a is missing: denied by policy p: never a",
+	"a is chosen":                  "chosen: a is missing: denied by policy p:3: never a",
 	"b is not":                     "chosen: b is not wanted: type t",
 	"a for another reason":         `denied: a: want reason "another reason", got "never a"`,
 	"b is denied":                  "denied: b is missing: type t",
 	"f is added":                   "targets: f is missing",
-	"exactly a":                    "chosen: a is missing: denied by policy p: never a|chosen: b is not wanted: type t|denied: a is not wanted: never a",
+	"exactly a":                    "chosen: a is missing: denied by policy p:3: never a|chosen: b is not wanted: type t|denied: a is not wanted: never a",
 	"nothing is denied":            "denied: a is not wanted: never a",
 	"nothing is added":             "targets: f is not wanted",
 	"c is chosen":                  "chosen: c is missing: there is no such link",
@@ -101,7 +101,7 @@ func TestShadowPoliciesCountWhenAskedFor(t *testing.T) {
 		t.Fatalf("left out %v, %v", s.Left(), err)
 	}
 	r := run(t, "testdata/shop", Options{Shadow: true, Run: regexp.MustCompile("image by day")})
-	if r.Failed != 1 || !strings.Contains(r.Tests[0].Problems[0], "denied by policy loud: in shadow") {
+	if r.Failed != 1 || !strings.Contains(r.Tests[0].Problems[0], "denied by policy loud:6: in shadow") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -153,6 +153,25 @@ func TestWhatDoesNotCompileIsLocated(t *testing.T) {
 	for _, want := range []string{"p.yaml:8:25: Policy/p: rego_type_error: undefined function nothing", "q.rego:3:21: rego_type_error: undefined function nonsense"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%s\nwant %s", all, want)
+		}
+	}
+}
+
+func TestCheckSaysWhatPoliciesRead(t *testing.T) {
+	r, err := Check("testdata/shop")
+	if err != nil || r.Functions != 3 || r.Links != 3 || len(r.Policies) != 9 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, p := range r.Policies {
+		want, ok := map[string]string{
+			"freeze": "event.drill event.frozen", "night": "time|testdata/shop/lib/clock.rego:3: reads input.time: input.time",
+			"audit-trail": "event.type event.data data.limits.amount|testdata/shop/shop.yaml:38: reads input.event.data: input.event.data.amount",
+		}[p.Policy]
+		if got := strings.Join(append([]string{strings.Join(p.Inputs(), " ")}, p.NotRemembered...), "|"); ok && got != want {
+			t.Errorf("%s: %s, want %s", p.Policy, got, want)
+		}
+		if p.Policy == "loud" && p.Mode != resource.ModeShadow || p.File == "" {
+			t.Errorf("%s: mode %s, file %q", p.Policy, p.Mode, p.File)
 		}
 	}
 }

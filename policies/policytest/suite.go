@@ -24,6 +24,8 @@ type Options struct {
 	Shadow bool
 	// Budget bounds one evaluation; 0 is that of policies.DefaultConfig.
 	Budget time.Duration
+	// every keeps policies in shadow mode as they are.
+	every bool
 }
 
 // Suite is a directory of manifests and Rego with its tests. It does not change.
@@ -82,7 +84,11 @@ func (s *Suite) makeSet() error {
 	if len(faults) > 0 {
 		return s.manifests.Locate(faults)
 	}
-	set.Policies = slices.DeleteFunc(set.Policies, func(p *resource.Policy) bool {
+	s.set = set
+	if s.opts.every {
+		return nil
+	}
+	s.set.Policies = slices.DeleteFunc(set.Policies, func(p *resource.Policy) bool {
 		if p.Spec.Shadow() && !s.opts.Shadow {
 			s.left = append(s.left, p.Metadata.Name)
 			return true
@@ -90,7 +96,6 @@ func (s *Suite) makeSet() error {
 		p.Spec.Mode = ""
 		return false
 	})
-	s.set = set
 	return nil
 }
 
