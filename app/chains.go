@@ -46,8 +46,7 @@ func (x *explainer) causes(ctx context.Context, rec *event.Record) (steps []hist
 		if depth > maxCauses {
 			return steps, fmt.Sprintf("more than %d causes", maxCauses), nil
 		}
-		path, _ := rec.Event.Extension(event.ExtPath)
-		step := history.ChainStep{Depth: depth, ID: id, Link: path[strings.LastIndexByte(path, ' ')+1:]}
+		step := history.ChainStep{Depth: depth, ID: id, Link: lastLink(rec.Event)}
 		cause, err := x.cause(ctx, rec, id, step.Link)
 		if err != nil {
 			return steps, "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -302,47 +303,59 @@ func ambiguous(id string, recs []event.Record) error {
 
 // addAdmission says how the event came in, and what the policies say of that.
 func (x *explainer) addAdmission(ctx context.Context, c *inquiry, out *gateway.Explanation) error {
-	via, asked, route := cameIn(c.rec.Event)
+	via, asked := cameIn(c.rec.Event)
 	out.Admission = history.Admission{Via: via, Asked: asked, Allowed: true, Refused: c.decided.refused}
 	if !asked {
 		return nil
 	}
-	q := gateway.Admission{Event: c.rec.Event, Route: route}
 	then, err := x.at(ctx, out.Revision)
 	if err != nil {
 		out.Differences = append(out.Differences, "the admission policies of then are not known: "+err.Error())
 		return nil
 	}
+	q := admissionOf(c.rec.Event)
 	before := admitted(then.admit(ctx, q, c.rec.Timestamp))
-	out.Admission.Allowed, out.Admission.Reason = before.Allowed, before.Reason
-	now := admitted(admitter{x.engine}.Admit(ctx, q))
+	out.Admission.Allowed, out.Admission.Reason, out.Admission.Policy = before.Allowed, before.Reason, before.Policy
+	now := admitted(x.engine.Admit(ctx, q))
 	if now != before {
 		out.Admission.Now = &now
 	}
 	return ctx.Err()
 }
 
-func admitted(v gateway.Verdict, err error) history.AdmissionNow {
-	if err != nil {
-		return history.AdmissionNow{Reason: err.Error()}
+// admissionOf is the question that admission policies were asked, as far as the
+// event shows it: the roles and attributes of its sender are not kept with it.
+func admissionOf(e *event.Event) policies.Admission {
+	identity := map[string]any{"kind": "anonymous", "name": "", "roles": []any{}}
+	if name, ok := e.Extension(event.ExtAuthID); ok {
+		scheme, _ := e.Extension(event.ExtAuthScheme)
+		identity["kind"], identity["name"] = scheme, name
 	}
-	return history.AdmissionNow{Allowed: !v.Denied, Reason: v.Reason}
+	return policies.Admission{Event: e, Identity: identity, Route: "/events", Method: http.MethodPost}
+}
+
+func admitted(v policies.Verdict) history.AdmissionVerdict {
+	return history.AdmissionVerdict{Allowed: v.Allowed, Reason: v.Reason, Policy: v.Policy}
 }
 
 // cameIn says what an event shows of the way it came in; asked: admission
-// policies are asked on that way, and route is what they are told of it.
-func cameIn(e *event.Event) (via string, asked bool, route string) {
+// policies are asked on that way, or may have been.
+func cameIn(e *event.Event) (via string, asked bool) {
 	if event.Hops(e) > 0 {
-		path, _ := e.Extension(event.ExtPath)
-		link := path[strings.LastIndexByte(path, ' ')+1:]
-		return "the answer of a function, by link " + link, false, ""
+		return "the answer of a function, by link " + lastLink(e), false
 	}
-	who, _ := e.Extension(event.ExtAuthID)
-	kind, _ := e.Extension(event.ExtAuthType)
-	if who == "" && kind == "" {
-		return "posted without a name, or produced to the Kafka topic", true, "/events"
+	name, ok := e.Extension(event.ExtAuthID)
+	if !ok {
+		return "posted without a name, or produced to the Kafka topic", true
 	}
-	return strings.TrimSpace("posted by " + kind + " " + who), true, "/events"
+	scheme, _ := e.Extension(event.ExtAuthScheme)
+	return strings.TrimSpace("posted by " + scheme + " " + name), true
+}
+
+// lastLink is the link whose function answered with an event.
+func lastLink(e *event.Event) string {
+	path, _ := e.Extension(event.ExtPath)
+	return path[strings.LastIndexByte(path, ' ')+1:]
 }
 
 // errPast says that the resources of a revision cannot be put together.

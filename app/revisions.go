@@ -11,7 +11,6 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
-	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/ledger"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -187,21 +186,11 @@ func (p *past) explain(ctx context.Context, rec *event.Record, at time.Time) (po
 }
 
 // admit asks the admission policies of then.
-func (p *past) admit(ctx context.Context, a gateway.Admission, at time.Time) (gateway.Verdict, error) {
+func (p *past) admit(ctx context.Context, a policies.Admission, at time.Time) policies.Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clock = at
-	return admitter{p.engine}.Admit(ctx, a)
-}
-
-// link finds a link by name; nil when there was none.
-func (p *past) link(name string) *resource.Link {
-	for _, l := range p.set.Links {
-		if l.Metadata.Name == name {
-			return l
-		}
-	}
-	return nil
+	return p.engine.Admit(ctx, a)
 }
 
 // change is a number and when it was made.
@@ -221,15 +210,4 @@ func (r *revisions) before(ctx context.Context, t time.Time) (found change, err 
 		}
 	}
 	return found, err
-}
-
-// since tells what became of a resource after a revision: the change, and
-// whether that deleted it. A zero change is none.
-func (r *revisions) since(versions []eventlog.Version, key string, revision uint64) (next change, deleted bool) {
-	for i := range versions {
-		if v := &versions[i]; v.Key == key && v.Revision > revision && (next.revision == 0 || v.Revision <= next.revision) {
-			next, deleted = change{v.Revision, v.Time}, v.Value == nil
-		}
-	}
-	return next, deleted
 }

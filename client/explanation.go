@@ -45,18 +45,20 @@ type Duplicate struct {
 
 // Admission is how the event came in, and what the admission policies say of it.
 type Admission struct {
-	Via     string           `json:"via,omitempty"`
-	Asked   bool             `json:"asked"`
-	Allowed bool             `json:"allowed"`
-	Reason  string           `json:"reason,omitempty"`
-	Now     *AdmissionNow    `json:"now,omitempty"`
-	Refused []event.Decision `json:"refused,omitempty"`
+	Via     string            `json:"via,omitempty"`
+	Asked   bool              `json:"asked"`
+	Allowed bool              `json:"allowed"`
+	Reason  string            `json:"reason,omitempty"`
+	Policy  string            `json:"policy,omitempty"`
+	Now     *AdmissionVerdict `json:"now,omitempty"`
+	Refused []event.Decision  `json:"refused,omitempty"`
 }
 
-// AdmissionNow is what the admission policies in force say.
-type AdmissionNow struct {
+// AdmissionVerdict is what admission policies say.
+type AdmissionVerdict struct {
 	Allowed bool   `json:"allowed"`
 	Reason  string `json:"reason,omitempty"`
+	Policy  string `json:"policy,omitempty"`
 }
 
 // NearNothing is Near of a link whose types have nothing in common with the event's.

@@ -100,7 +100,7 @@ func facts(ex *client.Explanation) (lines []string) {
 		add("refused at %s: %s", clock(r.Time), r.Reason)
 	}
 	if a.Asked && !a.Allowed {
-		add("the admission policies of then would refuse it: %s", a.Reason)
+		add("the admission policies of then would refuse it, asked again: %s", a.Reason)
 	}
 	if a.Now != nil && a.Now.Allowed {
 		add("the admission policies in force would let it in")

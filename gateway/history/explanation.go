@@ -90,19 +90,22 @@ type Admission struct {
 	Via string `json:"via"`
 	// Asked: it came a way on which admission policies are asked, or may have.
 	Asked bool `json:"asked"`
-	// Allowed and Reason are what the policies of Revision say.
+	// Allowed, Reason and Policy are what the policies of Revision say when they
+	// are asked again. What the event does not show of its sender they are not told.
 	Allowed bool   `json:"allowed"`
 	Reason  string `json:"reason,omitempty"`
+	Policy  string `json:"policy,omitempty"`
 	// Now is what those in force say, where that is something else.
-	Now *AdmissionNow `json:"now,omitempty"`
+	Now *AdmissionVerdict `json:"now,omitempty"`
 	// Refused are the times that an event with this source and id was refused.
 	Refused []event.Decision `json:"refused,omitempty"`
 }
 
-// AdmissionNow is what the admission policies in force say.
-type AdmissionNow struct {
+// AdmissionVerdict is what admission policies say.
+type AdmissionVerdict struct {
 	Allowed bool   `json:"allowed"`
 	Reason  string `json:"reason,omitempty"`
+	Policy  string `json:"policy,omitempty"`
 }
 
 // Link is one link's part in an explanation.
