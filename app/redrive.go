@@ -11,6 +11,7 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
 	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -206,7 +207,7 @@ func (d *letterDesk) prepare(t *task, what gateway.Decision) error {
 	if what.Event != nil {
 		p.Event = what.Event
 	}
-	m := p.Message()
+	m := withTrace(p.Message(), tracing.FromHeaders(l.TraceParent, l.TraceState))
 	t.function, t.partition, t.message = l.Function, pos.Partition, &m
 	return nil
 }
@@ -232,7 +233,7 @@ func (d *letterDesk) prepareEvent(t *task, what gateway.Decision) error {
 	case l.Event != nil && e.Source == l.Event.Source && e.ID == l.Event.ID:
 		return fmt.Errorf("%w: with the same source and id it would be dropped as a duplicate: give the event another id", gateway.ErrNotRedrivable)
 	}
-	m := e.Message()
+	m := withTrace(e.Message(), tracing.FromHeaders(l.TraceParent, l.TraceState))
 	t.message = &m
 	return nil
 }

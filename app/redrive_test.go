@@ -26,6 +26,8 @@ type parkedHere struct {
 	err  error
 	all  []event.Parked
 	into []string
+	// trace is the trace context of the last one.
+	trace string
 }
 
 func (p *parkedHere) Park(function string, partition int32, m event.Message, done func(event.Position, error)) {
@@ -39,6 +41,9 @@ func (p *parkedHere) Park(function string, partition int32, m event.Message, don
 		err = p.err
 	}
 	if err == nil {
+		parent, _ := m.Header("traceparent")
+		state, _ := m.Header("tracestate")
+		p.trace = fmt.Sprintf("%s %s", parent, state)
 		p.all, p.into = append(p.all, parked), append(p.into, fmt.Sprintf("%s/%d", function, partition))
 	}
 	done(event.Position{}, err)
@@ -74,7 +79,10 @@ var (
 func TestARedriveParksTheDeliveryOnce(t *testing.T) {
 	log, _ := openLog(t, t.TempDir())
 	d, parked := desk(t, log)
-	l := letter(5, func(l *event.DeadLetter) { l.Key, l.Redrive = []byte("k"), 1 })
+	l := letter(5, func(l *event.DeadLetter) {
+		l.Key, l.Redrive = []byte("k"), 1
+		l.TraceParent, l.TraceState = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1"
+	})
 	write(t, log, eventlog.Dead, l.Message())
 	began := time.Now()
 	if got, err := d.Decide(t.Context(), l.ID, gateway.Decision{Action: event.Redrive, DryRun: true}); err != nil || !got.DryRun || len(parked.all) > 0 {
@@ -85,6 +93,9 @@ func TestARedriveParksTheDeliveryOnce(t *testing.T) {
 	}
 	if len(parked.all) != 1 || parked.into[0] != "f/2" {
 		t.Fatalf("parked %v", parked.into)
+	}
+	if want := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1"; parked.trace != want {
+		t.Errorf("parked with the trace context %q, want %q", parked.trace, want)
 	}
 	p := parked.all[0]
 	if p.Event.ID != "e5" || p.Link != "l" || p.Version != "" || p.Position != "2:5" || string(p.Key) != "k" || p.Revision != 7 ||

@@ -27,7 +27,9 @@ type resourceStore struct {
 // ledgerError says an error of the ledger in the gateway's terms.
 func ledgerError(err error) error {
 	for _, m := range []struct{ ledger, gateway error }{
-		{ledger.ErrNotFound, gateway.ErrNotFound},
+	if errors.Is(err, ledger.ErrNotFound) {
+		return gateway.ErrNotFound // the gateway says what was asked for
+	}
 		{ledger.ErrExists, gateway.ErrExists},
 		{ledger.ErrConflict, gateway.ErrConflict},
 		{ledger.ErrUnavailable, gateway.ErrUnavailable},

@@ -295,6 +295,8 @@ func (l *lane) bury(w *worker, dl *delivery, class Class) {
 	}
 	if !l.d.writeDeadLetter(dl.p.session, l, letter) {
 		l.d.cutOff(dl)
+
+		TraceParent: rec.TraceParent, TraceState: rec.TraceState,
 		return
 	}
 	if !holds {

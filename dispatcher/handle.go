@@ -202,6 +202,8 @@ func (d *Dispatcher) refuse(s *session, rec *event.Record, revision uint64, why 
 		Position: rec.Position.String(),
 		Time:     d.parts.Now(),
 		TraceID:  traceID(rec.TraceParent),
+
+		TraceParent: rec.TraceParent, TraceState: rec.TraceState,
 	}
 	if rec.Event == nil {
 		dl.Raw = rec.Message

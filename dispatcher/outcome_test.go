@@ -33,7 +33,9 @@ func TestOutcomeTable(t *testing.T) {
 		t.Run(fmt.Sprint(status, " is ", want), func(t *testing.T) {
 			calls, url := rawServer(t, fmt.Sprintf("HTTP/1.1 %d X\r\nLocation: /elsewhere\r\nContent-Length: %d\r\n\r\n", status, bodyLen(status))+strings.Repeat("x", bodyLen(status)))
 			b := newBed(t, one(url), nil)
-			b.send(newEvent("a"))
+			recs := records(0, newEvent("a"))
+			recs[0].TraceParent, recs[0].TraceState = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", "a=1"
+			b.Handle(b.part, recs, b.settle)
 			b.waitSettled(1)
 			b.stop()
 			wantCalls, wantDead := int64(1), 1
@@ -67,6 +69,9 @@ func bodyLen(status int) int {
 
 func checkLetter(t *testing.T, dl event.DeadLetter, status, attempts int) {
 	t.Helper()
+	if dl.TraceParent != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00" || dl.TraceState != "a=1" {
+		t.Errorf("trace context %q %q", dl.TraceParent, dl.TraceState)
+	}
 	if len(dl.Attempts) != attempts {
 		t.Fatalf("%d attempts in the dead letter, want %d", len(dl.Attempts), attempts)
 	}

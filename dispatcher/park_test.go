@@ -426,7 +426,9 @@ func TestOutcomesOfRedrivesAreTold(t *testing.T) {
 		}
 		return 400
 	}}
-	redriven := func(b *bed) { b.parts.Observer.Redriven = func(r *event.Run) { told.add("%s %s", r.EventID, r.Outcome) } }
+	redriven := func(b *bed) {
+		b.parts.Observer.Redriven = func(r *event.Run) { told.add("%s %s", r.EventID, r.Outcome) }
+	}
 	inYard(t, orderedTarget(resource.Delivery{}), map[string]http.HandlerFunc{"fn": o.ServeHTTP}, redriven, func(t *testing.T, y *yard) {
 		y.sendKeyed(0, "well1", "ill1", "dropped1")
 		time.Sleep(time.Second)

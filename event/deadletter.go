@@ -48,6 +48,7 @@ func (d *DeadLetter) Message() Message {
 	if d.Event != nil {
 		m = d.Event.Message()
 		m.Headers, head.Added = d.appendErrorHeaders(m.Headers)
+		m.Headers = d.appendTrace(m.Headers)
 	}
 	b, err := json.Marshal(head)
 	if err != nil {
@@ -58,6 +59,17 @@ func (d *DeadLetter) Message() Message {
 	}
 	m.Headers = append(slices.Clip(m.Headers), Header{Key: DeadLetterHeader, Value: b})
 	return m
+}
+
+func (d *DeadLetter) appendTrace(headers []Header) []Header {
+	if d.TraceParent == "" {
+		return headers
+	}
+	headers = append(headers, Header{Key: ExtTraceParent, Value: view(d.TraceParent)})
+	if d.TraceState != "" {
+		headers = append(headers, Header{Key: ExtTraceState, Value: view(d.TraceState)})
+	}
+	return headers
 }
 
 func (d *DeadLetter) appendErrorHeaders(headers []Header) ([]Header, []string) {
@@ -108,6 +120,9 @@ func ParseDeadLetter(m Message) (DeadLetter, error) {
 		e.SetExtension(name, "")
 	}
 	d.Event = e
+	parent, _ := m.Header(ExtTraceParent)
+	state, _ := m.Header(ExtTraceState)
+	d.TraceParent, d.TraceState = string(parent), string(state)
 	return d, nil
 }
 

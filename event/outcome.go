@@ -98,4 +98,8 @@ type DeadLetter struct {
 	Held bool `json:"held,omitempty"`
 	// Redrive counts the times that the delivery was sent again before.
 	Redrive int `json:"redrive,omitempty"`
+	// TraceParent and TraceState are the trace context of the event's record; they
+	// stand in headers of these names.
+	TraceParent string `json:"-"`
+	TraceState  string `json:"-"`
 }

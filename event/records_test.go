@@ -85,7 +85,7 @@ func TestRecordIDs(t *testing.T) {
 
 func letter() *DeadLetter {
 	return &DeadLetter{
-		ID: "d", Event: full(), Link: "l", Function: "f", Version: "v", Reason: "answer 500", Revision: 7, Position: "0:1", Time: now, TraceID: "t",
+		ID: "d", Event: full(), Link: "l", Function: "f", Version: "v", Reason: "answer 500", Revision: 7, Position: "0:1", Time: now, TraceID: "t", TraceParent: "00-t", TraceState: "a=1",
 		Attempts: []Attempt{{Number: 1, Time: now, DurationMS: 0.5, Class: "timeout", Error: "e"}, {Number: 2, Time: now, Status: 500, Body: strings.Repeat("b", 1024)}},
 	}
 }
