@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -118,6 +121,50 @@ func benchmarkLoad(b *testing.B, again bool, s resource.Set) {
 			b.Fatal(faults)
 		}
 	}
+}
+
+// BenchmarkChooseDuringLoad chooses while sets of 10,000 links are loaded, one
+// each 50 ms, and reports the slowest of a hundred events.
+func BenchmarkChooseDuringLoad(b *testing.B) {
+	for _, loading := range []bool{false, true} {
+		b.Run(fmt.Sprintf("loading=%v", loading), func(b *testing.B) { benchmarkChooseDuringLoad(b, loading) })
+	}
+}
+
+func benchmarkChooseDuringLoad(b *testing.B, loading bool) {
+	s := set(matchingLinks(10000, 5))
+	e, done := newEngine(b, s), make(chan struct{})
+	var wg sync.WaitGroup
+	if loading {
+		wg.Go(func() {
+			for tick := time.NewTicker(50 * time.Millisecond); ; {
+				select {
+				case <-tick.C:
+					changed := *s.Links[7]
+					s.Links = slices.Clone(s.Links)
+					s.Links[7] = &changed
+					e.Load(s)
+				case <-done:
+					tick.Stop()
+					return
+				}
+			}
+		})
+	}
+	x, buf := ev("t", "tenant", "acme"), make([]resource.Target, 0, 16)
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if c, err := e.Choose(context.Background(), x, "", buf); err != nil || len(c.Targets) != 5 {
+			b.Fatal(c, err)
+		}
+		took = append(took, time.Since(start))
+	}
+	close(done)
+	wg.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns/op")
+	b.ReportMetric(float64(took[len(took)*999/1000]), "p99.9-ns/op")
 }
 
 // BenchmarkMemory reports the bytes that a link takes in the engine, beside the resource itself.
