@@ -70,6 +70,8 @@ type App struct {
 	decisions *decisionLog
 	// bundles are polled; nil where there are none.
 	bundles *bundlePolls
+	// schemas check the data of events.
+	schemas schemaDesk
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
 	// webhooks are those in force.
@@ -157,6 +159,7 @@ func (a *App) openPolicies(context.Context) error {
 	if a.engine, err = policies.New(cfg); err != nil {
 		return err
 	}
+	a.schemas.metrics, a.schemas.decisions, a.schemas.log = a.metrics, a.decisions, a.log
 	a.reloads = newReloader(a)
 	a.bundles, err = a.openBundles()
 	return err
@@ -183,6 +186,7 @@ func (a *App) openDispatcher(context.Context) error {
 		Letters:   heldLetters{a.letters},
 		Rates:     counts{a.ledger},
 		Chains:    counts{a.ledger},
+		Log:       &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics, schemas: &a.schemas},
 		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
 		Observer:  a.observer(),
 		Logger:    a.log,
@@ -225,6 +229,7 @@ func (a *App) openGateway(context.Context) error {
 		Admitter:       admitter{a.engine},
 		Manager:        a.manager(),
 		Recorder:       decisionRecorder{a.decisions},
+		Validator:      &a.schemas,
 		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,
 		Traces:         a.traces,

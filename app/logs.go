@@ -113,6 +113,7 @@ type dispatcherLog struct {
 	traces  *tracing.Provider
 	topic   string
 	metrics *metrics.Metrics
+	schemas *schemaDesk
 }
 
 // AppendEvents implements dispatcher.Log: replies.
@@ -120,6 +121,7 @@ func (l *dispatcherLog) AppendEvents(ctx context.Context, events []dispatcher.Ou
 	messages := make([]event.Message, len(events))
 	spans := make([]tracing.Span, len(events))
 	for i, o := range events {
+		l.schemas.reply(o.Event)
 		spans[i] = l.traces.Send(tracing.FromHeaders(o.TraceParent, o.TraceState), l.topic, o.Event, 1)
 		if spans[i].Recording() {
 			spans[i].Stamp(o.Event)

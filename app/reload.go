@@ -68,6 +68,7 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 	if r.app.server != nil { // whatever else is wrong with the set: a key that is revoked is out
 		r.app.server.LoadKeys(set.Keys)
 	}
+	r.app.schemas.use(&set)
 	if r.app.player != nil {
 		r.app.player.Update(set) // before anything is chosen by it
 	}

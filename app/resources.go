@@ -11,6 +11,7 @@ import (
 	"github.com/signalbox-dev/signalbox/ledger"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/resource"
+	"github.com/signalbox-dev/signalbox/schema"
 )
 
 // resourceStore checks what is written and keeps it in the ledger. After a
@@ -26,10 +27,10 @@ type resourceStore struct {
 
 // ledgerError says an error of the ledger in the gateway's terms.
 func ledgerError(err error) error {
-	for _, m := range []struct{ ledger, gateway error }{
 	if errors.Is(err, ledger.ErrNotFound) {
 		return gateway.ErrNotFound // the gateway says what was asked for
 	}
+	for _, m := range []struct{ ledger, gateway error }{
 		{ledger.ErrExists, gateway.ErrExists},
 		{ledger.ErrConflict, gateway.ErrConflict},
 		{ledger.ErrUnavailable, gateway.ErrUnavailable},
@@ -146,6 +147,11 @@ var errDryRun = errors.New("only a check")
 
 // Delete implements gateway.Resources. A function goes with all its versions.
 func (s *resourceStore) Delete(ctx context.Context, kind, name string, revision uint64) error {
+	if kind == resource.KindSchema {
+		if err := s.referred(ctx, name); err != nil {
+			return err
+		}
+	}
 	if kind != resource.KindFunction {
 		return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
 	}
@@ -182,18 +188,22 @@ func (s *resourceStore) prepare(ctx context.Context, objects []resource.Object, 
 }
 
 // compiles checks objects, the versions of functions among them, together with
-// the policies in force, as they would be loaded.
+// the policies and schemas in force, as they would be loaded.
 func (s *resourceStore) compiles(ctx context.Context, objects []resource.Object) error {
 	together := objects
-	if slices.ContainsFunc(objects, isPolicy) {
-		current, err := s.ledger.List(ctx, resource.KindPolicy)
+	for _, kind := range []string{resource.KindPolicy, resource.KindSchema} {
+		if !slices.ContainsFunc(objects, func(o resource.Object) bool { return o.Kind == kind }) {
+			continue
+		}
+		current, err := s.ledger.List(ctx, kind)
 		if err != nil {
 			return ledgerError(err)
 		}
-		together = append(others(current, objects), objects...)
+		together = append(others(current, objects), together...)
 	}
 	set, faults := resource.NewSet(0, together)
 	faults = append(faults, policies.CheckSet(set)...)
+	faults = append(faults, schema.CheckSchemas(set)...)
 	return append(faults, checkWebhooks(&set)...).Err()
 }
 

@@ -118,7 +118,7 @@ var (
 			{"*/*", schema{}, nil},
 		},
 		answers: replies([]reply{ok(202, "Durable in the log", "Accepted")},
-			problem.NotEvent, problem.InvalidEvent, problem.InvalidBatch, problem.MalformedRequest, problem.Denied, problem.RequestTimeout, problem.RateLimited,
+			problem.NotEvent, problem.InvalidEvent, problem.InvalidBatch, problem.MalformedRequest, problem.Denied, problem.RequestTimeout, problem.RateLimited, problem.Schema,
 			problem.TooLarge, problem.BatchTooLong, problem.UnsupportedFormat, problem.UnsupportedEncoding,
 			problem.Backlog, problem.HeadersTooLarge, problem.Unavailable),
 	}

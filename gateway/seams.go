@@ -27,6 +27,9 @@ type (
 	// Admission is what an Admitter is asked about, Verdict its answer.
 	Admission = ingest.Admission
 	Verdict   = ingest.Verdict
+	// Validator checks the data of events; Violation is a place that is wrong.
+	Validator = ingest.Validator
+	Violation = problem.Violation
 	// Metrics counts what is accepted and refused.
 	Metrics = ingest.Metrics
 
@@ -155,11 +158,13 @@ type Deps struct {
 	// refuses filters on the live stream and on dead letters, Traces and Metrics
 	// nil are none.
 	Admitter Admitter
-	Manager  Manager
-	Recorder Recorder
-	Filter   CompileFilter
-	Traces   *tracing.Provider
-	Metrics  Metrics
+	// Validator nil knows no schemas.
+	Validator Validator
+	Manager   Manager
+	Recorder  Recorder
+	Filter    CompileFilter
+	Traces    *tracing.Provider
+	Metrics   Metrics
 	// MetricsHandler serves /metrics; nil: there is no such route.
 	MetricsHandler http.Handler
 	// Checks are what /readyz asks.

@@ -60,7 +60,7 @@ func New(c Config, d Deps) (*Server, error) {
 	c.Access.RootKey = "" // the guard has its hash
 	s := &Server{
 		config: c, deps: d, guard: guard,
-		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
+		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Validator: d.Validator, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
 		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
 	}

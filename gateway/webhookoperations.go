@@ -12,7 +12,7 @@ var (
 			ok(202, "Durable in the log", "Accepted"),
 			{200, "The answer to a handshake", media{contentType: "text/plain", schema: schema{"type": "string"}}},
 			{status: 204, what: "Durable in the log, for providers that would take a body for instructions"},
-		}, problem.MalformedRequest, problem.InvalidRequest, problem.UnverifiedWebhook, problem.Denied, problem.Forbidden, problem.NotFound,
+		}, problem.MalformedRequest, problem.InvalidRequest, problem.UnverifiedWebhook, problem.Schema, problem.Denied, problem.Forbidden, problem.NotFound,
 			problem.RequestTimeout, problem.TooLarge, problem.UnsupportedEncoding, problem.Backlog, problem.HeadersTooLarge, problem.Unavailable),
 	}
 	opWebhookChallenge = operation{

@@ -23,11 +23,13 @@ type Deps struct {
 	Appender Appender
 	// Guard knows who may emit where no policy says so; nil: everybody.
 	Guard *access.Guard
-	// Admitter nil admits everything, Traces and Metrics nil are none.
-	Admitter Admitter
-	Traces   *tracing.Provider
-	Metrics  Metrics
-	Logger   *slog.Logger
+	// Admitter nil admits everything, Validator nil finds nothing wrong, Traces and
+	// Metrics nil are none.
+	Admitter  Admitter
+	Validator Validator
+	Traces    *tracing.Provider
+	Metrics   Metrics
+	Logger    *slog.Logger
 }
 
 // Handler serves the route. It is safe for concurrent use.
@@ -113,6 +115,9 @@ func (h *Handler) Accept(a Arrival, events []*event.Event) error {
 	}
 	if len(events) == 0 {
 		return nil
+	}
+	if err := h.validate(a, events); err != nil {
+		return err
 	}
 	failpoint.Hit(failpoint.GatewayAcceptBefore)
 	if err := h.deps.Appender.AppendEvents(ctx, events, a.Hop); err != nil {

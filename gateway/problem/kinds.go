@@ -30,6 +30,7 @@ const (
 	InUse
 	PreconditionFailed
 	TooLarge
+	Schema
 	BatchTooLong
 	UnsupportedMediaType
 	UnsupportedFormat
@@ -77,6 +78,7 @@ var table = [kindCount]info{
 	NoVersion:            {"no-such-version", "No such version", 409},
 	InUse:                {"in-use", "In use", 409},
 	PreconditionFailed:   {"precondition-failed", "Precondition failed", 412},
+	Schema:               {"schema", "Data do not satisfy a schema", 422},
 	TooLarge:             {"too-large", "Body too large", 413},
 	BatchTooLong:         {"batch-too-long", "Batch too long", 413},
 	UnsupportedMediaType: {"unsupported-media-type", "Unsupported media type", 415},

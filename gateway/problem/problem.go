@@ -31,6 +31,8 @@ type Problem struct {
 	Index *int `json:"index,omitempty"`
 	// Errors are all the bad events of a batch.
 	Errors []Item `json:"errors,omitempty"`
+	// Violations are where the data of the first bad event do not satisfy a schema.
+	Violations []Violation `json:"violations,omitempty"`
 	// Faults are what is wrong with resources.
 	Faults resource.Faults `json:"faults,omitempty"`
 	// Sources are the candidates when an id alone is not enough.
@@ -52,6 +54,18 @@ type Item struct {
 	Index     int    `json:"index"`
 	Attribute string `json:"attribute,omitempty"`
 	Detail    string `json:"detail"`
+}
+
+// Violation is one place of an event's data that does not satisfy a schema.
+type Violation struct {
+	// Schema is the name of the Schema.
+	Schema string `json:"schema"`
+	// Path is a JSON pointer (RFC 6901) into the data; "" is all of it.
+	Path string `json:"path"`
+	// Keyword is the keyword of the schema that fails; "" when the data are no JSON,
+	// or cannot be checked.
+	Keyword string `json:"keyword,omitempty"`
+	Detail  string `json:"detail"`
 }
 
 // New makes a problem of a kind with its detail formatted.

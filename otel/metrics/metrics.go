@@ -55,6 +55,7 @@ type Metrics struct {
 	refused *prometheus.CounterVec
 	dropped *prometheus.CounterVec
 	vecs    functionVecs
+	schema  schemaCounts
 
 	bundlePolls *prometheus.CounterVec
 	bundleFresh *prometheus.GaugeVec
@@ -94,6 +95,7 @@ func New() *Metrics {
 	m.backlog()
 	m.bundles()
 	m.progress()
+	m.schemas()
 	m.state()
 	return m
 }

@@ -73,6 +73,7 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.BundlePolls("authz", "applied").Inc()
 	m.BundleFresh("authz").Set(1)
 	m.Dropped("duplicate").Inc()
+	m.SchemaViolation("order", "warn")
 	m.Lag(map[int32]int64{3: 7})
 	m.CatchUp(map[string]int64{"l": 1})
 	m.Replays(map[string]int64{"r": 1})
