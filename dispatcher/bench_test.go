@@ -136,3 +136,18 @@ func bareCalls(b *testing.B, pb *testing.PB, client *fasthttp.Client, url string
 		}
 	}
 }
+
+// BenchmarkNothingChosen takes events for which nothing is chosen: what every
+// event costs beside its deliveries. ns/op is for one event.
+func BenchmarkNothingChosen(b *testing.B) {
+	bd := newBed(b, nil, func(b *bed) {
+		b.parts.Log, b.parts.Deduper = nowhere{}, nowhere{}
+		b.parts.Observer.Choosing = func(*event.Record, uint64, time.Time) {}
+	})
+	recs := records(0, newEvents(256)...)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for sent := 0; sent < b.N; sent += len(recs) {
+		bd.Handle(bd.part, recs, func(int64) {})
+	}
+}
