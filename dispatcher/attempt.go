@@ -292,11 +292,11 @@ func (l *lane) bury(w *worker, dl *delivery, class Class) {
 		Key:      rec.Message.Key,
 		Held:     holds,
 		Redrive:  dl.redrive(),
+
+		TraceParent: rec.TraceParent, TraceState: rec.TraceState,
 	}
 	if !l.d.writeDeadLetter(dl.p.session, l, letter) {
 		l.d.cutOff(dl)
-
-		TraceParent: rec.TraceParent, TraceState: rec.TraceState,
 		return
 	}
 	if !holds {
