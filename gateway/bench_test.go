@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
@@ -29,16 +31,36 @@ func BenchmarkPostEvents(b *testing.B) {
 	benchmark(b, s.serve, fasthttp.StatusAccepted)
 }
 
+// BenchmarkPostEventsWithKey is BenchmarkPostEvents where credentials are
+// needed, and a key's token comes with each request.
+func BenchmarkPostEventsWithKey(b *testing.B) {
+	g := startGuarded(b, func(_ *Config, d *Deps) { d.Appender = nowhere{} })
+	benchmarkRequest(b, g.server.serve, fasthttp.StatusAccepted, strings.Replace(benchRequest, "\r\n", "\r\nAuthorization: Bearer "+g.tokens["emitter"]+"\r\n", 1))
+}
+
 // BenchmarkBare is parsing the same request alone: what BenchmarkPostEvents is
 // to be compared with.
 func BenchmarkBare(b *testing.B) {
 	benchmark(b, func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusAccepted) }, fasthttp.StatusAccepted)
 }
 
+// benchConn is a connection as the listener makes them.
+type benchConn struct {
+	net.Conn
+	access.Peer
+}
+
+func (c *benchConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+func (c *benchConn) LocalAddr() net.Addr  { return &net.TCPAddr{} }
+
 func benchmark(b *testing.B, handler fasthttp.RequestHandler, want int) {
+	benchmarkRequest(b, handler, want, benchRequest)
+}
+
+func benchmarkRequest(b *testing.B, handler fasthttp.RequestHandler, want int, request string) {
 	var ctx fasthttp.RequestCtx
-	ctx.Init(&fasthttp.Request{}, nil, nil)
-	raw := []byte(benchRequest)
+	ctx.Init2(&benchConn{}, nil, false)
+	raw := []byte(request)
 	src := bytes.NewReader(raw)
 	r := bufio.NewReaderSize(src, 16<<10)
 	b.ReportAllocs()
@@ -47,6 +69,7 @@ func benchmark(b *testing.B, handler fasthttp.RequestHandler, want int) {
 		r.Reset(src)
 		ctx.Request.Reset()
 		ctx.Response.Reset()
+		ctx.ResetUserValues()
 		if err := ctx.Request.ReadLimitBody(r, 1<<20); err != nil {
 			b.Fatal(err)
 		}
