@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/e2e/parts"
 )
 
@@ -162,32 +163,38 @@ func admin(t *testing.T, brokers []string) *kadm.Client {
 }
 
 func TestOverTheBacklogLimitSendersAreToldWhenToComeAgain(t *testing.T) {
-	const limit = 200
-	for _, env := range []environment{{"embedded", embeddedArgs}, {"real", realArgs}} {
-		t.Run(env.name, func(t *testing.T) {
-			s := start(t, append(env.args(t), "--max-backlog", strconv.Itoa(limit))...)
-			open := make(chan struct{})
-			var once sync.Once
-			release := func() { once.Do(func() { close(open) }) }
-			fn := newRecorder(t, func(http.ResponseWriter, call) { <-open })
-			t.Cleanup(release)
-			s.apply(functionManifest("slow", fn.URL, "com.example.limit"))
-
-			ctx, cancel := context.WithTimeout(t.Context(), bound)
-			defer cancel()
-			refused := func(a answer) bool { return a.status == http.StatusTooManyRequests }
-			all := s.press(ctx, "a", 4, 100, refused)
-			accepted := checkAnswers(t, all, 5*time.Second)
-			if len(accepted) < limit/2 || !slices.ContainsFunc(all, func(a answer) bool { return refused(a) && a.slug == "backlog" }) {
-				t.Fatalf("%d accepted, %d refused", len(accepted), count(all, http.StatusTooManyRequests))
-			}
-			if err := s.metricAtLeast(`signalbox_events_refused_total{reason="backlog"}`, 1); err != nil {
-				t.Error(err)
-			}
-			release()
-			fn.awaitIDs(t, append(accepted, s.awaitAccepted()))
-		})
+	const limit, size = 200, 2000
+	for name, flags := range map[string][]string{
+		"records": {"--max-backlog", strconv.Itoa(limit)},
+		"bytes":   {"--max-backlog-bytes", strconv.Itoa(limit * size)},
+	} {
+		for _, env := range []environment{{"embedded", embeddedArgs}, {"real", realArgs}} {
+			t.Run(name+", "+env.name, func(t *testing.T) { testBacklog(t, start(t, append(env.args(t), flags...)...), limit, size) })
+		}
 	}
+}
+
+// testBacklog presses until events of that size are refused, which so many may wait.
+func testBacklog(t *testing.T, s *server, limit, size int) {
+	open := make(chan struct{})
+	release := sync.OnceFunc(func() { close(open) })
+	fn := newRecorder(t, func(http.ResponseWriter, call) { <-open })
+	t.Cleanup(release)
+	s.apply(functionManifest("slow", fn.URL, "com.example.limit"))
+
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	refused := func(a answer) bool { return a.status == http.StatusTooManyRequests }
+	all := s.press(ctx, "a", 4, size, refused)
+	accepted := checkAnswers(t, all, 5*time.Second)
+	if len(accepted) < limit/2 || !slices.ContainsFunc(all, func(a answer) bool { return refused(a) && a.slug == "backlog" }) {
+		t.Fatalf("%d accepted, %d refused", len(accepted), count(all, http.StatusTooManyRequests))
+	}
+	if err := s.metricAtLeast(`signalbox_events_refused_total{reason="backlog"}`, 1); err != nil {
+		t.Error(err)
+	}
+	release()
+	fn.awaitIDs(t, append(accepted, s.awaitAccepted()))
 }
 
 // TestAGatewayAloneKnowsTheBacklog has nobody deliver at first.
@@ -344,11 +351,11 @@ func (s *server) rss() int {
 	return kib << 10
 }
 
-// testFullDisk takes the broker its disk: files may not grow any more.
-func testFullDisk(t *testing.T, kafka parts.Env) {
-	const acceptTimeout = time.Second
-	s, fn := startOn(t, kafka, acceptTimeout)
-	forbidGrowth(t, kafka.KafkaPID(), 256<<10)
+// fillDisk lets the files of a process grow no more, and presses until many
+// events were refused. It returns those that were accepted.
+func (s *server) fillDisk(t *testing.T, pid int, acceptTimeout time.Duration) (accepted []string) {
+	t.Helper()
+	forbidGrowth(t, pid, 256<<10)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	refusals := 0
@@ -358,10 +365,18 @@ func testFullDisk(t *testing.T, kafka parts.Env) {
 		}
 		return refusals > 50
 	})
-	accepted := checkAnswers(t, all, acceptTimeout+slack)
+	accepted = checkAnswers(t, all, acceptTimeout+slack)
 	if refusals == 0 {
 		t.Error("nothing was refused")
 	}
+	return accepted
+}
+
+// testFullDisk takes the broker its disk: files may not grow any more.
+func testFullDisk(t *testing.T, kafka parts.Env) {
+	const acceptTimeout = time.Second
+	s, fn := startOn(t, kafka, acceptTimeout)
+	accepted := s.fillDisk(t, kafka.KafkaPID(), acceptTimeout)
 	kafka.RestartKafka(true)
 	fn.awaitIDs(t, accepted)
 	s.awaitAccepted()
@@ -373,24 +388,43 @@ func TestTheEmbeddedLogWithoutRoomOnDiskRefuses(t *testing.T) {
 	s := start(t, append(embeddedArgs(t), "--accept-timeout", acceptTimeout.String())...)
 	fn := newRecorder(t, nil)
 	s.apply(functionManifest("sink", fn.URL, "com.example.limit"))
-	forbidGrowth(t, s.cmd.Process.Pid, 256<<10)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	refusals := 0
-	all := s.press(ctx, "a", 8, 20_000, func(a answer) bool {
-		if a.status != http.StatusAccepted {
-			refusals++
-		}
-		return refusals > 50
-	})
-	accepted := checkAnswers(t, all, acceptTimeout+slack)
-	if refusals == 0 {
-		t.Error("nothing was refused")
-	}
+	accepted := s.fillDisk(t, s.cmd.Process.Pid, acceptTimeout)
 	s.kill()
 	s.launch()
 	s.awaitReady()
 	fn.awaitIDs(t, accepted)
+}
+
+// TestAChainThatLoopsEndsByItsAge has one function whose answer is an event for
+// itself.
+func TestAChainThatLoopsEndsByItsAge(t *testing.T) {
+	for _, env := range []environment{{"embedded", embeddedArgs}, {"real", realArgs}} {
+		t.Run(env.name, func(t *testing.T) {
+			s := start(t, append(env.args(t), "--max-chain-age", "2s", "--max-hops", "10000")...)
+			fn := newRecorder(t, func(w http.ResponseWriter, c call) {
+				for k, v := range binaryHeader("again", "com.example.loop") {
+					w.Header().Set(k, v)
+				}
+				w.Header().Set("Ce-Chainstart", "2099-01-01T00:00:00Z")
+			})
+			s.apply(functionManifest("round", fn.URL, "com.example.loop"))
+			header := binaryHeader("first", "com.example.loop")
+			header["Ce-Chainstart"] = "2099-01-01T00:00:00Z" // what a stranger says
+			if status, body := s.post("/events", header, "{}"); status != http.StatusAccepted {
+				t.Fatalf("%d %s", status, body)
+			}
+			await(t, "the chain to end", func() error {
+				letters, err := s.DeadLetters(t.Context(), client.Query{})
+				if err == nil && (len(letters) != 1 || !strings.Contains(string(letters[0]), `"chain age: this chain began at `) || !strings.Contains(string(letters[0]), `"signalboxpath":"… round round`)) {
+					err = fmt.Errorf("dead letters %s", letters)
+				}
+				return err
+			})
+			if n := len(fn.all()); n < 3 {
+				t.Errorf("%d calls: that is no chain", n)
+			}
+		})
+	}
 }
 
 // forbidGrowth lets no file of a process grow over a size: a full disk, to it.
