@@ -201,8 +201,8 @@ func (x *exporter) rule(pkg, rule string, modules map[string]*ast.Module) error 
 	case len(definers) == 0 && rule == "match":
 		fmt.Fprintf(&x.helper, "\n%s := [{\"says\": l.name, \"priority\": -1001} | some l in input.links]\n", list)
 		return nil
-	case len(definers) == 0:
-		fmt.Fprintf(&x.helper, "\n%s := []\n", list)
+	case len(definers) == 0: // the shipped one holds nothing, but tells OPA the type
+		fmt.Fprintf(&x.helper, "\n%s := [%s]\n", list, comprehension(pkg+"."+rule, &resource.Policy{}))
 		return nil
 	case len(definers) == 1:
 		fmt.Fprintf(&x.helper, "\n%s := [%s]\n", list, comprehension(pkg+"."+rule, definers[0]))

@@ -206,7 +206,7 @@ func TestOPARunsTheSameTestsWithTheSameVerdicts(t *testing.T) {
 		t.Skip("builds the opa command")
 	}
 	opa := buildOPA(t)
-	for _, dir := range []string{"testdata/shop", "testdata/wrong"} {
+	for _, dir := range []string{"testdata/shop", "testdata/wrong", "testdata/night", "testdata/plain"} {
 		t.Run(dir, func(t *testing.T) {
 			s, err := Load(dir, Options{})
 			if err != nil {
