@@ -202,7 +202,7 @@ func (p *anyOf) why(ev *event.Event) string {
 	}
 	reasons := make([]string, len(p.list))
 	for i, c := range p.list {
-		reasons[i] = strings.TrimPrefix(c.why(ev), "filter ")
+		reasons[i] = strings.TrimPrefix(c.why(ev), "filter "+p.field)
 	}
 	return fmt.Sprintf("filter %s: none holds (%s)", p.field, strings.Join(reasons, "; "))
 }
