@@ -26,17 +26,17 @@ var rooms = map[string][]string{
 	"policies":      {"event", "resource", "otel"},
 	"functions":     {"event", "resource", "otel"},
 	"dispatcher":    {"event", "resource", "otel", "failpoint"},
-	"gateway":       {"event", "resource", "otel", "failpoint"},
+	"gateway":       {"event", "resource", "graph", "catalogue", "otel", "failpoint"},
 	"replay":        {"event", "resource"},
 	"schema":        {"event", "resource"},
 	"graph":         {"event", "resource"},
 	"catalogue":     {"event", "resource"},
 	"webhook":       {"event", "resource"},
 	"secrets":       {},
-	"client":        {"event", "resource"},
+	"client":        {"event", "resource", "graph", "catalogue"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets"},
 	"verify":        {"client", "event", "resource"},
-	"cmd/signalbox": {"app", "client", "event", "policies", "resource", "verify"}, // policies are tested without a server
+	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},
 	"e2e":           {"client", "event", "resource", "failpoint"},
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -80,11 +81,20 @@ func (p param) document() schema {
 func (o operation) responses() schema {
 	out := schema{}
 	for _, r := range o.answers {
-		one := schema{"description": r.what}
-		if r.contentType != "" {
-			one["content"] = content([]media{r.media})
+		one, again := out[statusKey(r.status)].(schema)
+		if !again {
+			one = schema{"description": r.what}
+			out[statusKey(r.status)] = one
 		}
-		out[statusKey(r.status)] = one
+		if r.contentType == "" {
+			continue
+		}
+		forms, _ := one["content"].(schema)
+		if forms == nil {
+			forms = schema{}
+			one["content"] = forms
+		}
+		maps.Copy(forms, content([]media{r.media}))
 	}
 	return out
 }

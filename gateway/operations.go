@@ -154,7 +154,7 @@ var (
 			{name: "dryRun", in: "query", what: "only check", schema: schema{"type": "boolean"}},
 		},
 		body: []media{{"application/yaml", schema{"type": "string"}, nil}, {"application/json", ref("Object"), nil}},
-		answers: replies([]reply{ok(200, "The resources as they now stand", "ObjectList")},
+		answers: replies([]reply{ok(200, "The resources as they now stand, with warnings; of a dry run also what the change reaches", "Applied")},
 			problem.InvalidResource, problem.InvalidQuery, problem.Conflict, problem.TooLarge, problem.UnsupportedMediaType, problem.Unavailable),
 	}
 	opEvents = operation{

@@ -11,6 +11,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -53,6 +54,7 @@ func components() schemas {
 	s.with("DeadLetter", "raw", schema{"type": "object", "description": "the record as it stood in the log, when it was no event; key and values in base64"})
 	s.letters()
 	s.whatIf()
+	s.graphs()
 	s.add("Reported", api.Reported{})
 	s.add("WebhookPreview", hooks.Preview{})
 	s.with("WebhookPreview", "event", schema{"oneOf": []any{ref("Event"), schema{"type": "null"}}})
@@ -138,11 +140,14 @@ func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	}
 }
 
-// componentName is the type's own; those of an explanation are named after it,
-// because resources have the same.
+// componentName is the type's own; those of an explanation and of a graph are
+// named after it, because resources have the same.
 func componentName(t reflect.Type) string {
-	if t.PkgPath() == reflect.TypeFor[history.Explanation]().PkgPath() {
+	switch t.PkgPath() {
+	case reflect.TypeFor[history.Explanation]().PkgPath():
 		return "Explained" + t.Name()
+	case reflect.TypeFor[graph.Graph]().PkgPath():
+		return "Graph" + t.Name()
 	}
 	return t.Name()
 }

@@ -49,6 +49,9 @@ type (
 	// Explainer says what became of an event.
 	Explainer   = api.Explainer
 	Explanation = history.Explanation
+	// Graphs knows what leads where, Catalogue the types of events.
+	Graphs    = api.Graphs
+	Catalogue = api.Catalogue
 	// WhatIfs computes what other links and policies would make of recorded events.
 	WhatIfs       = api.WhatIfs
 	WhatIf        = history.WhatIf
@@ -153,6 +156,9 @@ type Deps struct {
 	Webhooks Webhooks
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
+	// Graphs and Catalogue nil answer with 503, and changes come without warnings.
+	Graphs    Graphs
+	Catalogue Catalogue
 	// Admitter nil admits everything and Manager nil lets everything be managed,
 	// as far as roles allow it; Recorder nil keeps no decision log. Filter nil
 	// refuses filters on the live stream and on dead letters, Traces and Metrics

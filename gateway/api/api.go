@@ -25,6 +25,9 @@ type Deps struct {
 	Explainer  Explainer
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
+	// Graphs and Catalogue nil answer with 503, and changes come without warnings.
+	Graphs    Graphs
+	Catalogue Catalogue
 	// Filter compiles a CESQL expression; the error says what is wrong with it.
 	// The function is called from one goroutine at a time.
 	Filter func(expression string) (func(*event.Event) bool, error)

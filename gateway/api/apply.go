@@ -2,14 +2,13 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -29,12 +28,34 @@ func (a *API) Apply(c *fiber.Ctx) error {
 		return err
 	}
 	return a.within(func(ctx context.Context) error {
+		preview := a.preview(ctx, objects)
 		stored, err := a.apply(ctx, c, objects, dry)
 		if err != nil {
 			return locate(err, file, src)
 		}
-		return page(c, history.Page[resource.Object]{Items: stored}, func(o *resource.Object) ([]byte, error) { return json.Marshal(o) })
+		return answer(c, fiber.StatusOK, appliedOf(stored, preview, dry))
 	})
+}
+
+// applied is what an apply answers.
+type applied struct {
+	Items []resource.Object `json:"items"`
+	// Warnings are those that the change introduces.
+	Warnings []graph.Finding `json:"warnings,omitempty"`
+	// Radius is what the change reaches, of a dry run.
+	Radius *graph.Radius `json:"radius,omitempty"`
+}
+
+func appliedOf(stored []resource.Object, p *graph.Preview, dry bool) *applied {
+	out := &applied{Items: stored}
+	if p == nil {
+		return out
+	}
+	out.Warnings = p.Warnings
+	if dry {
+		out.Radius = &p.Radius
+	}
+	return out
 }
 
 // apply writes the objects that the guard lets pass.
