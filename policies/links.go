@@ -3,6 +3,7 @@ package policies
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -18,9 +19,9 @@ type compiledLink struct {
 	off string
 	// filter is compiled also where the link is not in the index: off.
 	filter *Filter
-	// terms are the link as a candidate in input.links, one for each version it
-	// may lead to; nil when no policy reads them.
-	terms []*ast.Term
+	// terms are the link as a candidate in input.links, one for each version it may
+	// lead to, made when they are first asked for; nil when not all policies read them.
+	terms []atomic.Pointer[ast.Term]
 }
 
 // candidate is the link with the version that ev gets by it.
@@ -35,7 +36,12 @@ func (c *compiledLink) termOf(x candidate) *ast.Term {
 	if c.terms == nil {
 		return linkTerm(c.link, x.function)
 	}
-	return c.terms[x.version]
+	t := c.terms[x.version].Load()
+	if t == nil {
+		t = linkTerm(c.link, x.function)
+		c.terms[x.version].Store(t)
+	}
+	return t
 }
 
 // addLinks compiles the links, which are sorted by name, and their index. What
@@ -109,16 +115,13 @@ func sameFilter(a, b resource.Filter) bool {
 		slices.EqualFunc(a.All, b.All, sameFilter) && slices.EqualFunc(a.Any, b.Any, sameFilter)
 }
 
+// addTerms makes room for them, or takes those of before.
 func (c *compiledLink) addTerms(was *compiledLink) {
-	versions := c.to.versions()
 	if was != nil && was.terms != nil && c.looksAs(was) {
 		c.terms = was.terms
 		return
 	}
-	c.terms = make([]*ast.Term, len(versions))
-	for i, fn := range versions {
-		c.terms[i] = linkTerm(c.link, fn)
-	}
+	c.terms = make([]atomic.Pointer[ast.Term], len(c.to.versions()))
 }
 
 // looksAs reports whether policies see the link as before.
