@@ -54,11 +54,11 @@ func (x *explainer) causes(ctx context.Context, rec *event.Record) (steps []hist
 		if cause == nil {
 			return append(steps, step), "the cause " + id + " is not in the log any more, or too far back in it", nil
 		}
-		runs, _, err := x.records(ctx, cause.Event.Source, cause.Event.ID, cause.Timestamp)
+		of, err := x.records(ctx, cause.Event.Source, cause.Event.ID, cause.Timestamp)
 		if err != nil {
 			return steps, "", err
 		}
-		step.Source, step.Type, step.Outcome = cause.Event.Source, cause.Event.Type, summary(runs)
+		step.Source, step.Type, step.Outcome = cause.Event.Source, cause.Event.Type, summary(of.runs)
 		steps = append(steps, step)
 		rec = cause
 	}
@@ -99,11 +99,11 @@ func (x *explainer) answered(ctx context.Context, cause, rec *event.Record, link
 	if event.Hops(rec.Event) != event.Hops(cause.Event)+1 {
 		return false
 	}
-	runs, _, err := x.records(ctx, cause.Event.Source, cause.Event.ID, cause.Timestamp)
-	if err != nil || len(runs[link]) == 0 {
+	of, err := x.records(ctx, cause.Event.Source, cause.Event.ID, cause.Timestamp)
+	if err != nil || len(of.runs[link]) == 0 {
 		return true // its records are gone: the id must do
 	}
-	for _, r := range runs[link] {
+	for _, r := range of.runs[link] {
 		if slices.ContainsFunc(r.Replies, func(p event.ReplyRef) bool { return p.ID == rec.Event.ID && p.Source == rec.Event.Source }) {
 			return true
 		}
@@ -168,12 +168,12 @@ func (t *tree) add(ctx context.Context, link string, at time.Time, reply event.R
 		t.cut = fmt.Sprintf("more than %d effects, or %d functions one after the other", maxEffects, maxDepth)
 		return nil
 	}
-	runs, _, err := t.x.records(ctx, reply.Source, reply.ID, at)
+	of, err := t.x.records(ctx, reply.Source, reply.ID, at)
 	if err != nil {
 		return err
 	}
 	t.steps = append(t.steps, history.ChainStep{
-		Depth: depth, Source: reply.Source, ID: reply.ID, Type: reply.Type, Link: link, Outcome: summary(runs),
+		Depth: depth, Source: reply.Source, ID: reply.ID, Type: reply.Type, Link: link, Outcome: summary(of.runs),
 	})
-	return t.grow(ctx, runs, depth+1)
+	return t.grow(ctx, of.runs, depth+1)
 }

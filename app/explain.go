@@ -52,9 +52,7 @@ type inquiry struct {
 	// claim is the place of the copy that was taken; ok is false when it is not known.
 	claim event.Position
 	ok    bool
-	// runs are the records of links, copies those of copies that were dropped, both oldest first.
-	runs   map[string][]event.Run
-	copies []event.Run
+	recorded
 	// refused is the dead letter of the event as a whole; nil is none.
 	refused *event.DeadLetter
 	// decided is what the decision log says.
@@ -87,6 +85,9 @@ func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Exp
 	if err := x.addDoubt(ctx, c, &by, &out); err != nil {
 		return gateway.Explanation{}, err
 	}
+	if c.cut {
+		out.Differences = append(out.Differences, fmt.Sprintf("only the first %d run records since the event came in were looked at", maxRunScan))
+	}
 	for _, step := range []func(context.Context, *inquiry, *gateway.Explanation) error{x.judge, x.addLetters, x.addAdmission, x.addChain} {
 		if err := step(ctx, c, &out); err != nil {
 			return gateway.Explanation{}, err
@@ -98,7 +99,7 @@ func (x *explainer) Explain(ctx context.Context, source, id string) (gateway.Exp
 
 // gather reads what is recorded of the event.
 func (x *explainer) gather(ctx context.Context, c *inquiry) (err error) {
-	if c.runs, c.copies, err = x.records(ctx, c.rec.Event.Source, c.rec.Event.ID, c.rec.Timestamp); err != nil {
+	if c.recorded, err = x.records(ctx, c.rec.Event.Source, c.rec.Event.ID, c.rec.Timestamp); err != nil {
 		return err
 	}
 	if c.decided, err = x.decisions(ctx, c.rec.Event.Source, c.rec.Event.ID, c.rec.Partition, c.rec.Timestamp.Add(-noteAge)); err != nil {
@@ -125,16 +126,25 @@ const maxRunScan = 1_000_000
 // clockSlack is how far the clocks of a broker and of this machine may differ.
 const clockSlack = time.Minute
 
-// records are an event's run records by link, and those of its copies, oldest
-// first. They all stand in the partition that the event's key leads to.
-func (x *explainer) records(ctx context.Context, source, id string, accepted time.Time) (runs map[string][]event.Run, copies []event.Run, err error) {
+// recorded are the run records of an event, oldest first.
+type recorded struct {
+	// runs are those of links, copies those of copies that were dropped.
+	runs   map[string][]event.Run
+	copies []event.Run
+	// cut: there were too many records to look at all.
+	cut bool
+}
+
+// records reads an event's run records. They all stand in the partition that
+// the event's key leads to.
+func (x *explainer) records(ctx context.Context, source, id string, accepted time.Time) (recorded, error) {
 	key := (&event.Run{EventSource: source, EventID: id}).Message().Key
 	part := x.log.PartitionOf(eventlog.Runs, key)
-	runs = map[string][]event.Run{}
-	from := eventlog.Since(accepted.Add(-clockSlack))
-	scanned := 0
-	err = x.log.Read(ctx, eventlog.Runs, from, eventlog.ReadOptions{Partition: &part}, func(r event.Record) error {
+	out := recorded{runs: map[string][]event.Run{}}
+	from, scanned := eventlog.Since(accepted.Add(-clockSlack)), 0
+	err := x.log.Read(ctx, eventlog.Runs, from, eventlog.ReadOptions{Partition: &part}, func(r event.Record) error {
 		if scanned++; scanned > maxRunScan {
+			out.cut = true
 			return eventlog.ErrStop
 		}
 		if string(r.Message.Key) != string(key) {
@@ -144,13 +154,13 @@ func (x *explainer) records(ctx context.Context, source, id string, accepted tim
 		switch {
 		case err != nil:
 		case run.Link == "":
-			copies = append(copies, run)
+			out.copies = append(out.copies, run)
 		default:
-			runs[run.Link] = append(runs[run.Link], run)
+			out.runs[run.Link] = append(out.runs[run.Link], run)
 		}
 		return nil
 	})
-	return runs, copies, gatewayError(err)
+	return out, gatewayError(err)
 }
 
 // isCopy reports whether the record that is explained was dropped as a copy.
@@ -273,19 +283,30 @@ func (x *explainer) search(ctx context.Context, source, id string) (event.Record
 func (x *explainer) notFound(ctx context.Context, source, id string) error {
 	told, err := x.decisions(ctx, source, id, -1, x.now().Add(-searchWindow))
 	if n := len(told.refused); err == nil && n > 0 {
-		d := told.refused[n-1]
-		by := ""
-		if d.Policy != "" {
-			by = " by " + d.Policy
-		}
-		return fmt.Errorf("event %q of source %s was refused%s at %s, the %d. time it was sent: %s: %w",
-			id, d.Event.Source, by, d.Time.UTC().Format(time.RFC3339), n, d.Reason, gateway.ErrNotFound)
+		return refusedEvent(&told.refused[n-1], n)
 	}
-	looked := []string{"the log of the last 7 days", "the refusals in the decision log"}
+	looked := "the log of the last 7 days and the refusals in the decision log"
 	if source != "" {
-		looked = append([]string{"the claims of deduplication"}, looked...)
+		looked = "the claims of deduplication, " + looked
 	}
-	return fmt.Errorf("event %q: %w (looked at %s)", id, gateway.ErrNotFound, strings.Join(looked, ", "))
+	return fmt.Errorf("event %q: %w (looked at %s)", id, gateway.ErrNotFound, looked)
+}
+
+// refusedError is why an event is not in the log: it was not let in.
+type refusedError struct{ text string }
+
+func (e *refusedError) Error() string { return e.text }
+func (e *refusedError) Unwrap() error { return gateway.ErrNotFound }
+
+func refusedEvent(d *event.Decision, times int) error {
+	text := fmt.Sprintf("event %q of source %s was refused at %s", d.Event.ID, d.Event.Source, d.Time.UTC().Format(time.RFC3339))
+	if d.Policy != "" {
+		text += " by " + d.Policy
+	}
+	if text += ": " + d.Reason; times > 1 {
+		text += fmt.Sprintf(" (and %d time(s) before)", times-1)
+	}
+	return &refusedError{text}
 }
 
 func ambiguous(id string, recs []event.Record) error {

@@ -60,7 +60,7 @@ func explainTable(w *tabwriter.Writer, ex *client.Explanation, view explainView)
 	if hidden > 0 {
 		fmt.Fprintf(w, "%d other link(s) did not match: --all shows them\n", hidden)
 	}
-	chainLines(w, &ex.Chain, view.chain)
+	chainLines(w, ex, view.chain)
 	for _, d := range ex.Differences {
 		fmt.Fprintf(w, "note: %s\n", d)
 	}
@@ -217,7 +217,8 @@ func waiting(w *client.Waiting) string {
 }
 
 // chainLines print the chain, or how much of one there is.
-func chainLines(w io.Writer, c *client.Chain, full bool) {
+func chainLines(w io.Writer, ex *client.Explanation, full bool) {
+	c := &ex.Chain
 	causes, effects := len(c.Causes), len(c.Effects)
 	if causes+effects == 0 {
 		return
@@ -231,7 +232,9 @@ func chainLines(w io.Writer, c *client.Chain, full bool) {
 	for i := causes - 1; i >= 0; i-- {
 		chainRow(w, -c.Causes[i].Depth, &c.Causes[i])
 	}
-	row(w, "0", "this event")
+	if e, err := event.ParseJSON(ex.Event); err == nil {
+		row(w, "0", e.Type, e.ID, e.Source, "", "(this event)")
+	}
 	for i := range c.Effects {
 		chainRow(w, c.Effects[i].Depth, &c.Effects[i])
 	}
