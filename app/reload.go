@@ -80,6 +80,9 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 		r.app.log.Error("resources not in force, those before stay so", "revision", revision, "faults", faults.Error())
 		return
 	}
+	if r.app.dispatcher != nil {
+		r.app.dispatcher.Reroute()
+	}
 	if r.app.opts.has(RoleDispatcher) { // who delivers runs the local functions
 		if err := r.app.registry.Reconcile(ctx, set); err != nil && ctx.Err() == nil {
 			r.app.log.Error("functions not brought up to date", "error", err)

@@ -46,15 +46,17 @@ func linksOf(cmd *cobra.Command, c *client.Client, function string) ([]typedLink
 }
 
 func newLink() *cobra.Command {
-	var name string
+	var name, startFrom string
 	cmd := &cobra.Command{
 		Use:     "link FUNCTION TYPE…",
-		Short:   "Send events of these types to a function from now on",
-		Example: "  signalbox link thumbs com.example.uploaded com.example.image.*",
+		Short:   "Send events of these types to a function, from now on or from a time that is past",
+		Long:    "Send events of these types to a function. A link of that name which there is already leads to the\nfunction from now on, with everything else it says as before, and what waits for it goes there, too.\nFUNCTION may name a version: name@version.",
+		Example: "  signalbox link thumbs com.example.uploaded com.example.image.*\n  signalbox link thumbs com.example.uploaded --start-from 2026-01-02T15:04:05Z",
 		GroupID: "resources",
 		Args:    cobra.MinimumNArgs(2),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "name of the link (default: the function's and the type's)")
+	cmd.Flags().StringVar(&startFrom, "start-from", "", "where a new link begins in the log: latest (default), earliest, or a time such as 2026-01-02T15:04:05Z")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := dial(cmd)
 		if err != nil {
@@ -63,13 +65,11 @@ func newLink() *cobra.Command {
 		if name == "" {
 			name = linkName(args[0], args[1])
 		}
-		spec, err := json.Marshal(resource.LinkSpec{Function: args[0], Types: args[1:]})
-		if err != nil {
-			return err
-		}
-		o, err := c.Put(cmd.Context(), linkKind(), resource.Object{
-			APIVersion: resource.APIVersion, Kind: resource.KindLink,
-			Metadata: resource.Metadata{Name: name}, Spec: spec,
+		o, err := relinked(cmd, c, name, func(spec *resource.LinkSpec) {
+			spec.Function, spec.Types = args[0], args[1:]
+			if startFrom != "" {
+				spec.StartFrom = startFrom
+			}
 		})
 		if err != nil {
 			return err
@@ -78,6 +78,26 @@ func newLink() *cobra.Command {
 		return err
 	}
 	return remote(cmd)
+}
+
+// relinked writes a link: the one there is, changed, or a new one.
+func relinked(cmd *cobra.Command, c *client.Client, name string, change func(*resource.LinkSpec)) (resource.Object, error) {
+	o, err := c.Get(cmd.Context(), linkKind(), name)
+	if client.IsNotFound(err) {
+		o = resource.Object{APIVersion: resource.APIVersion, Kind: resource.KindLink, Metadata: resource.Metadata{Name: name}, Spec: []byte("{}")}
+	} else if err != nil {
+		return o, err
+	}
+	var spec resource.LinkSpec
+	if err := json.Unmarshal(o.Spec, &spec); err != nil {
+		return o, fmt.Errorf("link %s: %w", name, err)
+	}
+	change(&spec)
+	if o.Spec, err = json.Marshal(spec); err != nil {
+		return o, err
+	}
+	o.Status = nil // the server's
+	return c.Put(cmd.Context(), linkKind(), o)
 }
 
 func newUnlink() *cobra.Command {
