@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,6 +63,71 @@ func (cfg config) writeNeighbours(ctx context.Context, p parts, b *strings.Build
 		low99, p99 := r.of(p99Of)
 		_, rss := r.of(rssOf)
 		fmt.Fprintf(b, "| %s | %.0f | %.2f | %.2f (%.2f) | %.1f (%.1f) | %.2f | %.0f |\n", r.setup.name, rate, rate/rate0, p50, low50, p99, low99, p99/p990, rss)
+	}
+	return nil
+}
+
+// behindOne measures the functions beside one that is away and has a large backlog
+// behind it, which events of its own make first: so that it takes a minute and
+// not ten. Memory is watched from the first of them to the end.
+func (cfg config) behindOne(ctx context.Context, s setup, p parts) (sample, error) {
+	var out sample
+	sys, err := s.start(ctx, cfg, p)
+	if err != nil {
+		return out, err
+	}
+	defer sys.stop()
+	if out.idle, err = sys.rss(); err != nil {
+		return out, err
+	}
+	watch, stop := context.WithCancel(ctx)
+	peak := make(chan int64, 1)
+	go func() { peak <- sys.watchRSS(watch) }()
+	err = cfg.beside(ctx, s, sys, p, &out)
+	stop()
+	out.peak = max(out.peak, <-peak)
+	return out, err
+}
+
+// beside makes the backlog and measures the others, first in a closed loop,
+// then in an open one.
+func (cfg config) beside(ctx context.Context, s setup, sys *system, p parts, out *sample) error {
+	if s.backlog > 0 {
+		own := newLoad(sys.addr, typeOf("apart"))
+		own.body = []byte(smallBody)
+		if err := cfg.park(ctx, sys, p, own, s.backlog, out); err != nil {
+			return err
+		}
+	}
+	l := newLoad(sys.addr, benchType)
+	if err := cfg.warm(ctx, s, sys, l); err != nil {
+		return err
+	}
+	all := func(n int64, r sinkReport) bool { return r.Deliveries >= n*others }
+	return errors.Join(cfg.saturate(ctx, s, sys, l, out), cfg.latency(ctx, sys, l, neighbourRate, all, out))
+}
+
+func (cfg config) writeBehind(ctx context.Context, p parts, b *strings.Builder) error {
+	rows, err := cfg.each(ctx, p, []setup{
+		{name: "as good as the others", fanout: others, sample: 0.01, apart: "/apart", apartToo: true},
+		{name: fmt.Sprintf("refuses connections, with %d events behind it", cfg.backlog), fanout: others, sample: 0.01, apart: refusing, apartToo: true, backlog: cfg.backlog},
+	}, cfg.behindOne)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b, "\n## A large backlog behind one of twenty\n\nThe other 19 functions while a twentieth, which gets their events too, has a large backlog of its own (`bench -only behind -backlog %d`).\n", cfg.backlog)
+	fmt.Fprintf(b, "Deliveries/s in a closed loop, then latency in an open one of %d events/s, in milliseconds.\n\n", neighbourRate)
+	b.WriteString("| the twentieth | deliveries/s | x first row | CPU us per delivery | p50 | p99 | x first row | RSS idle / at most MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	_, rate0 := rows[0].of(rateOf)
+	_, p990 := rows[0].of(p99Of)
+	for _, r := range rows {
+		_, rate := r.of(rateOf)
+		lowC, cpu := r.of(cpuOf)
+		low50, p50 := r.of(p50Of)
+		low99, p99 := r.of(p99Of)
+		_, idle := r.of(func(s sample) float64 { return float64(s.idle) / 1e6 })
+		_, peak := r.of(func(s sample) float64 { return float64(s.peak) / 1e6 })
+		fmt.Fprintf(b, "| %s | %.0f | %.2f | %.1f (%.1f) | %.2f (%.2f) | %.1f (%.1f) | %.2f | %.0f / %.0f |\n", r.setup.name, rate, rate/rate0, cpu, lowC, p50, low50, p99, low99, p99/p990, idle, peak)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func (cfg config) measure(ctx context.Context) error {
 		{"latency", cfg.writeLatency},
 		{"links", cfg.writeLinks},
 		{"neighbours", cfg.writeNeighbours},
+		{"behind", cfg.writeBehind},
 		{"fairness", cfg.writeFairness},
 		{"order", cfg.writeOrder},
 		{"drain", cfg.writeDrain},

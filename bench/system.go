@@ -70,6 +70,8 @@ type setup struct {
 	// those of the events, in turn.
 	ownTypes bool
 	types    []string
+	// apartToo gives the function that stands apart events of its own beside the others'.
+	apartToo bool
 	// order is that of the links, keys the number of keys of the events; 0 is none.
 	order string
 	keys  int64
@@ -168,13 +170,16 @@ func (s setup) args(name, addr, dir string, p parts) []string {
 func (s setup) apply(ctx context.Context, sys *system) error {
 	var docs []string
 	fn := func(name, url string) {
-		typ := benchType
-		if s.ownTypes {
-			typ = typeOf(name)
+		types := []string{benchType}
+		switch {
+		case s.ownTypes:
+			types = []string{typeOf(name)}
+		case s.apartToo && name == "apart":
+			types = append(types, typeOf(name))
 		}
 		docs = append(docs,
 			fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":%q},"spec":{"url":%q}}`, name, url),
-			fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":%q},"spec":{"function":%q,"types":[%q],"order":%q}}`, name, name, typ, cmp.Or(s.order, "none")))
+			fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Link","metadata":{"name":%q},"spec":{"function":%q,"types":["%s"],"order":%q}}`, name, name, strings.Join(types, `","`), cmp.Or(s.order, "none")))
 	}
 	for i := range s.fanout {
 		fn("f"+strconv.Itoa(i), fmt.Sprintf("http://%s/%d", sys.sink.addr, i))
