@@ -165,6 +165,11 @@ func (a *App) openPolicies(context.Context) error {
 	return err
 }
 
+// replies is the way into the log for what functions answer and send.
+func (a *App) replies() *dispatcherLog {
+	return &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics, schemas: &a.schemas}
+}
+
 func (a *App) openDispatcher(context.Context) error {
 	if !a.opts.has(RoleDispatcher) {
 		return nil
@@ -186,7 +191,7 @@ func (a *App) openDispatcher(context.Context) error {
 		Letters:   heldLetters{a.letters},
 		Rates:     counts{a.ledger},
 		Chains:    counts{a.ledger},
-		Log:       &dispatcherLog{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), metrics: a.metrics, schemas: &a.schemas},
+		Log:       a.replies(),
 		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
 		Observer:  a.observer(),
 		Logger:    a.log,

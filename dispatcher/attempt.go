@@ -83,6 +83,9 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 	w.took = took
 	fail = l.d.failure(&w.resp, err)
 	w.lease = 0
+	if err == nil {
+		w.noteSent()
+	}
 	switch {
 	case fail != nil || err != nil:
 	case judge(w.resp.StatusCode()) == verdictReply:

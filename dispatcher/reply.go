@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -59,6 +60,23 @@ func one(ev *event.Event, err error) ([]*event.Event, error) {
 		return nil, err
 	}
 	return []*event.Event{ev}, nil
+}
+
+// headerSent names events that a function has sent during the call, by other
+// means than its answer: a JSON list of source, id and type. They are only named
+// in the run record.
+const headerSent = "Signalbox-Sent"
+
+// noteSent reads that header; what is no such list is left out.
+func (w *worker) noteSent() {
+	list := w.resp.Header.Peek(headerSent)
+	if len(list) == 0 {
+		return
+	}
+	var sent []event.ReplyRef
+	if json.Unmarshal(list, &sent) == nil {
+		w.run.Replies = append(w.run.Replies, sent...)
+	}
 }
 
 // takeReplies appends the events of a 200 to the log and names them in

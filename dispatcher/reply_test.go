@@ -113,6 +113,18 @@ func checkReplies(t *testing.T, b *bed, want int) {
 	}
 }
 
+func TestWhatAFunctionSaysItHasSentIsNamedInTheRun(t *testing.T) {
+	for list, want := range map[string]int{`[{"source":"/f","id":"1","type":"t"},{"source":"/f","id":"2","type":"u"}]`: 2, `nonsense`: 0} {
+		url := serve(t, answer{204, "", map[string]string{"Signalbox-Sent": list}, ""}.ServeHTTP)
+		b := newBed(t, one(url), nil)
+		b.send(newEvent("a"))
+		b.waitSettled(1)
+		if runs := b.log.Runs(); len(runs) != 1 || len(runs[0].Replies) != want || want > 0 && runs[0].Replies[1].ID != "2" || len(b.log.Events()) != 0 {
+			t.Errorf("%s: %+v", list, runs)
+		}
+	}
+}
+
 func TestRepeatedDeliveryAppendsTheSameIDs(t *testing.T) {
 	url := serve(t, answer{200, batch, nil, "[" + ceJSON + "," + ceJSON + "]"}.ServeHTTP)
 	b := newBed(t, one(url), nil)

@@ -24,7 +24,7 @@ func embeddedArgs(t testing.TB) []string {
 func realArgs(t testing.TB) []string {
 	env := parts.Up(t, "kafka", "redis")
 	name := unique(t)
-	return []string{"serve", "--kafka", strings.Join(env.KafkaBrokers(), ","), "--redis", env.RedisURL(), "--topic-prefix", name + ".", "--redis-prefix", name + ":"}
+	return []string{"serve", "--data", t.TempDir(), "--kafka", strings.Join(env.KafkaBrokers(), ","), "--redis", env.RedisURL(), "--topic-prefix", name + ".", "--redis-prefix", name + ":"}
 }
 
 // everywhere runs a test embedded and on the real parts.

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/functions/scripts"
 )
 
 // Config says how local programs are run.
@@ -33,10 +35,21 @@ type Config struct {
 	// stderr. It is called from several goroutines, and a program that writes
 	// waits for it.
 	Output func(function, stream, line string)
+	// Scripts is where functions of scripts are run; nil: this process runs none.
+	Scripts *ScriptsConfig
 	// Log says when programs become ready, end and are started again.
 	Log *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// ScriptsConfig is what functions of scripts need beside programs.
+type ScriptsConfig struct {
+	// Dir keeps the SDKs and the virtual environments of functions.
+	Dir string
+	// Sender takes the events that scripts send, State their values; nil keeps none.
+	Sender scripts.Sender
+	State  scripts.State
 }
 
 // DefaultConfig is the configuration with every default.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/functions/scripts"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -22,6 +23,8 @@ type Registry struct {
 	wishes  chan id
 	stopped chan struct{}
 	keeper  *child.Keeper
+	// scripts is nil where none are run.
+	scripts *scripts.Host
 
 	// endpoints are those of command functions; a map is never changed once it
 	// is here, so that URL takes no lock.
@@ -59,7 +62,7 @@ func New(c Config) (*Registry, error) {
 		ports:       map[int]bool{},
 	}
 	r.endpoints.Store(&map[id]endpoint{})
-	return r, nil
+	return r, r.openScripts()
 }
 
 // URL returns where fn gets its events. For a function with a command that is
@@ -72,6 +75,9 @@ func (r *Registry) URL(fn *resource.Function) (string, error) {
 		return fn.Spec.URL, nil
 	}
 	which := idOf(fn)
+	if fn.Spec.Scripts != nil {
+		return r.scriptsURL(fn)
+	}
 	e, ok := (*r.endpoints.Load())[which]
 	if ok {
 		if !e.of.asked.Load() {
@@ -129,6 +135,7 @@ func (r *Registry) WaitReady(ctx context.Context, name, version string) (string,
 func (r *Registry) Run(ctx context.Context) error {
 	var keeping sync.WaitGroup
 	keeping.Go(r.keeper.Run)
+	endScripts := r.runScripts()
 	programs, stop := context.WithCancel(context.Background())
 	f := fleet{r: r, ctx: programs}
 	look := time.NewTicker(max(r.c.Linger/4, time.Millisecond))
@@ -137,6 +144,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		select {
 		case set := <-r.sets:
 			f.use(set)
+			r.useScripts(&set)
 		case which := <-r.wishes:
 			f.wish(which)
 		case <-look.C:
@@ -149,6 +157,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		r.remove(which)
 	}
 	stop()
+	endScripts()
 	f.running.Wait()
 	r.keeper.Close()
 	keeping.Wait()

@@ -11,7 +11,7 @@ import (
 const KindFunction = "Function"
 
 // FunctionSpec says where a function runs and what it listens to. Exactly one
-// of URL and Command is set.
+// of URL, Command and Scripts is set.
 type FunctionSpec struct {
 	// Version names this version; "" is an unnamed one.
 	Version string `json:"version,omitempty"`
@@ -20,8 +20,10 @@ type FunctionSpec struct {
 	// Command starts a local HTTP server that listens on 127.0.0.1:$PORT; the
 	// first element is the program. It runs in Dir.
 	Command []string `json:"command,omitempty"`
-	// Dir is Command's working directory: by default that of the manifest,
-	// which is also what a relative path starts from.
+	// Scripts are files that run in sequence for each event.
+	Scripts *Scripts `json:"scripts,omitempty"`
+	// Dir is where Command runs and Scripts are looked for: by default the
+	// manifest's, which is also what a relative path starts from.
 	Dir string `json:"dir,omitempty"`
 	// On is short for a link with these types, named after the function.
 	On []string `json:"on,omitempty"`
@@ -108,23 +110,38 @@ func (s *FunctionSpec) validateTraffic(f *Faults) {
 }
 
 func (s *FunctionSpec) validateRuntime(f *Faults) {
-	switch {
-	case s.URL == "" && len(s.Command) == 0:
-		f.add("spec", "want exactly one of url, command")
-	case s.URL != "" && len(s.Command) > 0:
-		f.add("spec", "both url and command: want exactly one of them")
-	case s.URL != "":
+	var set []string
+	for _, kind := range []struct {
+		name string
+		is   bool
+	}{{"url", s.URL != ""}, {"command", len(s.Command) > 0}, {"scripts", s.Scripts != nil}} {
+		if kind.is {
+			set = append(set, kind.name)
+		}
+	}
+	switch len(set) {
+	case 0:
+		f.add("spec", "want exactly one of url, command, scripts")
+	case 1:
+	default:
+		f.add("spec", "has %s: want exactly one of them", strings.Join(set, " and "))
+	}
+	if s.URL != "" {
 		u, err := url.Parse(s.URL)
 		if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			f.add("spec.url", "%q: want an absolute http or https URL", s.URL)
 		} else if u.User != nil {
 			f.add("spec.url", "a URL with a user name or password: credentials do not belong in a manifest")
 		}
-	case s.Command[0] == "":
+	}
+	if len(s.Command) > 0 && s.Command[0] == "" {
 		f.add("spec.command[0]", "empty: want a program")
 	}
-	if s.Dir != "" && len(s.Command) == 0 {
-		f.add("spec.dir", "only with command")
+	if s.Scripts != nil {
+		s.Scripts.validate(f)
+	}
+	if s.Dir != "" && len(s.Command) == 0 && s.Scripts == nil {
+		f.add("spec.dir", "only with command or scripts")
 	}
 }
 

@@ -178,15 +178,15 @@ func decodeAnchored(name string, src []byte, dir string) ([]Object, error) {
 		return nil, err
 	}
 	for i := range objects {
-		if err := anchorCommand(&objects[i], dir); err != nil {
+		if err := anchorDir(&objects[i], dir); err != nil {
 			return nil, err
 		}
 	}
 	return objects, nil
 }
 
-// anchorCommand makes a command function's directory absolute.
-func anchorCommand(o *Object, dir string) error {
+// anchorDir makes the directory of a function with command or scripts absolute.
+func anchorDir(o *Object, dir string) error {
 	if o.Kind != KindFunction {
 		return nil
 	}
@@ -194,7 +194,7 @@ func anchorCommand(o *Object, dir string) error {
 	if err := json.Unmarshal(o.Spec, &spec); err != nil {
 		return err
 	}
-	if len(spec.Command) == 0 || filepath.IsAbs(spec.Dir) {
+	if len(spec.Command) == 0 && spec.Scripts == nil || filepath.IsAbs(spec.Dir) {
 		return nil
 	}
 	abs, err := filepath.Abs(filepath.Join(dir, spec.Dir))

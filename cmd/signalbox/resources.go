@@ -233,7 +233,10 @@ func cellsOf(o resource.Object, parts traffic) []any {
 		var s resource.FunctionSpec
 		if json.Unmarshal(o.Spec, &s) == nil {
 			at := s.URL
-			if at == "" {
+			switch {
+			case s.Scripts != nil:
+				at = s.Scripts.Runtime + " " + strings.Join(s.Scripts.Files, " ")
+			case at == "":
 				at = strings.Join(s.Command, " ")
 			}
 			return []any{m.Name, s.Version, parts.of(m.Name), at, strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}

@@ -1,0 +1,3 @@
+const { context } = require("signalbox");
+
+console.log(`summary of ${context.event.subject}: ${context.params.get("total")}`);

@@ -1,0 +1,2 @@
+def show(amount, currency):
+    return f"{amount:.2f} {currency}"

@@ -1,0 +1,212 @@
+package scripts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Host runs the scripts of all functions and answers for them over HTTP on
+// loopback. Make it with New, then Run it once. All methods are safe for
+// concurrent use.
+type Host struct {
+	c   Config
+	url string
+	ln  net.Listener
+	// life is that of all workers.
+	life context.Context
+	end  context.CancelFunc
+	work sync.WaitGroup
+	// preparing is held while something is prepared; sdk is where the SDKs are,
+	// once they are unpacked.
+	preparing sync.Mutex
+	sdk       atomic.Pointer[string]
+
+	mu    sync.RWMutex
+	pools map[string]*pool
+}
+
+// New opens the port; nothing is answered before Run, and nothing written before
+// there are scripts to run.
+func New(c Config) (*Host, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("scripts: %w", err)
+	}
+	var err error
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil { // workers run elsewhere
+		return nil, fmt.Errorf("scripts: %w", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("scripts: %w", err)
+	}
+	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", pools: map[string]*pool{}}
+	h.life, h.end = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// URL is where a function of scripts gets its events.
+func (h *Host) URL(fn *resource.Function) string { return h.url + name(fn) }
+
+// Reconcile makes the functions those that are run; others end once their runs
+// under way have. Each is a version with scripts. Those of warm have a worker at
+// all times, those of others when there is something to run.
+func (h *Host) Reconcile(warm, others []*resource.Function) {
+	wanted, kept := make(map[string]*resource.Function, len(warm)+len(others)), make(map[string]bool, len(warm))
+	for _, fn := range slices.Concat(others, warm) {
+		wanted[name(fn)] = fn
+	}
+	for _, fn := range warm {
+		kept[name(fn)] = true
+	}
+	var gone, started []*pool
+	h.mu.Lock()
+	for key, p := range h.pools {
+		if fn := wanted[key]; fn == nil || !p.same(fn) {
+			gone = append(gone, p)
+			delete(h.pools, key)
+		}
+	}
+	for key, fn := range wanted {
+		if p := h.pools[key]; p != nil {
+			p.fn.Store(fn) // the configuration may be another; workers get it with each run
+			continue
+		}
+		p := newPool(h, fn)
+		h.pools[key] = p
+		started = append(started, p)
+	}
+	for key, p := range h.pools {
+		p.kept.Store(kept[key])
+	}
+	h.mu.Unlock()
+	for _, p := range gone {
+		p.stop()
+	}
+	for _, p := range started {
+		h.work.Go(p.watch)
+		if p.kept.Load() {
+			h.work.Go(p.warm)
+		}
+	}
+}
+
+// Run answers until ctx ends, then lets runs under way finish for grace, and
+// ends all workers.
+func (h *Host) Run(ctx context.Context) error {
+	const grace = 5 * time.Second
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(h.ln) }()
+	tick := time.NewTicker(h.c.IdleTimeout / 4)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case now := <-tick.C:
+			h.shed(now)
+		case <-ctx.Done():
+		}
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := server.Shutdown(stopping)
+	if err != nil {
+		err = server.Close()
+	}
+	<-served
+	h.end()
+	h.Reconcile(nil, nil)
+	h.work.Wait()
+	return err
+}
+
+func (h *Host) shed(now time.Time) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, p := range h.pools {
+		p.shed(now, h.c.IdleTimeout)
+	}
+}
+
+// maxBody bounds the events that are taken.
+const maxBody = 64 << 20
+
+// ServeHTTP takes one event for the function that the path names.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.RLock()
+	p := h.pools[strings.TrimPrefix(r.URL.Path, "/")]
+	h.mu.RUnlock()
+	if p == nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "no such function of scripts", http.StatusServiceUnavailable)
+		return
+	}
+	ev, err := readEvent(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	attempt, _ := strconv.Atoi(r.Header.Get("Signalbox-Attempt"))
+	one := run{
+		pool: p, event: ev, link: r.Header.Get("Signalbox-Link"), attempt: max(attempt, 1), replay: r.Header.Get("Signalbox-Replay") == "true",
+		traceParent: r.Header.Get("Traceparent"), traceState: r.Header.Get("Tracestate"),
+	}
+	end := one.do(r.Context())
+	if end.after > 0 {
+		w.Header().Set("Retry-After", end.retryAfter())
+	}
+	if sent := one.sentHeader(); sent != "" {
+		w.Header().Set("Signalbox-Sent", sent)
+	}
+	if end.body != "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	w.WriteHeader(end.status)
+	_, _ = io.WriteString(w, end.body)
+}
+
+// readEvent reads the event in any mode; of a batch there must be one.
+func readEvent(r *http.Request) (*event.Event, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
+		return nil, err
+	}
+	contentType := r.Header.Get("Content-Type")
+	mode, err := event.ModeOf(contentType)
+	if err != nil {
+		return nil, err
+	}
+	switch mode {
+	case event.Structured:
+		return event.ParseJSON(body)
+	case event.Batched:
+		batch, err := event.ParseJSONBatch(body, 1)
+		if err == nil && len(batch) != 1 {
+			err = errors.New("an empty batch")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return batch[0], nil
+	}
+	return event.ParseHTTP(contentType, func(yield func(name, value []byte)) {
+		for name, values := range r.Header {
+			for _, v := range values {
+				yield([]byte(name), []byte(v))
+			}
+		}
+	}, body)
+}

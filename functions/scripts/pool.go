@@ -1,0 +1,239 @@
+package scripts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// pool are the workers of one version of a function.
+type pool struct {
+	host *Host
+	// fn is the resource as it stands; what workers cannot do without never changes.
+	fn   atomic.Pointer[resource.Function]
+	spec resource.Scripts
+	dir  string
+	// kept: one worker stays although there is nothing to run.
+	kept atomic.Bool
+	// places holds one for each worker there may be.
+	places chan struct{}
+	// life ends with the pool.
+	life context.Context
+	end  context.CancelFunc
+
+	mu sync.Mutex
+	// idle workers, the one put back last at the end.
+	idle []*worker
+	// generation counts the changes of the files.
+	generation uint64
+	// prepared is set once there is an interpreter with everything the function needs.
+	prepared *prepared
+}
+
+// prepared is the outcome of preparing: the start of a command line, or why there is none.
+type prepared struct {
+	program []string
+	err     error
+	// until is when a failure is tried again.
+	until time.Time
+}
+
+func newPool(h *Host, fn *resource.Function) *pool {
+	spec := fn.Spec.Scripts.WithDefaults()
+	p := &pool{host: h, spec: spec, dir: fn.Spec.Dir, places: make(chan struct{}, spec.Workers)}
+	p.fn.Store(fn)
+	p.life, p.end = context.WithCancel(h.life)
+	return p
+}
+
+// same reports whether the workers can go on when the resource is fn.
+func (p *pool) same(fn *resource.Function) bool {
+	a, b := p.spec, fn.Spec.Scripts.WithDefaults()
+	return p.dir == fn.Spec.Dir && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
+		a.Workers == b.Workers && a.MemoryMB == b.MemoryMB && a.MaxRuns == b.MaxRuns
+}
+
+// take gives the caller a worker: an idle one, else a new one as soon as there
+// may be one more. It waits as long as ctx lives.
+func (p *pool) take(ctx context.Context) (*worker, error) {
+	select {
+	case p.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.life.Done():
+		return nil, errStopped
+	}
+	w, err := p.idleOrNew(ctx)
+	if err != nil {
+		<-p.places
+	}
+	return w, err
+}
+
+func (p *pool) idleOrNew(ctx context.Context) (*worker, error) {
+	for {
+		w, generation := p.popIdle()
+		if w == nil {
+			program, err := p.prepare(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if w, err = p.startWorker(ctx, program); err != nil {
+				return nil, err
+			}
+			w.generation = generation
+			return w, nil
+		}
+		select {
+		case <-w.gone: // it died while nobody looked
+			continue
+		default:
+		}
+		if w.generation == generation {
+			return w, nil
+		}
+		w.kill()
+	}
+}
+
+func (p *pool) popIdle() (*worker, uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil, p.generation
+	}
+	w := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return w, p.generation
+}
+
+// put takes a worker back after a run; fit is false when it must not make another one.
+func (p *pool) put(w *worker, fit bool) {
+	defer func() { <-p.places }()
+	w.runs++
+	p.mu.Lock()
+	keep := fit && w.runs < p.spec.MaxRuns && w.generation == p.generation && p.life.Err() == nil
+	if keep {
+		w.since = time.Now()
+		p.idle = append(p.idle, w)
+	}
+	p.mu.Unlock()
+	if !keep {
+		w.kill()
+	}
+}
+
+// changed lets no worker run the files as they were.
+func (p *pool) changed() {
+	p.mu.Lock()
+	p.generation++
+	p.prepared = nil
+	stale := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, w := range stale {
+		w.kill()
+	}
+}
+
+// shed ends idle workers that have had nothing to do for long.
+func (p *pool) shed(now time.Time, idle time.Duration) {
+	keep := 0
+	if p.kept.Load() {
+		keep = 1
+	}
+	p.mu.Lock()
+	var old []*worker
+	for len(p.idle) > keep && now.Sub(p.idle[0].since) > idle {
+		old = append(old, p.idle[0])
+		p.idle = p.idle[1:]
+	}
+	p.mu.Unlock()
+	for _, w := range old {
+		w.kill()
+	}
+}
+
+// stop ends the pool; runs under way come to their end, or that of their requests.
+func (p *pool) stop() {
+	p.end()
+	p.changed()
+}
+
+// warm starts the first worker, so that the first event need not wait for it.
+func (p *pool) warm() {
+	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout+p.host.c.ReadyTimeout)
+	defer cancel()
+	w, err := p.take(ctx)
+	if err != nil {
+		if p.life.Err() == nil {
+			p.host.c.Log.Warn("scripts cannot be run", "function", p.name(), "error", err)
+		}
+		return
+	}
+	w.runs--
+	p.put(w, true)
+	p.host.c.Log.Info("scripts are ready", "function", p.name())
+}
+
+// environ is what a worker finds.
+func (p *pool) environ() []string {
+	env := slices.DeleteFunc(slices.Clone(p.host.c.Environ), func(v string) bool {
+		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PYTHONHOME=")
+	})
+	config, _ := json.Marshal(p.fn.Load().Spec.Config) // raw messages that were read from JSON can be written again
+	return append(env,
+		"SIGNALBOX_FUNCTION="+p.fn.Load().Metadata.Name, "SIGNALBOX_CONFIG="+string(config), "SIGNALBOX_MEMORY_MB="+strconv.Itoa(p.spec.MemoryMB),
+		"PYTHONPATH="+filepath.Join(*p.host.sdk.Load(), "python", "src"), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
+}
+
+// lines passes a stream on line by line.
+func (p *pool) lines(stream string, keep *tail) *child.Lines {
+	return child.NewLines(func(line string) {
+		if keep != nil {
+			keep.add(line)
+		}
+		if p.host.c.Output != nil {
+			p.host.c.Output(p.fn.Load().Metadata.Name, stream, line)
+		}
+	})
+}
+
+var errStopped = errors.New("the function was changed or deleted meanwhile")
+
+func (p *pool) name() string { return name(p.fn.Load()) }
+
+// name is a function with its version.
+func name(fn *resource.Function) string {
+	if fn.Spec.Version == "" {
+		return fn.Metadata.Name
+	}
+	return fn.Metadata.Name + "@" + fn.Spec.Version
+}
+
+// command is what a worker's program is called with.
+func (p *pool) command(interpreter string) []string {
+	var program []string
+	switch p.spec.Runtime {
+	case resource.RuntimePython:
+		program = []string{interpreter, "-m", "signalbox._worker"}
+	default:
+		program = []string{interpreter, fmt.Sprintf("--max-old-space-size=%d", p.spec.MemoryMB), filepath.Join(*p.host.sdk.Load(), "node", "worker.cjs")}
+	}
+	for _, f := range p.spec.Files {
+		program = append(program, filepath.Join(p.dir, f))
+	}
+	return program
+}

@@ -1,0 +1,160 @@
+package scripts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions/sdk"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// retryPrepare is how long a failure to prepare is believed.
+const retryPrepare = 5 * time.Second
+
+// prepare finds the interpreter and makes the virtual environment, once.
+func (p *pool) prepare(ctx context.Context) ([]string, error) {
+	p.host.preparing.Lock() // pip is not to be run twice for one environment
+	defer p.host.preparing.Unlock()
+	p.mu.Lock()
+	done, generation := p.prepared, p.generation
+	p.mu.Unlock()
+	if done != nil && (done.err == nil || time.Now().Before(done.until)) {
+		return done.program, done.err
+	}
+	interpreter, err := p.interpreter(ctx)
+	if err == nil {
+		err = errors.Join(p.filesExist(), p.host.unpackOnce())
+	}
+	done = &prepared{err: err, until: time.Now().Add(retryPrepare)}
+	if err == nil {
+		done.program = p.command(interpreter)
+	}
+	p.mu.Lock()
+	if p.generation == generation {
+		p.prepared = done
+	}
+	p.mu.Unlock()
+	return done.program, err
+}
+
+func (p *pool) filesExist() error {
+	for _, f := range p.spec.Files {
+		if _, err := os.Stat(filepath.Join(p.dir, f)); err != nil {
+			return fmt.Errorf("script %s: %w", f, err)
+		}
+	}
+	return nil
+}
+
+// interpreter is the program that runs the scripts.
+func (p *pool) interpreter(ctx context.Context) (string, error) {
+	program := p.host.c.Node
+	if p.spec.Runtime == resource.RuntimePython {
+		program = p.host.c.Python
+	}
+	found, err := exec.LookPath(program)
+	if err != nil {
+		return "", fmt.Errorf("runtime %s: %w", p.spec.Runtime, err)
+	}
+	if p.spec.Requirements == "" {
+		return found, nil
+	}
+	return p.environment(ctx, found)
+}
+
+// environment makes a virtual environment with the function's requirements; one
+// that was made from the same ones before is used again.
+func (p *pool) environment(ctx context.Context, python string) (string, error) {
+	file := filepath.Join(p.dir, p.spec.Requirements)
+	wants, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("requirements: %w", err)
+	}
+	version, err := exec.CommandContext(ctx, python, "-VV").Output()
+	if err != nil {
+		return "", fmt.Errorf("runtime python: %w", err)
+	}
+	sum := sha256.Sum256(append(append([]byte(python+"\x00"), version...), wants...))
+	dir := filepath.Join(p.host.c.Dir, "python-"+hex.EncodeToString(sum[:12]))
+	interpreter := filepath.Join(dir, "bin", "python")
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return interpreter, nil
+	}
+	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout) // not the request's: the next one wants it too
+	defer cancel()
+	p.host.c.Log.Info("making a virtual environment", "function", p.name(), "requirements", p.spec.Requirements)
+	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(dir)); err != nil {
+		return "", err
+	}
+	for _, command := range [][]string{
+		{python, "-m", "venv", dir},
+		{interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", file},
+	} {
+		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("requirements: %s: %w: %s", strings.Join(command[1:3], " "), err, lastLines(string(out)))
+		}
+	}
+	return interpreter, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o600)
+}
+
+// lastLines is the end of what a program said.
+func lastLines(s string) string {
+	s = strings.TrimSpace(s)
+	const most = 600
+	if len(s) > most {
+		s = "…" + s[len(s)-most:]
+	}
+	return s
+}
+
+// unpackOnce unpacks the SDKs when they are first needed; preparing is held.
+func (h *Host) unpackOnce() error {
+	if h.sdk.Load() != nil {
+		return nil
+	}
+	root, err := unpack(h.c.Dir)
+	if err == nil {
+		h.sdk.Store(&root)
+	}
+	return err
+}
+
+// unpack writes the SDKs that this binary brings into a directory named after
+// their content.
+func unpack(dir string) (string, error) {
+	sum := sha256.New()
+	contents := map[string][]byte{}
+	err := fs.WalkDir(sdk.Files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := sdk.Files.ReadFile(path)
+		contents[path] = b
+		fmt.Fprintf(sum, "%s\x00%d\x00", path, len(b))
+		sum.Write(b)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	root := filepath.Join(dir, "sdk-"+hex.EncodeToString(sum.Sum(nil)[:12]))
+	if _, err := os.Stat(filepath.Join(root, "complete")); err == nil {
+		return root, nil
+	}
+	for path, b := range contents {
+		file := filepath.Join(root, filepath.FromSlash(path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, b, 0o644)); err != nil {
+			return "", fmt.Errorf("unpacking the SDKs: %w", err)
+		}
+	}
+	return root, os.WriteFile(filepath.Join(root, "complete"), nil, 0o600)
+}

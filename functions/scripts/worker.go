@@ -1,0 +1,138 @@
+package scripts
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions/child"
+)
+
+// worker is one process that makes one run at a time. It belongs to whoever
+// took it from its pool.
+type worker struct {
+	cmd   *exec.Cmd
+	group *child.Group
+	// in and out are our ends of the pipes.
+	in  *os.File
+	out *bufio.Reader
+	// runs counts those it has made; since is when it was last put back.
+	runs  int
+	since time.Time
+	// generation is that of the files it runs.
+	generation uint64
+	tail       *tail
+	// gone is closed when the process has ended and end says how.
+	gone chan struct{}
+	end  error
+}
+
+// tail keeps the last lines of the standard error, to tell why a worker died.
+type tail struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (t *tail) add(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lines = append(t.lines, line); len(t.lines) > 10 {
+		t.lines = t.lines[1:]
+	}
+}
+
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.lines, "\n")
+}
+
+// startWorker starts a process and waits until it says that it is ready.
+func (p *pool) startWorker(ctx context.Context, program []string) (*worker, error) {
+	theirIn, ourOut, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	ourIn, theirOut, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, theirIn.Close(), ourOut.Close())
+	}
+	w := &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, gone: make(chan struct{})}
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = p.dir, p.environ(), []*os.File{theirIn, theirOut}
+	out, errs := p.lines("stdout", nil), p.lines("stderr", w.tail)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, errs, time.Second
+	w.cmd = cmd
+	w.group, err = p.host.c.Keeper.Start(cmd)
+	closed := errors.Join(theirIn.Close(), theirOut.Close())
+	if err = errors.Join(err, closed); err != nil {
+		return nil, errors.Join(err, ourOut.Close(), ourIn.Close())
+	}
+	p.host.work.Go(func() {
+		w.end = cmd.Wait()
+		w.group.Gone()
+		out.Flush()
+		errs.Flush()
+		_ = errors.Join(w.in.Close(), ourIn.Close())
+		close(w.gone)
+	})
+	if err := w.awaitReady(ctx, p.host.c.ReadyTimeout); err != nil {
+		w.kill()
+		return nil, err
+	}
+	return w, nil
+}
+
+// kill ends the process and waits for it.
+func (w *worker) kill() {
+	w.group.Kill()
+	<-w.gone
+}
+
+// awaitReady waits for the first frame.
+func (w *worker) awaitReady(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	m, err := w.read(ctx)
+	if err == nil && m.Is != "ready" {
+		err = fmt.Errorf("it said %q", m.Is)
+	}
+	if err != nil {
+		return fmt.Errorf("the worker did not become ready: %w", w.why(err))
+	}
+	return nil
+}
+
+// read reads one frame; when ctx ends the process is killed, as what it does then is of no use.
+func (w *worker) read(ctx context.Context) (fromWorker, error) {
+	stop := context.AfterFunc(ctx, w.group.Kill)
+	defer stop()
+	m, err := readFrame(w.out)
+	if err != nil && ctx.Err() != nil {
+		return m, ctx.Err()
+	}
+	return m, err
+}
+
+// why says what ended a worker that was to say something.
+func (w *worker) why(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	w.group.Kill() // what it says is no frame, or its pipe is closed
+	<-w.gone
+	last := w.tail.text()
+	if last != "" {
+		last = ": " + last
+	}
+	if w.end == nil {
+		return errors.New("the worker ended by itself" + last)
+	}
+	return fmt.Errorf("the worker ended: %w%s", w.end, last)
+}

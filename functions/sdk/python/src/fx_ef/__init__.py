@@ -1,0 +1,5 @@
+"""The name under which older programs import ``context``."""
+
+from signalbox import context
+
+__all__ = ["context"]

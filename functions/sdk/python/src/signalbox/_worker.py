@@ -1,0 +1,123 @@
+"""Runs the scripts of one function, event after event.
+
+python -m signalbox._worker FILE...   speaks with Signalbox over the descriptors 3 (in) and 4 (out): frames of four bytes
+length, big-endian, and that much JSON. Standard output and error are the function's own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import struct
+import sys
+import traceback
+from types import CodeType
+from typing import Any, BinaryIO, Mapping, Optional
+
+from ._context import Context, Permanent, Retry, use
+
+
+class Wire:
+    """The connection with Signalbox."""
+
+    def __init__(self, inward: BinaryIO, outward: BinaryIO) -> None:
+        self._in, self._out = inward, outward
+
+    def read(self) -> Optional[Any]:
+        head = self._in.read(4)
+        if len(head) < 4:
+            return None
+        return json.loads(self._in.read(struct.unpack(">I", head)[0]))
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        body = json.dumps(message).encode()
+        self._out.write(struct.pack(">I", len(body)) + body)
+        self._out.flush()
+
+    def ask(self, message: Mapping[str, Any]) -> Any:
+        self.tell(message)
+        answer = self.read()
+        if answer is None:
+            raise SystemExit(0)  # Signalbox is gone
+        if answer.get("error"):
+            raise RuntimeError(answer["error"])
+        return answer
+
+
+def bound_memory(megabytes: int) -> None:
+    if megabytes <= 0:
+        return
+    try:
+        import resource
+    except ImportError:  # no such limits on this system
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+
+class Scripts:
+    """The files of a function, compiled when they are first needed."""
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+        self._code: dict[str, CodeType] = {}
+
+    def run(self) -> None:
+        for file in self._files:
+            code = self._code.get(file)
+            if code is None:
+                with open(file, "rb") as source:
+                    code = self._code[file] = compile(source.read(), file, "exec")
+            sys.argv = [file]
+            sys.path[0] = os.path.dirname(os.path.abspath(file))
+            try:
+                exec(code, {"__name__": "__main__", "__file__": file, "__builtins__": __builtins__})
+            except SystemExit as end:
+                if end.code not in (None, 0):
+                    raise RuntimeError(f"{os.path.basename(file)} ended with {end.code}") from None
+
+
+def outcome_of(error: BaseException) -> dict[str, Any]:
+    """What is told of a run that failed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and frames[0].filename == __file__:
+        frames.pop(0)
+    text = "".join(traceback.format_list(frames) + traceback.format_exception_only(type(error), error))
+    told: dict[str, Any] = {"is": "failed", "error": f"{type(error).__name__}: {error}", "trace": text[-4000:]}
+    if isinstance(error, Permanent):
+        told["permanent"] = True
+    if isinstance(error, Retry) and error.after is not None:
+        told["after"] = error.after
+    return told
+
+
+def one(wire: Wire, scripts: Scripts, run: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        use(Context(run, wire.ask, wire.tell))
+        scripts.run()
+        return {"is": "done"}
+    except (Exception, KeyboardInterrupt) as error:  # a script may raise anything; SystemExit is dealt with above
+        told = outcome_of(error)
+        sys.stderr.write(told["trace"])
+        return told
+    finally:
+        use(None)
+
+
+def main() -> None:
+    wire = Wire(os.fdopen(3, "rb"), os.fdopen(4, "wb"))
+    os.set_inheritable(3, False)
+    os.set_inheritable(4, False)
+    bound_memory(int(os.environ.pop("SIGNALBOX_MEMORY_MB", "0")))
+    scripts = Scripts(sys.argv[1:])
+    wire.tell({"is": "ready", "runtime": "python " + sys.version.split()[0]})
+    gc.freeze()
+    while (run := wire.read()) is not None:
+        told = one(wire, scripts, run)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        wire.tell(told)
+
+
+if __name__ == "__main__":
+    main()
