@@ -136,6 +136,7 @@ func (a *App) openFunctions(context.Context) error {
 	cfg := functions.DefaultConfig()
 	cfg.Log = a.log
 	cfg.Output = a.functionOutput
+	cfg.Scripts = a.scriptsConfig()
 	var err error
 	a.registry, err = functions.New(cfg)
 	return err
