@@ -70,6 +70,8 @@ type App struct {
 	decisions *decisionLog
 	// bundles are polled; nil where there are none.
 	bundles *bundlePolls
+	// types is the catalogue of the types of events.
+	types *typeDesk
 	// schemas check the data of events.
 	schemas schemaDesk
 	// letters are the dead letters and what was decided about them.
@@ -236,6 +238,8 @@ func (a *App) openGateway(context.Context) error {
 		Manager:        a.manager(),
 		Recorder:       decisionRecorder{a.decisions},
 		Validator:      &a.schemas,
+		Graphs:         &graphDesk{ledger: a.ledger, types: a.types},
+		Catalogue:      a.types,
 		Webhooks:       &a.webhooks,
 		Filter:         compileFilter,
 		Traces:         a.traces,
@@ -284,6 +288,7 @@ func (a *App) components() []component {
 	list := []component{{name: "functions", run: a.registry.Run, grace: grace}, {name: "resources", run: a.reloads.run, grace: grace}}
 	if a.dispatcher != nil {
 		list = append(list,
+			component{name: "types", run: a.watchTypes, grace: grace},
 			component{name: "dispatcher", run: a.dispatcher.Run, grace: a.opts.DrainTimeout + grace},
 			component{name: "replay", run: a.player.Run, grace: grace},
 			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},

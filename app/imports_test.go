@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"webhook":       {"event", "resource"},
 	"secrets":       {},
 	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schema", "graph", "catalogue"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,8 +52,11 @@ func (a *App) observer() dispatcher.Observer {
 	duplicates := a.metrics.Dropped("duplicate")
 	return dispatcher.Observer{
 		Delivered: a.observeRun,
-		Chosen:    func(_ *event.Record, targets, _ int, _ time.Duration) { a.metrics.Chosen.Add(float64(targets)) },
-		Choosing:  a.decisions.choosing,
+		Chosen: func(rec *event.Record, targets, _ int, _ time.Duration) {
+			a.metrics.Chosen.Add(float64(targets))
+			a.types.observe(rec)
+		},
+		Choosing: a.decisions.choosing,
 		Duplicate: func(rec *event.Record) {
 			duplicates.Inc()
 			a.events.AppendAsync(eventlog.Runs, duplicateRun(rec, time.Now()).Message(), nil)
@@ -109,6 +113,9 @@ func (a *App) observeRun(rec *event.Record, run *event.Run, class string) {
 		fn.Dead(class)
 	case event.Dropped:
 		a.metrics.Dropped(dropReason(class)).Inc()
+	}
+	if len(run.Replies) > 0 || run.Outcome == event.Dropped || strings.HasPrefix(run.Link, "policy:") {
+		a.types.ran(run, class)
 	}
 	if a.hooks.Delivered != nil {
 		a.hooks.Delivered(run)

@@ -93,6 +93,9 @@ func (a *App) openLedger(ctx context.Context) error {
 		return fmt.Errorf("--redis: %w", err)
 	}
 	a.dedup = a.ledger
+	if err := a.openTypes(); err != nil {
+		return err
+	}
 	if o.Redis != Embedded {
 		return nil
 	}
@@ -101,7 +104,7 @@ func (a *App) openLedger(ctx context.Context) error {
 	}
 	memory := ledger.NewMemoryDedup(o.DedupWindow, embeddedDedupIDs)
 	a.dedup = memory
-	return fillDedup(ctx, a.events, memory)
+	return fillDedup(ctx, a.events, memory, a.types.recall)
 }
 
 // tailRecords is how many records of each partition's end are read back to
@@ -112,13 +115,17 @@ const tailRecords = 20_000
 // one partition the first was delivered, since a partition is read in order. With
 // copies in several partitions the id is left unclaimed: which of them was
 // delivered is not known any more, and a wrong guess would drop the other one.
-func fillDedup(ctx context.Context, log *eventlog.Log, memory *ledger.MemoryDedup) error {
+// Each of also is given every event.
+func fillDedup(ctx context.Context, log *eventlog.Log, memory *ledger.MemoryDedup, also ...func(*event.Record)) error {
 	type key struct{ source, id string }
 	seen := map[key]event.Position{}
 	copies := map[key]bool{}
 	err := log.Read(ctx, eventlog.Events, eventlog.Last(tailRecords), eventlog.ReadOptions{}, func(r event.Record) error {
 		if r.Event == nil {
 			return nil
+		}
+		for _, f := range also {
+			f(&r)
 		}
 		k := key{r.Event.Source, r.Event.ID}
 		first, again := seen[k]

@@ -69,6 +69,7 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 		r.app.server.LoadKeys(set.Keys)
 	}
 	r.app.schemas.use(&set)
+	r.app.types.use(&set)
 	if r.app.player != nil {
 		r.app.player.Update(set) // before anything is chosen by it
 	}

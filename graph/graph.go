@@ -256,7 +256,7 @@ func (b *builder) link(l *resource.Link) {
 // listeners adds the edges from each type to the links whose patterns it fits,
 // or which listen to a part of it where it is itself a pattern.
 func (b *builder) listeners() {
-	x := newTypeIndex(b.set.Links)
+	x := NewListeners(b.set.Links)
 	for _, at := range slices.Sorted(maps.Keys(b.nodes)) {
 		n := b.nodes[at]
 		if n.Kind != KindType {

@@ -181,6 +181,14 @@ func TestVersionsEmitAsFarAsTheyGetEvents(t *testing.T) {
 	}
 }
 
+func TestRatesAreWrittenToBeRead(t *testing.T) {
+	for r, want := range map[float64]string{0: "0/h", 1.0 / 3600: "1/h", 0.02: "1.2/min", 0.4: "24/min", 1: "1/s", 12.34: "12/s", 4567: "4567/s"} {
+		if got := Rate(r); got != want {
+			t.Errorf("%v: %s, want %s", r, got, want)
+		}
+	}
+}
+
 func TestPartIsTheNeighbourhood(t *testing.T) {
 	chain := fn("a", "t1", "t2") + fn("b", "t2", "t3") + fn("c", "t3", "t4") + fn("d", "t4", "t5") + fn("e", "t5", "")
 	g := Build(setOf(t, chain), Observed{})
@@ -208,7 +216,7 @@ func TestAChangeReachesWhatLiesDownstreamBeforeAndAfter(t *testing.T) {
 	before := Build(setOf(t, fn("a", "t1", "t2")+fn("b", "t2", "t3")+fn("c", "t3", "")+fn("x", "q", "")+link("l", "b", "t1")), Observed{Types: []SeenType{{"t1", 2}, {"t2", 3}}})
 	after := Build(setOf(t, fn("a", "t1", "t2")+fn("b", "t2", "t3")+fn("c", "t3", "")+fn("x", "q", "")+link("l", "x", "t1")), Observed{Types: []SeenType{{"t1", 2}, {"t2", 3}}})
 	r := Affected(before, after, []Change{{"Link/l", Changed}, {"Function/a", Unchanged}, {"Policy/p", Added}, {"Schema/s", Added}}, map[string][]string{"s": {"t1"}})
-	if got := fmt.Sprint(names(r.Functions), names(r.Types)); got != "[b0 5 x0 2 c1 -] [t31 -]" {
+	if got := fmt.Sprint(names(r.Functions), names(r.Types)); got != "[b0 5/s x0 2/s c1 -] [t31 -]" {
 		t.Error(got)
 	}
 	if len(r.Notes) != 2 || !strings.Contains(r.Notes[1], "schema s checks the events of t1") {

@@ -18,7 +18,7 @@ func labelOf(n *Node) []string {
 	lines := []string{string(name)}
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if n.Rate > 0 {
-		add("%s/s", Rate(n.Rate))
+		add("%s", Rate(n.Rate))
 	}
 	for _, v := range n.Versions {
 		if name := v.Name; name != "" {
@@ -44,12 +44,20 @@ func labelOf(n *Node) []string {
 
 func percent(share float64) string { return strconv.FormatFloat(share*100, 'g', 3, 64) + " %" }
 
-// Rate writes a number of events a second with two digits that count.
+// Rate writes a number of events a second with two digits that count, by the
+// second, the minute or the hour.
 func Rate(r float64) string {
-	if r >= 100 {
-		return strconv.FormatFloat(r, 'f', 0, 64)
+	unit := "/s"
+	switch {
+	case r < 1.0/60:
+		r, unit = r*3600, "/h"
+	case r < 0.5:
+		r, unit = r*60, "/min"
 	}
-	return strconv.FormatFloat(r, 'g', 2, 64)
+	if r >= 10 {
+		return strconv.FormatFloat(r, 'f', 0, 64) + unit
+	}
+	return strconv.FormatFloat(r, 'g', 2, 64) + unit
 }
 
 // className is the look of a node: off is what gets no events now.

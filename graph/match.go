@@ -7,9 +7,10 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// typeIndex finds the links that a type leads to in time that follows the
-// matches, since both are counted in ten thousands.
-type typeIndex struct {
+// Listeners finds the links that a type leads to in time that follows the
+// matches, since both are counted in ten thousands. It does not look at their
+// filters. It never changes.
+type Listeners struct {
 	// exact and prefix are the links by their types; a prefix is without its '*'.
 	exact, prefix map[string][]string
 	// exactNames and prefixNames are the keys, sorted; lengths are the prefixes', ascending.
@@ -17,8 +18,9 @@ type typeIndex struct {
 	lengths                 []int
 }
 
-func newTypeIndex(links []*resource.Link) *typeIndex {
-	x := &typeIndex{exact: map[string][]string{}, prefix: map[string][]string{}}
+// NewListeners indexes links by their types.
+func NewListeners(links []*resource.Link) *Listeners {
+	x := &Listeners{exact: map[string][]string{}, prefix: map[string][]string{}}
 	for _, l := range links {
 		for _, t := range l.Spec.Types {
 			if p, ok := strings.CutSuffix(t, "*"); ok {
@@ -42,9 +44,16 @@ func newTypeIndex(links []*resource.Link) *typeIndex {
 	return x
 }
 
+// Of are the names of the links that an event of a type fits, each once, sorted.
+func (x *Listeners) Of(typ string) []string {
+	links := x.listeners(typ, false)
+	slices.Sort(links)
+	return slices.Compact(links)
+}
+
 // listeners are the links that an event of the type fits; with pattern, of some
 // type that the pattern stands for.
-func (x *typeIndex) listeners(typ string, pattern bool) []string {
+func (x *Listeners) listeners(typ string, pattern bool) []string {
 	var links []string
 	if pattern {
 		typ = strings.TrimSuffix(typ, "*")
