@@ -50,7 +50,7 @@ auto.create.topics.enable=false
 CONF
   kafka_command
   "${kafka_java[@]}" -Xmx128m -cp "$kafka_home/lib/*" kafka.tools.StorageTool format --standalone \
-    -t "$(openssl rand 16 | base64 | tr +/ -_ | cut -c1-22)" -c "$dir/server.properties" \
+    -t "$(openssl rand 16 | base64 | tr +/ Aa | cut -c1-22)" -c "$dir/server.properties" \
     --add-scram "SCRAM-SHA-512=[name=signalbox,password=$password]" >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; die "kafka: could not format its storage"; }
   cat >"$dir/env" <<CONF
