@@ -54,17 +54,24 @@ func (cfg config) writeNeighbours(ctx context.Context, p parts, b *strings.Build
 	}
 	fmt.Fprintf(b, "\n## Neighbours\n\nThe other 19 functions, beside a twentieth that gets every event too and has %d events behind it already, unless it keeps up.\n", cfg.behind)
 	fmt.Fprintf(b, "Deliveries/s in a closed loop, then latency in an open one of %d events/s, from the intended send time, in milliseconds.\n\n", neighbourRate)
-	b.WriteString("| the twentieth | deliveries/s | x first row | p50 | p99 | x first row | RSS loaded MB |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	writeBeside(b, rows)
+	return nil
+}
+
+// writeBeside writes what the functions beside another one gave.
+func writeBeside(b *strings.Builder, rows []row) {
+	b.WriteString("| the twentieth | deliveries/s | x first row | CPU us per delivery | p50 | p99 | x first row | RSS loaded / at most MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	_, rate0 := rows[0].of(rateOf)
 	_, p990 := rows[0].of(p99Of)
 	for _, r := range rows {
 		_, rate := r.of(rateOf)
+		lowC, cpu := r.of(cpuOf)
 		low50, p50 := r.of(p50Of)
 		low99, p99 := r.of(p99Of)
 		_, rss := r.of(rssOf)
-		fmt.Fprintf(b, "| %s | %.0f | %.2f | %.2f (%.2f) | %.1f (%.1f) | %.2f | %.0f |\n", r.setup.name, rate, rate/rate0, p50, low50, p99, low99, p99/p990, rss)
+		_, peak := r.of(func(s sample) float64 { return float64(max(s.peak, s.rss)) / 1e6 })
+		fmt.Fprintf(b, "| %s | %.0f | %.2f | %.1f (%.1f) | %.2f (%.2f) | %.1f (%.1f) | %.2f | %.0f / %.0f |\n", r.setup.name, rate, rate/rate0, cpu, lowC, p50, low50, p99, low99, p99/p990, rss, peak)
 	}
-	return nil
 }
 
 // behindOne measures the functions beside one that is away and has a large backlog
@@ -117,17 +124,6 @@ func (cfg config) writeBehind(ctx context.Context, p parts, b *strings.Builder) 
 	}
 	fmt.Fprintf(b, "\n## A large backlog behind one of twenty\n\nThe other 19 functions while a twentieth, which gets their events too, has a large backlog of its own (`bench -only behind -backlog %d`).\n", cfg.backlog)
 	fmt.Fprintf(b, "Deliveries/s in a closed loop, then latency in an open one of %d events/s, in milliseconds.\n\n", neighbourRate)
-	b.WriteString("| the twentieth | deliveries/s | x first row | CPU us per delivery | p50 | p99 | x first row | RSS idle / at most MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
-	_, rate0 := rows[0].of(rateOf)
-	_, p990 := rows[0].of(p99Of)
-	for _, r := range rows {
-		_, rate := r.of(rateOf)
-		lowC, cpu := r.of(cpuOf)
-		low50, p50 := r.of(p50Of)
-		low99, p99 := r.of(p99Of)
-		_, idle := r.of(func(s sample) float64 { return float64(s.idle) / 1e6 })
-		_, peak := r.of(func(s sample) float64 { return float64(s.peak) / 1e6 })
-		fmt.Fprintf(b, "| %s | %.0f | %.2f | %.1f (%.1f) | %.2f (%.2f) | %.1f (%.1f) | %.2f | %.0f / %.0f |\n", r.setup.name, rate, rate/rate0, cpu, lowC, p50, low50, p99, low99, p99/p990, idle, peak)
-	}
+	writeBeside(b, rows)
 	return nil
 }

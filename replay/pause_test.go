@@ -278,12 +278,7 @@ func TestCursorsAreRefreshed(t *testing.T) {
 }
 
 func TestALinkThatCaughtUpCostsNothingAfterAWhile(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		a := link("a", "t")
-		w.use([]*resource.Link{paused(a)})
-		x := w.begin()
-		w.emit(0, "t")
+	heldBack(t, 1, func(t *testing.T, w *world, x *process, a *resource.Link) {
 		x.consume(0)
 		x.use([]*resource.Link{resumed(a)})
 		pass(time.Hour)
@@ -296,38 +291,37 @@ func TestALinkThatCaughtUpCostsNothingAfterAWhile(t *testing.T) {
 		x.use([]*resource.Link{resumed(a)})
 		pass(time.Second)
 		w.wants("a", "", "0:0 0:1")
-		x.release()
 	})
 }
 
-func TestDuplicatesAndLoopsAreNotSent(t *testing.T) {
+// heldBack runs a test with a link that is paused, before n events are taken up.
+func heldBack(t *testing.T, n int, test func(t *testing.T, w *world, x *process, a *resource.Link)) {
 	virtual(t, func(t *testing.T) {
 		w := newWorld(t, 1)
 		a := link("a", "t")
 		w.use([]*resource.Link{paused(a)})
 		x := w.begin()
-		for range 4 {
+		for range n {
 			w.emit(0, "t")
 		}
+		test(t, w, x, a)
+		x.release()
+	})
+}
+
+func TestDuplicatesAndLoopsAreNotSent(t *testing.T) {
+	heldBack(t, 4, func(t *testing.T, w *world, x *process, a *resource.Link) {
 		w.duplicates["0:1"] = true
 		w.events[0][2].Event.SetExtension(event.ExtHops, "99")
 		x.consume(0)
 		x.use([]*resource.Link{resumed(a)})
 		pass(time.Second)
 		w.wants("a", "", "0:0 0:3")
-		x.release()
 	})
 }
 
 func TestPausingInTheMiddleSendsNothingTwice(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		a := link("a", "t")
-		w.use([]*resource.Link{paused(a)})
-		x := w.begin()
-		for range 2000 {
-			w.emit(0, "t")
-		}
+	heldBack(t, 2000, func(t *testing.T, w *world, x *process, a *resource.Link) {
 		x.consume(0)
 		w.parkDelay = time.Millisecond
 		x.use([]*resource.Link{resumed(a)})
@@ -341,7 +335,6 @@ func TestPausingInTheMiddleSendsNothingTwice(t *testing.T) {
 		x.use([]*resource.Link{resumed(a)})
 		pass(10 * time.Second)
 		w.exactlyOnce("a")
-		x.release()
 	})
 }
 

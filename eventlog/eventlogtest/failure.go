@@ -123,6 +123,13 @@ func (s suite) awayStop(t *testing.T) {
 }
 
 func (s suite) crash(t *testing.T) {
+	s.halfSettled(t, func(l *eventlog.Log, msgs []event.Message) { mustAppend(t, l, msgs...) }, (*inbox).wait)
+}
+
+// halfSettled settles every other one of sixty records before the owner dies:
+// the next one gets the rest, and nothing else.
+func (s suite) halfSettled(t *testing.T, send func(*eventlog.Log, []event.Message), wait func(*inbox, testing.TB, int) []delivery) {
+	t.Helper()
 	cfg := s.fresh(t, 1)
 	cfg.CommitInterval, cfg.CommitRecords = time.Hour, 30
 	cfg.DrainTimeout = 0
@@ -133,8 +140,8 @@ func (s suite) crash(t *testing.T) {
 	l := open(t, dying)
 	in := newInbox()
 	c := consume(t, l, in)
-	mustAppend(t, l, messages("c", 0, 60)...)
-	got := in.wait(t, 60)
+	send(l, messages("c", 0, 60))
+	got := wait(in, t, 60)
 	var want []string
 	for i, d := range got {
 		if i%2 == 0 {
@@ -153,7 +160,7 @@ func (s suite) crash(t *testing.T) {
 	survivor := open(t, cfg)
 	in = newInbox()
 	consume(t, survivor, in)
-	equal(t, valuesOf(in.wait(t, len(want))), want)
+	equal(t, valuesOf(wait(in, t, len(want))), want)
 }
 
 func (s suite) comesBack(t *testing.T) {

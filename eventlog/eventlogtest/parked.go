@@ -114,37 +114,7 @@ func (s suite) parkedStays(t *testing.T) {
 }
 
 func (s suite) parkedCrash(t *testing.T) {
-	cfg := s.fresh(t, 1)
-	cfg.CommitInterval, cfg.CommitRecords = time.Hour, 30
-	cfg.DrainTimeout = 0
-	committed := make(chan error, 100)
-	cfg.Hooks.Commit = func(_ int, _ time.Duration, err error) { committed <- err }
-	dying := cfg
-	cable := plug(&dying)
-	l := open(t, dying)
-	in := newInbox()
-	c := consume(t, l, in)
-	park(t, l, "f", 0, messages("c", 0, 60)...)
-	got := in.waitParked(t, 60)
-	var want []string
-	for i, d := range got {
-		if i%2 == 0 {
-			d.done() // the thirtieth commits
-		} else {
-			want = append(want, string(d.Message.Value))
-		}
-	}
-	if err := <-committed; err != nil {
-		t.Fatal(err)
-	}
-	cable.cut() // from here on it is dead to the broker
-	got[1].done()
-	_ = c.stop(t)
-
-	survivor := open(t, cfg)
-	in = newInbox()
-	consume(t, survivor, in)
-	equal(t, valuesOf(in.waitParked(t, len(want))), want)
+	s.halfSettled(t, func(l *eventlog.Log, msgs []event.Message) { park(t, l, "f", 0, msgs...) }, (*inbox).waitParked)
 }
 
 func (s suite) parkedMoves(t *testing.T) {
