@@ -93,7 +93,7 @@ type config struct {
 }
 
 func defaultConfig() config {
-	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000, behind: 10_000}
+	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000, 100000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000, behind: 10_000}
 }
 
 func (c config) short() config {

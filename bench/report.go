@@ -66,6 +66,8 @@ func (cfg config) measure(ctx context.Context) error {
 		{"throughput", cfg.writeThroughput},
 		{"latency", cfg.writeLatency},
 		{"links", cfg.writeLinks},
+		{"policies", cfg.writePolicies},
+		{"reloads", cfg.writeReloads},
 		{"neighbours", cfg.writeNeighbours},
 		{"behind", cfg.writeBehind},
 		{"fairness", cfg.writeFairness},
