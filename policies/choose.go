@@ -62,13 +62,19 @@ func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now 
 	s.findCandidates(sc, ev, key)
 	choice := Choice{Targets: dst, Revision: s.revision}
 	d := &everything
-	if s.asks(sc.candidates) {
+	direct := event.DirectLink(ev)
+	if s.asks(sc.candidates) || direct != "" && s.rules.trigger.enforced != nil {
 		var err error
 		if d, err = s.judge(ctx, s.rules.trigger.enforced, s.memo, ev, sc, now); err != nil {
 			return choice, err
 		}
 	}
 	s.apply(&choice, d, ev, key, sc.candidates)
+	if direct != "" {
+		if to, why := s.destination(ev.Subject); why == "" {
+			choice.add(d, lowest, resource.Target{Link: s.madeLink(direct, ev.Subject), Function: to.pick(ev, key)})
+		}
+	}
 	if s.rules.trigger.shadow != nil {
 		s.shadowChoice(ctx, ev, sc, now, d)
 	}

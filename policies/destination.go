@@ -67,7 +67,11 @@ func (s *Snapshot) addedTarget(policy, ref string) (*resource.Link, destination,
 	if why != "" {
 		return nil, to, why
 	}
-	name := "policy:" + policy + "/" + ref
+	return s.madeLink("policy:"+policy+"/"+ref, ref), to, ""
+}
+
+// madeLink is a link that no resource is, and that delivers by the defaults.
+func (s *Snapshot) madeLink(name, ref string) *resource.Link {
 	l, ok := s.added.Load(name)
 	if !ok {
 		l, _ = s.added.LoadOrStore(name, &resource.Link{
@@ -75,5 +79,5 @@ func (s *Snapshot) addedTarget(policy, ref string) (*resource.Link, destination,
 			Spec:     resource.LinkSpec{Function: ref, Types: []string{"*"}},
 		})
 	}
-	return l.(*resource.Link), to, ""
+	return l.(*resource.Link)
 }

@@ -59,7 +59,10 @@ func (s *Snapshot) Explain(ctx context.Context, ev *event.Event, key string, now
 			candidates = append(candidates, s.links[i].candidate(int32(i), ev, key))
 		}
 	}
-	if s.asks(candidates) {
+	if direct := event.DirectLink(ev); direct != "" {
+		x.Links = append(x.Links, s.explainDirect(direct, ev, key))
+	}
+	if s.asks(candidates) || len(x.Links) > len(s.links) && s.rules.trigger.enforced != nil {
 		if err := s.explainPolicies(ctx, &x, ev, key, candidates, now); err != nil {
 			return Explanation{}, err
 		}
@@ -102,6 +105,19 @@ func (s *Snapshot) explainLink(c *compiledLink, ev *event.Event, key string) Lin
 	default:
 		x.Matched, x.Chosen, x.Why = true, true, c.because(pattern)+s.byTraffic(c.link.Spec.Function, x.Version, key)
 	}
+	return x
+}
+
+// explainDirect says where an event goes that is for one function.
+func (s *Snapshot) explainDirect(name string, ev *event.Event, key string) LinkExplanation {
+	x := LinkExplanation{Name: name, Function: ev.Subject, Matched: true, Chosen: true, Why: "an event of type " + ev.Type + " is for the function its subject names"}
+	to, why := s.destination(ev.Subject)
+	if why != "" {
+		x.refuse(why)
+		return x
+	}
+	x.Version = to.pick(ev, key).Spec.Version
+	x.Why += s.byTraffic(ev.Subject, x.Version, key)
 	return x
 }
 
@@ -155,6 +171,9 @@ func (s *Snapshot) explainPolicies(ctx context.Context, x *Explanation, ev *even
 		for _, c := range candidates {
 			x.Links[c.link].refuse(x.Error)
 		}
+		for i := len(s.links); i < len(x.Links); i++ {
+			x.Links[i].refuse(x.Error)
+		}
 		return nil
 	case err != nil:
 		return err
@@ -165,6 +184,11 @@ func (s *Snapshot) explainPolicies(ctx context.Context, x *Explanation, ev *even
 	}
 	for _, c := range candidates {
 		v.explain(&x.Links[c.link])
+	}
+	for i := len(s.links); i < len(x.Links); i++ {
+		if x.Links[i].Matched {
+			v.object(&x.Links[i], lowest)
+		}
 	}
 	for _, a := range d.added {
 		l := v.addition(&a)
