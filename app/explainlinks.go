@@ -216,7 +216,7 @@ func (x *explainer) complete(ctx context.Context, c *inquiry, l *history.Link) e
 // limits are how reasons of run records begin, and the limits they name;
 // nothing changes it.
 var limits = []struct{ reason, limit string }{
-	{"the link is paused", "paused"}, {"expired: ", "expired"}, {"dropped as dead letter", "dropped"},
+	{"the link is paused", "paused"}, {"leased until", "lease"}, {"expired: ", "expired"}, {"dropped as dead letter", "dropped"},
 	{"older than maxAge", "maxAge"}, {"chain: ", "chain"}, {"chain budget", "chain"},
 }
 

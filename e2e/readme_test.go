@@ -48,6 +48,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "ID"},
 	{regexp.MustCompile(`\d+(\.\d+)? ms`), "N ms"},
 	{regexp.MustCompile(`at \d+:\d+ in the log, by resources of revision \d+`), "at P:O in the log, by resources of revision R"},
+	{regexp.MustCompile(`dropped, at \d+:\d+`), "dropped, at P:O"},
 	{regexp.MustCompile(`(?m) +$`), ""},
 }
 
