@@ -304,12 +304,16 @@ func (d *Dispatcher) moves(l *lane, dl *delivery, callable bool) bool {
 	if d.parts.Targets == nil || dl.live() && callable {
 		return false
 	}
-	t := dl.target
-	if dl.live() {
-		t = d.parts.Targets.Again(t, &dl.p.rec, dl.p.revision)
-	} else {
-		t = d.retarget(dl)
+	if !dl.live() {
+		t := d.retarget(dl)
+		if keyOf(t) == l.key {
+			return false
+		}
+		dl.due = time.Time{}
+		d.toTarget(dl.p.session, dl, t)
+		return true
 	}
+	t := d.parts.Targets.Again(dl.target, &dl.p.rec, dl.p.revision)
 	if keyOf(t) == l.key {
 		return false
 	}
@@ -344,5 +348,15 @@ func (d *Dispatcher) reroute(dl *delivery) {
 	}
 	defer s.release()
 	dl.due = planOf(dl.p.rec.Event).after
-	d.startParked(s, dl, false)
+	d.toTarget(s, dl, d.retarget(dl))
+}
+
+// toTarget brings a parked delivery to the lane of a target, unless its link is paused.
+func (d *Dispatcher) toTarget(s *session, dl *delivery, t resource.Target) {
+	dl.target, dl.spec = t, t.Link.Spec.Delivery.WithDefaults()
+	if t.Link.Spec.Paused {
+		s.pause(dl)
+		return
+	}
+	d.toLane(s, dl, false)
 }
