@@ -102,14 +102,14 @@ func (d *typeDesk) ran(run *event.Run, class string) {
 	}
 }
 
-// run merges until ctx ends, and once more then.
+// run merges now and then until ctx ends, and once more then.
 func (d *typeDesk) run(ctx context.Context) error {
 	tick := time.NewTicker(d.every)
 	defer tick.Stop()
 	for {
+		d.merge(ctx)
 		select {
 		case <-tick.C:
-			d.merge(ctx)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()

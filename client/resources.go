@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -52,25 +53,41 @@ func (c *Client) Delete(ctx context.Context, k resource.Kind, name string) error
 	return c.call(ctx, request{method: http.MethodDelete, path: objectPath(k, name)}, nil)
 }
 
+// Applied is the answer to an apply.
+type Applied struct {
+	Items []resource.Object `json:"items"`
+	// Warnings are those that the change introduces: cycles, functions that nothing
+	// leads to, types nobody listens to, links that lead nowhere.
+	Warnings []graph.Finding `json:"warnings,omitempty"`
+	// Radius is what the change reaches; only of a dry run.
+	Radius *graph.Radius `json:"radius,omitempty"`
+}
+
 // Apply writes resources: all of them, or none. A dry run only checks.
 func (c *Client) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
+	out, err := c.ApplyWarned(ctx, objects, dryRun)
+	return out.Items, err
+}
+
+// ApplyWarned is Apply with what there is to say about the change.
+func (c *Client) ApplyWarned(ctx context.Context, objects []resource.Object, dryRun bool) (Applied, error) {
+	var out Applied
 	var body bytes.Buffer
 	for _, o := range objects {
 		b, err := json.Marshal(o)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		body.WriteString("---\n")
 		body.Write(b)
 		body.WriteByte('\n')
 	}
-	var out page[resource.Object]
 	err := c.call(ctx, request{
 		method: http.MethodPost, path: "/api/v1/apply",
 		query:  url.Values{"dryRun": {strconv.FormatBool(dryRun)}},
 		header: http.Header{"Content-Type": {"application/yaml"}}, body: body.Bytes(),
 	}, &out)
-	return out.Items, err
+	return out, err
 }
 
 // Rollback brings a version of a function into force again, "" the one before.

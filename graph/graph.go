@@ -58,6 +58,8 @@ type Node struct {
 	Versions []Version `json:"versions,omitempty"`
 	// Missing: there is no such function, or not the version that a link names.
 	Missing bool `json:"missing,omitempty"`
+	// Types are what a link listens to, as it says it.
+	Types []string `json:"types,omitempty"`
 	// Paused and Filtered are of a link.
 	Paused   bool `json:"paused,omitempty"`
 	Filtered bool `json:"filtered,omitempty"`
@@ -239,7 +241,7 @@ func (b *builder) observed(seen Observed) {
 
 func (b *builder) link(l *resource.Link) {
 	n := b.node(KindLink, l.Metadata.Name)
-	n.Paused, n.Filtered = l.Spec.Paused, len(l.Spec.Filters) > 0
+	n.Paused, n.Filtered, n.Types = l.Spec.Paused, len(l.Spec.Filters) > 0, l.Spec.Types
 	name, version := l.Spec.FunctionName()
 	fn := b.nodes[id(KindFunction, name)]
 	if b.set.Function(name, version) == nil { // this one the link gets nothing to
@@ -254,12 +256,18 @@ func (b *builder) link(l *resource.Link) {
 }
 
 // listeners adds the edges from each type to the links whose patterns it fits,
-// or which listen to a part of it where it is itself a pattern.
+// and from each pattern that a function emits to those that listen to a part of it.
 func (b *builder) listeners() {
 	x := NewListeners(b.set.Links)
+	emitted := map[string]bool{}
+	for k := range b.edges {
+		if k.kind == Emits {
+			emitted[k.to] = true
+		}
+	}
 	for _, at := range slices.Sorted(maps.Keys(b.nodes)) {
 		n := b.nodes[at]
-		if n.Kind != KindType {
+		if n.Kind != KindType || n.Pattern && !emitted[at] {
 			continue
 		}
 		for _, link := range x.listeners(n.Name, n.Pattern) {

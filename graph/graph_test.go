@@ -68,14 +68,8 @@ link:exact>function:audit
 link:images>function:audit
 link:thumbs>function:thumbs
 type:*>link:all
-type:*>link:exact
-type:*>link:images
-type:*>link:thumbs
 type:doc.up>link:all
-type:img.*>link:all
-type:img.*>link:exact
 type:img.*>link:images
-type:img.*>link:thumbs
 type:img.failed>link:all
 type:img.failed>link:images
 type:img.thumb>link:all

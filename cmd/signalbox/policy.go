@@ -23,7 +23,7 @@ func newPolicy() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyWhatIf())
+	cmd.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyWhatIf(), newPolicyGraph())
 	return cmd
 }
 

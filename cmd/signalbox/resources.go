@@ -40,21 +40,35 @@ func newApply() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		applied, err := c.Apply(cmd.Context(), manifests.Objects, dryRun)
+		applied, err := c.ApplyWarned(cmd.Context(), manifests.Objects, dryRun)
 		if err != nil {
 			return located(manifests, err)
 		}
-		return show(cmd, applied, func(w *tabwriter.Writer) {
-			for _, o := range applied {
-				what := fmt.Sprintf("revision %d", o.Metadata.Revision)
-				if dryRun {
-					what = "valid, not written"
-				}
-				fmt.Fprintf(w, "%s/%s\t%s\n", strings.ToLower(o.Kind), o.Metadata.Name, what)
+		warn(cmd.ErrOrStderr(), applied.Warnings)
+		if dryRun {
+			return show(cmd, applied, func(w *tabwriter.Writer) { dryRunTable(w, applied) })
+		}
+		return show(cmd, applied.Items, func(w *tabwriter.Writer) {
+			for _, o := range applied.Items {
+				fmt.Fprintf(w, "%s/%s\trevision %d\n", strings.ToLower(o.Kind), o.Metadata.Name, o.Metadata.Revision)
 			}
 		})
 	}
 	return printer(remote(cmd))
+}
+
+// dryRunTable shows what a change would do.
+func dryRunTable(w *tabwriter.Writer, applied client.Applied) {
+	for i, o := range applied.Items {
+		what := ""
+		if applied.Radius != nil {
+			what = ": " + applied.Radius.Changes[i].Action
+		}
+		fmt.Fprintf(w, "%s/%s\tvalid, not written%s\n", strings.ToLower(o.Kind), o.Metadata.Name, what)
+	}
+	if applied.Radius != nil {
+		radiusTable(w, applied.Radius)
+	}
 }
 
 // located gives the server's faults the files and lines they stand in.
