@@ -257,7 +257,7 @@ func (p *sqlIs) why(ev *event.Event) string {
 	if err := p.expr.Why(ev); err != nil {
 		return fmt.Sprintf("filter %s: %v in %s", p.field, err, p.source)
 	}
-	return fmt.Sprintf("filter %s: false: %s", p.field, p.source)
+	return fmt.Sprintf("filter %s: false: %s", p.field, p.expr.Blame(ev))
 }
 
 // needs nothing of an event that does not pass: an error may be why.

@@ -191,6 +191,28 @@ func TestNeedsOfHostileExpressions(t *testing.T) {
 	}
 }
 
+func TestBlameNamesTheFirstPartThatIsNotTrue(t *testing.T) {
+	for expr, want := range map[string]string{
+		"tenant = 'x'": `tenant = 'x' (tenant "acme")`,
+		" FALSE ":      "FALSE",
+		"EXISTS tenant AND tenant <> 'acme' AND seq > 5": `tenant <> 'acme' (tenant "acme") of EXISTS tenant AND tenant <> 'acme' AND seq > 5`,
+		"(seq = 10 AND tenant = 'x') AND TRUE":           `tenant = 'x' (tenant "acme") of (seq = 10 AND tenant = 'x') AND TRUE`,
+		"tenant = 'x' OR seq = 9 OR EXISTS nothing":      `tenant = 'x' OR seq = 9 OR EXISTS nothing (no nothing, seq "10", tenant "acme")`,
+		"TRUE AND NOT EXISTS tenant":                     `NOT EXISTS tenant (tenant "acme") of TRUE AND NOT EXISTS tenant`,
+	} {
+		x, err := Parse(expr)
+		if err != nil {
+			t.Fatal(expr, err)
+		}
+		if x.Match(testEvent()) || x.Why(testEvent()) != nil {
+			t.Errorf("%s: want it false without an error, got %v", expr, x.Why(testEvent()))
+		}
+		if got := x.Blame(testEvent()); got != want {
+			t.Errorf("%s: %s, want %s", expr, got, want)
+		}
+	}
+}
+
 func TestMatchDoesNotAllocate(t *testing.T) {
 	x, _ := Parse("tenant = 'acme' AND seq > 5 AND LENGTH(subject) < 100 AND subject LIKE 'images/%' AND NOT (tenant IN ('x', 'y'))")
 	miss, _ := Parse("tenant = 5 OR missing = 'x'")

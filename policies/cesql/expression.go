@@ -5,6 +5,7 @@ import "github.com/signalbox-dev/signalbox/event"
 // Expression is a parsed expression. It is immutable and safe for concurrent use.
 type Expression struct {
 	root    node
+	text    string
 	unknown []string
 }
 

@@ -60,6 +60,8 @@ const (
 type logic struct {
 	op          logicOp
 	left, right node
+	// leftText and rightText are the sides as they are written.
+	leftText, rightText string
 }
 
 // eval looks at the right side only when the left does not decide: an error

@@ -39,18 +39,21 @@ func Parse(src string) (*Expression, error) {
 	if p.tok.kind != tokEnd {
 		return nil, p.unexpected("an operator or the end")
 	}
-	return &Expression{root: root, unknown: p.unknown}, nil
+	return &Expression{root: root, text: src, unknown: p.unknown}, nil
 }
 
 type parser struct {
-	src     string
-	tok     token
+	src string
+	tok token
+	// end is where the token before tok ends.
+	end     int
 	depth   int
 	unknown []string
 }
 
 func (p *parser) advance() (err error) {
-	p.tok, err = next(p.src, p.tok.pos+len(p.tok.text))
+	p.end = p.tok.pos + len(p.tok.text)
+	p.tok, err = next(p.src, p.end)
 	return err
 }
 
@@ -72,6 +75,7 @@ func (p *parser) expression(level int) (node, error) {
 		return nil, errorAt(p.src, p.tok.pos, "nested deeper than %d", maxDepth)
 	}
 	defer func() { p.depth-- }()
+	start := p.tok.pos
 	n, err := p.operand()
 	for err == nil {
 		op := p.tok
@@ -79,8 +83,14 @@ func (p *parser) expression(level int) (node, error) {
 		if l < level {
 			break
 		}
-		if err = p.advance(); err == nil {
-			n, err = p.operator(n, op, l)
+		left := p.src[start:p.end]
+		if err = p.advance(); err != nil {
+			break
+		}
+		from := p.tok.pos
+		n, err = p.operator(n, op, l)
+		if g, ok := n.(*logic); ok && l == levelLogic {
+			g.leftText, g.rightText = left, p.src[from:p.end]
 		}
 	}
 	return n, err
@@ -135,11 +145,11 @@ func (p *parser) operator(left node, op token, level int) (node, error) {
 func binary(op string, left, right node) node {
 	switch op {
 	case "AND":
-		return &logic{opAnd, left, right}
+		return &logic{op: opAnd, left: left, right: right}
 	case "OR":
-		return &logic{opOr, left, right}
+		return &logic{op: opOr, left: left, right: right}
 	case "XOR":
-		return &logic{opXor, left, right}
+		return &logic{op: opXor, left: left, right: right}
 	case "=":
 		return &equal{left: left, right: right}
 	case "!=", "<>":

@@ -215,7 +215,9 @@ func FuzzParse(f *testing.F) {
 		x, err := Parse(src)
 		if err == nil {
 			x.Match(ev)
-			x.Why(ev)
+			if x.Why(ev) == nil && !x.Match(ev) {
+				x.Blame(ev)
+			}
 			checkNeeds(t, src, x, ev)
 		}
 	})
