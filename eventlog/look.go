@@ -114,8 +114,9 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 			missing = fmt.Errorf("%w: end of partition %d of %s: %w", ErrUnavailable, p.id, topic, errors.Join(end.err))
 			continue
 		}
+		id := c.log.parkTopic(function).id.Load()
 		if s := p.stream(function); s != nil {
-			s.update(end.offset)
+			s.update(id, end.offset)
 			continue
 		}
 		at, metadata := int64(-1), ""
@@ -126,7 +127,7 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 			}
 			at, metadata = o.At, o.Metadata
 		}
-		p.openStream(function, at, metadata, end.offset)
+		p.openStream(function, id, at, metadata, end.offset)
 	}
 	if missing == nil || errors.Is(missing, errNotThere) {
 		p.setLooked()
@@ -247,7 +248,7 @@ func (l *Log) listParked(ctx context.Context) error {
 		}
 		if function, ok := cutParked(l.cfg.TopicPrefix, *t.Topic); ok {
 			found[function] = true
-			l.parkTopic(function).known(int32(len(t.Partitions)))
+			l.parkTopic(function).known(int32(len(t.Partitions)), t.TopicID)
 		}
 	}
 	l.parked.mu.Lock()

@@ -110,6 +110,8 @@ type parkTopic struct {
 	function string
 	// partitions is how many can be appended to; 0 when it is not known to be there.
 	partitions atomic.Int32
+	// id is that of the topic as it was listed last; one that is made anew has another.
+	id atomic.Pointer[topicID]
 
 	mu      sync.Mutex
 	waiting []*parking // for the topic to be made, in their order
@@ -228,8 +230,12 @@ func (t *parkTopic) flush(partitions int32, err error) {
 	}
 }
 
+// topicID is the broker's; zero where it gives none.
+type topicID [16]byte
+
 // known notes that the topic was seen on the broker.
-func (t *parkTopic) known(partitions int32) {
+func (t *parkTopic) known(partitions int32, id topicID) {
+	t.id.Store(&id)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.making && !t.stale && partitions > t.partitions.Load() {

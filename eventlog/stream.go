@@ -19,6 +19,8 @@ type stream struct {
 	topic    Topic
 	tail     *tail
 	account  *account
+	// id is that of the topic which is read; nil while it is not known. The looker's own.
+	id *topicID
 
 	running bool // guarded by p.smu
 	// seen is where the stream stood before the ends were asked for; the looker's own.
@@ -38,8 +40,8 @@ const (
 
 // openStream begins to read a parked stream from the group's progress on.
 // Streams of a partition that was stopped are not opened.
-func (p *partition) openStream(function string, at int64, metadata string, end int64) {
-	s := &stream{p: p, function: function, topic: Parked(function), tail: p.c.log.tails.tail(function, p.id)}
+func (p *partition) openStream(function string, id *topicID, at int64, metadata string, end int64) {
+	s := &stream{p: p, function: function, id: id, topic: Parked(function), tail: p.c.log.tails.tail(function, p.id)}
 	s.account = s.newAccount(p.c.log.topicName(s.topic))
 	if at > end {
 		s.wentBack(at, end)
@@ -76,16 +78,25 @@ func (s *stream) wentBack(at, end int64) {
 		"topic", s.account.topic, "partition", s.p.id, "offset", at, "end", end)
 }
 
-// update tells how far the log goes as of a look that began when the stream
-// was at seen.
-func (s *stream) update(end int64) {
+// update tells how far the log of the topic with an id goes as of a look that
+// began when the stream was at seen.
+func (s *stream) update(id *topicID, end int64) {
 	s.p.smu.Lock()
 	defer s.p.smu.Unlock()
-	if end < s.seen && !s.running && !s.p.halted {
-		s.beginAnew(0, end)
+	if !s.running && !s.p.halted {
+		if end < s.seen || s.isAnother(id) {
+			s.beginAnew(0, end)
+		}
+		s.id = id
 	}
 	s.tail.grow(end)
 	s.wakeLocked()
+}
+
+// isAnother reports whether the topic was made anew since the last look: its
+// offsets say nothing then, however far they go.
+func (s *stream) isAnother(id *topicID) bool {
+	return s.id != nil && id != nil && *s.id != *id && *id != topicID{} && *s.id != topicID{}
 }
 
 // beginAnew forgets the progress, which is about records that are no more.

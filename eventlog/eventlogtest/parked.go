@@ -32,6 +32,7 @@ func (s suite) testParked(t *testing.T) {
 		"a delivery that is no good is refused once":                       s.parkedRefused,
 		"what is settled is deleted from the log":                          s.parkedDeleted,
 		"a topic that somebody deleted begins anew":                        s.parkedTopicGone,
+		"a topic made anew is read from its start, however long it is":     s.parkedTopicAnew,
 		"own comes first, release once, and nothing is settled afterwards": s.ownAndRelease,
 	} {
 		t.Run(name, run)
@@ -564,6 +565,47 @@ func (s suite) parkedDeleted(t *testing.T) {
 	equal(t, valuesOf(againParked(t, l, "f")), nil)
 }
 
+func (s suite) parkedTopicAnew(t *testing.T) {
+	cfg := s.fresh(t, 1)
+	cfg.ParkedInterval = 300 * time.Millisecond
+	l := open(t, cfg)
+	in := newInbox()
+	in.auto = true
+	c := consume(t, l, in)
+	park(t, l, "f", 0, messages("a", 0, 10)...)
+	in.waitParked(t, 10)
+	deleteTopic(t, cfg, eventlog.Parked("f"))
+	other := open(t, cfg) // it knows nothing of the topic that was there
+	for ctx := within(t); ; {
+		lag, err := other.ParkedLag(ctx)
+		if _, there := lag["f"]; err == nil && !there {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("lag %v, %v", lag, err)
+		}
+	}
+	park(t, other, "f", 0, messages("b", 0, 30)...)
+	want := make([]string, 30)
+	for i := range want {
+		want[i] = fmt.Sprint("b-", i)
+	}
+	equal(t, valuesOf(in.waitParked(t, 40)[10:]), want)
+	c.mustStop(t)
+}
+
+func deleteTopic(t *testing.T, cfg eventlog.Config, topic eventlog.Topic) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := kadm.NewClient(cl).DeleteTopic(within(t), cfg.TopicPrefix+string(topic)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s suite) parkedTopicGone(t *testing.T) {
 	cfg := s.fresh(t, 1)
 	cfg.ParkedInterval = 20 * time.Millisecond
@@ -573,14 +615,7 @@ func (s suite) parkedTopicGone(t *testing.T) {
 	c := consume(t, l, in)
 	park(t, l, "f", 0, messages("a", 0, 10)...)
 	in.waitParked(t, 10)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	if _, err := kadm.NewClient(cl).DeleteTopic(within(t), cfg.TopicPrefix+string(eventlog.Parked("f"))); err != nil {
-		t.Fatal(err)
-	}
+	deleteTopic(t, cfg, eventlog.Parked("f"))
 	for ctx := within(t); ; { // until this process has noticed, an answer may be an error
 		lag, err := l.ParkedLag(ctx)
 		if _, there := lag["f"]; err == nil && !there {
