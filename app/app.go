@@ -40,6 +40,9 @@ type Hooks struct {
 	// called after each time, with what stands in it or with what is wrong.
 	Manifests string
 	Applied   func(summary string, err error)
+	// Warned is called with what a change of the manifests makes wrong: cycles,
+	// functions that nothing leads to, types nobody listens to.
+	Warned func(text string)
 }
 
 // Addresses say where a started process is found.
@@ -330,6 +333,9 @@ func (a *App) watchManifests(ctx context.Context) error {
 		return nil // stopped before anything was loaded
 	}
 	m := &manifestDir{dir: a.hooks.Manifests, store: a.resources, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
+	if m.warned = a.hooks.Warned; m.warned != nil {
+		m.graph = (&graphDesk{ledger: a.ledger, types: a.types}).Graph
+	}
 	return m.run(ctx)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -35,6 +36,11 @@ type manifestDir struct {
 	applied func(summary string, err error)
 	// first is called after the directory was read for the first time.
 	first func()
+	// graph, unless nil, is that of the resources in force: warned is told what a
+	// change makes wrong in it, and at first what is wrong. shown is the last one.
+	graph  func(ctx context.Context) (*graph.Graph, error)
+	warned func(text string)
+	shown  *graph.Graph
 }
 
 // settleTime is how long a change waits for the next one: editors write a file in steps.
@@ -74,9 +80,29 @@ func (m *manifestDir) run(ctx context.Context) error {
 // sync makes the resources those of the directory, and reports.
 func (m *manifestDir) sync(ctx context.Context) {
 	summary, err := m.apply(ctx)
-	if ctx.Err() == nil {
-		m.applied(summary, err)
+	if ctx.Err() != nil {
+		return
 	}
+	m.applied(summary, err)
+	if err == nil && m.graph != nil {
+		m.warn(ctx)
+	}
+}
+
+// warn tells what the last change made wrong.
+func (m *manifestDir) warn(ctx context.Context) {
+	now, err := m.graph(ctx)
+	if err != nil {
+		m.log.Warn("no warnings about the manifests", "error", err)
+		return
+	}
+	if m.shown == nil {
+		m.shown = &graph.Graph{}
+	}
+	for _, f := range graph.Introduced(m.shown, now) {
+		m.warned(f.Text)
+	}
+	m.shown = now
 }
 
 func (m *manifestDir) apply(ctx context.Context) (string, error) {

@@ -52,6 +52,7 @@ func runDev(cmd *cobra.Command, opts app.Options, dir string) error {
 		FunctionOutput: out.output,
 		Manifests:      dir,
 		Applied:        out.applied,
+		Warned:         out.warned,
 	})
 	if err != nil {
 		return err
@@ -88,6 +89,8 @@ func (l *lines) delivered(r *event.Run) {
 func (l *lines) output(function, line string) {
 	l.printf("%s %-12s | %s", time.Now().Format("15:04:05.000"), function, line)
 }
+
+func (l *lines) warned(text string) { l.printf("warning: %s", text) }
 
 func (l *lines) applied(summary string, err error) {
 	if err != nil {
