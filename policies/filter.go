@@ -37,8 +37,19 @@ func NewFilter(field string, filters []resource.Filter) (*Filter, resource.Fault
 // Match reports whether ev passes. It does not allocate.
 func (f *Filter) Match(ev *event.Event) bool { return f.all.match(ev) }
 
-// Why says which filter keeps ev from passing; "" when it passes.
-func (f *Filter) Why(ev *event.Event) string { return f.all.why(ev) }
+// Why says which filters keep ev from passing, at most maxReasons of them; "" when it passes.
+func (f *Filter) Why(ev *event.Event) string {
+	var reasons []string
+	for _, p := range f.all {
+		if w := p.why(ev); w != "" && len(reasons) < maxReasons {
+			reasons = append(reasons, w)
+		}
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// maxReasons bounds the filters that Why names.
+const maxReasons = 3
 
 // predicate is one compiled filter.
 type predicate interface {
