@@ -142,8 +142,11 @@ type linkChooser struct{ engine *policies.Engine }
 // Choose implements replay.Chooser.
 func (c linkChooser) Choose(ctx context.Context, link string, rec *event.Record) (replay.Choice, bool, error) {
 	choice, err := c.engine.Choose(ctx, rec.Event, rec.Key(), nil)
-	if err != nil {
-		return replay.Choice{}, false, err
+	for err != nil {
+		if err = c.untilAsked(ctx, err); err != nil {
+			return replay.Choice{}, false, err
+		}
+		choice, err = c.engine.Choose(ctx, rec.Event, rec.Key(), nil)
 	}
 	for _, t := range choice.Targets {
 		if t.Link.Metadata.Name == link {
@@ -151,6 +154,24 @@ func (c linkChooser) Choose(ctx context.Context, link string, rec *event.Record)
 		}
 	}
 	return replay.Choice{}, false, nil
+}
+
+// untilAsked waits while a policy is not asked because it kept failing: that is
+// no reason to leave out an event that it may be able to decide about. Any
+// other error is returned.
+func (c linkChooser) untilAsked(ctx context.Context, err error) error {
+	failed, ok := errors.AsType[*policies.PolicyError](err)
+	if !ok || failed.Class != policies.ClassBreaker {
+		return err
+	}
+	t := time.NewTimer(max(failed.RetryAfter, time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // backlogParker puts deliveries from the past on the parked topics.

@@ -77,8 +77,9 @@ func (b *breakers) error(s *source, now time.Time) *PolicyError {
 }
 
 func (k *breaker) error(s *source, now time.Time) *PolicyError {
-	return &PolicyError{Stage: s.stage, Policy: s.name, Class: ClassBreaker, source: s,
-		Err: fmt.Errorf("%w for another %s after %d failures in a row: %w", errSkipped, max(0, k.until.Sub(now)).Round(time.Millisecond), k.failures, k.cause())}
+	wait := max(0, k.until.Sub(now))
+	return &PolicyError{Stage: s.stage, Policy: s.name, Class: ClassBreaker, RetryAfter: wait, source: s,
+		Err: fmt.Errorf("%w for another %s after %d failures in a row: %w", errSkipped, wait.Round(time.Millisecond), k.failures, k.cause())}
 }
 
 func (k *breaker) cause() error {

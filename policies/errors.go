@@ -1,6 +1,9 @@
 package policies
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrPolicy is wrapped by errors of Choose: a trigger policy that ended with
 // an error, spent its budget, gave a result of a wrong shape, or is not asked
@@ -30,6 +33,8 @@ type PolicyError struct {
 	Class  FailureClass
 	// Err is the cause.
 	Err error
+	// RetryAfter is in how long a policy is asked again that was not, of ClassBreaker.
+	RetryAfter time.Duration
 
 	source *source
 }

@@ -3,6 +3,7 @@ package policies
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -142,6 +143,9 @@ func TestABreakerKeepsFromAskingWhatFails(t *testing.T) {
 				}
 				if onError == resource.OnErrorClosed && (!errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "trigger policy p failed: not asked for another 5s after 5 failures in a row: slow")) {
 					t.Errorf("skipped: %s, error %v", got, err)
+				}
+				if failed, _ := errors.AsType[*PolicyError](err); failed != nil && failed.RetryAfter != w.cfg.BreakFor {
+					t.Errorf("asked again in %s", failed.RetryAfter)
 				}
 				if len(w.failed) != 1 || w.failed[0] != "p breaker" {
 					t.Errorf("told of %v", w.failed)
@@ -321,3 +325,26 @@ func TestWhatIsRememberedWithoutAPolicyIsForgottenWithIt(t *testing.T) {
 		}
 	})
 }
+
+func TestASecondTryIsForTheMachineNotForThePolicy(t *testing.T) {
+	links := []*resource.Link{link("one", "a", "t")}
+	s := newEngine(t, set(links, trigger("p", `deny contains "x" if input.event.tenant == "x"`), trigger("q", "deny contains \"y\" if "+busy))).Snapshot()
+	p := s.rules.trigger.enforced.full
+	sc := new(scratch)
+	x := ev("t", "tenant", "x", "slow", "true")
+	s.findCandidates(sc, x, "")
+	input, _ := s.question(x, sc.candidates, time.Time{}).input(p)
+	late := fmt.Errorf("budget %w", errBudget)
+	results, failures := p.isolate(t.Context(), input, time.Time{}, time.Minute, late)
+	d, wrong := s.interpret(p, results)
+	if len(failures) > 0 || len(wrong) > 0 || d.gets("one") || d.denied[""].policy != "p" {
+		t.Errorf("all answered in time: %v, decision %+v", failures, d)
+	}
+	_, failures = p.isolate(t.Context(), input, time.Time{}, time.Minute, errors.New("together they broke"))
+	if len(failures) != 1 || failures[0].Policy != "q" || failures[0].Class != ClassError {
+		t.Errorf("together they broke: %v", failures)
+	}
+}
+
+// busy counts for a while.
+const busy = `{ input.event.slow; count([i | some i in numbers.range(1, 20000); i > 5]) == -1 }`

@@ -20,8 +20,9 @@ type PolicySpec struct {
 	// Priority decides between trigger policies that contradict each other: deny
 	// takes out what match and target of no higher priority put in. -1000 to 1000.
 	Priority int `json:"priority,omitempty"`
-	// OnError is what a trigger policy that fails, or spends its time, means for
-	// the event: closed (default) makes it a dead letter, open goes on without the policy.
+	// OnError is what it means when the policy fails, or spends its time: closed
+	// (default) makes the event a dead letter, and refuses at the other stages; open
+	// decides as if the policy did not exist.
 	OnError string `json:"onError,omitempty"`
 	// Mode is enforce (default) or shadow: then the policy decides silently beside
 	// the others, and only the differences it would make are noted.
