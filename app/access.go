@@ -41,6 +41,8 @@ type AccessOptions struct {
 	OIDCKeysFile   string
 	OIDCRolesClaim string
 	OIDCRoleMap    []string
+
+	FunctionNetworks []string
 }
 
 func defaultAccess() AccessOptions {
@@ -64,6 +66,8 @@ func (o *AccessOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.OIDCKeysFile, "oidc-jwks-file", o.OIDCKeysFile, "file with the issuer's keys, read again when it changes")
 	fs.StringVar(&o.OIDCRolesClaim, "oidc-roles-claim", o.OIDCRolesClaim, "claim that holds the roles; a path such as realm_access.roles")
 	fs.StringSliceVar(&o.OIDCRoleMap, "oidc-role-map", o.OIDCRoleMap, "what values of that claim stand for, as value=role,…; other values are no roles then; empty: the values are the roles")
+
+	fs.StringSliceVar(&o.FunctionNetworks, "function-networks", o.FunctionNetworks, "addresses at which functions may be called: public, private, loopback, or networks such as 10.0.0.0/8; empty: public and private, and loopback where --http is loopback")
 }
 
 // validate reports what the options of access are at odds with.
@@ -79,6 +83,9 @@ func (o *Options) validateAccess(check func(ok bool, flag string, value any, all
 		faults = append(faults, err)
 	} else {
 		faults = append(faults, accessFault(c.Validate()))
+	}
+	if _, err := o.functionRules(); err != nil {
+		faults = append(faults, fmt.Errorf("--function-networks: %w", err))
 	}
 	check((o.TLSCert == "") == (o.TLSKey == ""), "tls-key", o.TLSKey, "--tls-cert and --tls-key, or neither")
 	check(o.TLSClientCA == "" || o.TLSCert != "", "tls-client-ca", o.TLSClientCA, "--tls-cert beside it")

@@ -186,11 +186,16 @@ func (a *App) openDispatcher(context.Context) error {
 	cfg.MaxChainAge = a.opts.MaxChainAge
 	cfg.QueueSize = a.opts.QueueLength
 	cfg.DrainTimeout = a.opts.DrainTimeout
-	var err error
+	rules, err := a.opts.functionRules()
+	if err != nil {
+		return err
+	}
+	urls := &endpoints{Endpoints: a.registry}
 	a.dispatcher, err = dispatcher.New(cfg, dispatcher.Parts{
 		Deduper:   a.dedup,
 		Chooser:   chooser{a.engine},
-		Endpoints: a.registry,
+		Endpoints: urls,
+		Dial:      urls.dialer(rules, cfg.ConnectTimeout),
 		Parking:   parkedTopics{a.events},
 		Targets:   &a.targets,
 		Cursors:   a.player,

@@ -33,8 +33,10 @@ var rooms = map[string][]string{
 	"catalogue":     {"event", "resource"},
 	"webhook":       {"event", "resource"},
 	"secrets":       {},
+	"schedule":      {"event", "resource"},
+	"netguard":      {},
 	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schema", "graph", "catalogue"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "schema", "graph", "catalogue"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},

@@ -240,6 +240,7 @@ func TestATokenWithoutKidIsTakenWhereOneKeyFits(t *testing.T) {
 func TestAnIssuerThatIsAwayIsNoRefusal(t *testing.T) {
 	i := newIssuer(t)
 	token := i.token(t, i.publish(t, "1"), "ada")
+	published := *i.keys.Load()
 	for name, c := range map[string]struct{ config, keys, url string }{
 		"another issuer":    {`{"issuer":"https://evil.example","jwks_uri":"` + i.URL + `/keys"}`, "", ""},
 		"keys without TLS":  {`{"issuer":"` + i.URL + `","jwks_uri":"http://keys.example/"}`, "", ""},
@@ -251,10 +252,11 @@ func TestAnIssuerThatIsAwayIsNoRefusal(t *testing.T) {
 		"symmetric, hidden": {"", `{"keys":[{"kty":"oct","kid":"1","k":"c2VjcmV0"}]}`, i.URL + "/keys"},
 	} {
 		i.config = func() string { return c.config }
+		b := published
 		if c.keys != "" {
-			b := []byte(c.keys)
-			i.keys.Store(&b)
+			b = []byte(c.keys)
 		}
+		i.keys.Store(&b)
 		tokens := tokensOf(t, func(j *JWTConfig) { j.Issuer, j.KeysURL = i.URL, c.url })
 		if _, err := tokens.of(token); !errors.Is(err, errKeysMissing) {
 			t.Errorf("%s: %v", name, err)
