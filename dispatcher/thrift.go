@@ -68,7 +68,7 @@ const (
 	enoughSamples = 16
 	// tryLess, tryMore and sparedFor are the times between trials: the first and
 	// the last double when they were in vain, at most mostDoublings times.
-	tryLess, tryMore, sparedFor = 3 * time.Second, 5 * time.Second, 20 * time.Second
+	tryLess, tryMore, sparedFor = time.Second, 5 * time.Second, 20 * time.Second
 	mostDoublings               = 4
 	// callsPerCore are always allowed in sum: they keep the machine busy.
 	callsPerCore = 64
