@@ -431,3 +431,32 @@ func TestAnOpenNetworkIsSaidInPlainWords(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestFunctionsAreCalledWhereTheyMayBe(t *testing.T) {
+	s := start(t, append(embeddedArgs(t), "--function-networks", "public,private")...)
+	fn := newRecorder(t, nil)
+	_, port, _ := strings.Cut(strings.TrimPrefix(fn.URL, "http://"), ":")
+	for name, host := range map[string]string{"plain": "127.0.0.1", "mapped": "[::ffff:127.0.0.1]", "named": "localhost", "metadata": "169.254.169.254"} {
+		s.apply(functionManifest(name, "http://"+host+":"+port+"/", "com.example.a") + "---\napiVersion: signalbox.dev/v1\nkind: Link\nmetadata: {name: " + name + "}\nspec: {function: " + name + ", types: [com.example.a], delivery: {attempts: 1}}\n")
+	}
+	s.emitID("1", "com.example.a", "{}")
+	await(t, "four dead letters", func() error {
+		runs, err := s.Runs(t.Context(), client.Query{ID: "1"})
+		if err != nil {
+			return err
+		}
+		refused := 0
+		for _, r := range runs {
+			if strings.Contains(r.Reason, "may not be called") {
+				refused++
+			}
+		}
+		if refused < 4 {
+			return fmt.Errorf("%d runs, %d refused: %+v", len(runs), refused, runs)
+		}
+		return nil
+	})
+	if n := len(fn.count()); n > 0 {
+		t.Errorf("it was called %d times", n)
+	}
+}
