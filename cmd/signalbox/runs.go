@@ -11,6 +11,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // history adds the flags that select from the history.
@@ -53,7 +54,7 @@ func newRuns() *cobra.Command {
 func runTable(w io.Writer, runs []event.Run) {
 	row(w, "TIME", "EVENT", "ID", "FUNCTION", "LINK", "ATTEMPT", "OUTCOME", "STATUS", "MS", "REASON")
 	for _, r := range runs {
-		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, r.Function, r.Link, unlessZero(r.Attempt), r.Outcome, unlessZero(r.Status), fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
+		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, calledAs(&r), r.Link, unlessZero(r.Attempt), r.Outcome, unlessZero(r.Status), fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
 	}
 }
 
@@ -63,4 +64,12 @@ func unlessZero(n int) string {
 		return ""
 	}
 	return strconv.Itoa(n)
+}
+
+// calledAs is the function of a run, with its version if that has a name.
+func calledAs(r *event.Run) string {
+	if r.Version == "" {
+		return r.Function
+	}
+	return resource.VersionName(r.Function, r.Version)
 }
