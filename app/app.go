@@ -22,6 +22,7 @@ import (
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/replay"
+	"github.com/signalbox-dev/signalbox/schedule"
 	"github.com/signalbox-dev/signalbox/secrets"
 )
 
@@ -79,6 +80,8 @@ type App struct {
 	schemas schemaDesk
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
+	// schedules fire; nil where nothing is delivered.
+	schedules *schedule.Scheduler
 	// webhooks are those in force.
 	webhooks webhookDesk
 	// targets are the resources of what is parked.
@@ -127,7 +130,7 @@ func (a *App) Run(ctx context.Context) error {
 // open connects to the parts and builds the components, without running them.
 func (a *App) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openReplay, a.openDispatcher, a.openGateway,
+		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openReplay, a.openDispatcher, a.openSchedules, a.openGateway,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -301,6 +304,7 @@ func (a *App) components() []component {
 			component{name: "replay", run: a.player.Run, grace: grace},
 			component{name: "consumer", run: a.consume, grace: a.opts.DrainTimeout + grace},
 			component{name: "resolutions", run: a.resolve, grace: grace},
+			component{name: "schedules", run: a.runSchedules, grace: grace},
 			component{name: "gauges", run: a.watchGauges, grace: grace},
 		)
 	}

@@ -90,6 +90,9 @@ func (r *reloader) use(ctx context.Context, revision uint64, objects []resource.
 		}
 	}
 	r.app.webhooks.use(&set)
+	if r.app.schedules != nil {
+		r.app.schedules.Update(&set)
+	}
 	r.app.countResources(set)
 	r.mu.Lock()
 	defer r.mu.Unlock()

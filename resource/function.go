@@ -27,6 +27,8 @@ type FunctionSpec struct {
 	Dir string `json:"dir,omitempty"`
 	// On is short for a link with these types, named after the function.
 	On []string `json:"on,omitempty"`
+	// Schedule runs the function at certain times.
+	Schedule []Schedule `json:"schedule,omitempty"`
 	// Emits declares the types of the events the function answers with.
 	Emits []string `json:"emits,omitempty"`
 	// Config is given to the function as environment variable
@@ -74,6 +76,7 @@ func (s *FunctionSpec) validate(m Metadata) Faults {
 		f.add("spec.version", "%q: want at most 63 letters, digits, '-', '_' and '.'", s.Version)
 	}
 	validateTypes(&f, "spec.on", s.On)
+	validateSchedules(&f, s.Schedule)
 	for i, t := range s.Emits {
 		if t == "" {
 			f.add(index("spec.emits", i), "empty: want an event type")
