@@ -14,8 +14,11 @@ const (
 	// maxSource is the length of a module in bytes.
 	maxSource = 1 << 20
 	// maxNesting is how many comprehensions and every may stand in one another: the
-	// compiler's time doubles with each.
+	// compiler's time doubles with each. maxDepth is how many terms may.
 	maxNesting = 8
+	maxDepth   = 1000
+	// maxEffort is what compiling a module may cost, as effort counts it: some seconds.
+	maxEffort = 20_000_000
 	// maxGrowth is how often one value may stand within another that a rule builds
 	// out of its variables: x1 := [x0, x0], x2 := [x1, x1] and so on.
 	maxGrowth = 100_000
@@ -31,39 +34,86 @@ func clip(s string) string {
 	return s[:maxMessage] + "…"
 }
 
-// checkNesting refuses comprehensions within comprehensions beyond maxNesting.
-func checkNesting(m *ast.Module) (faults resource.Faults) {
-	var visit func(x any, depth int) bool
-	visit = func(x any, depth int) bool {
-		var inner []any
-		var at *ast.Location
-		switch x := x.(type) {
-		case *ast.Term:
-			switch c := x.Value.(type) {
-			case *ast.ArrayComprehension:
-				inner, at = []any{c.Term, c.Body}, x.Location
-			case *ast.SetComprehension:
-				inner, at = []any{c.Term, c.Body}, x.Location
-			case *ast.ObjectComprehension:
-				inner, at = []any{c.Key, c.Value, c.Body}, x.Location
-			}
-		case *ast.Every:
-			inner, at = []any{x.Domain, x.Body}, x.Location
-		}
-		if inner == nil || len(faults) > 0 {
-			return len(faults) > 0
-		}
-		if depth == maxNesting {
-			faults = resource.Faults{regoFault(at, fmt.Sprintf("comprehensions in one another: want at most %d", maxNesting))}
+// checkNesting refuses what stands too deep in one another.
+func checkNesting(m *ast.Module) resource.Faults {
+	var n nesting
+	n.walk(m, 0, 0)
+	return n.faults
+}
+
+type nesting struct{ faults resource.Faults }
+
+// walk visits x, which stands in so many comprehensions and terms.
+func (n *nesting) walk(x any, comprehensions, depth int) {
+	ast.NewGenericVisitor(func(x any) bool {
+		if len(n.faults) > 0 {
 			return true
 		}
-		for _, y := range inner {
-			ast.NewGenericVisitor(func(x any) bool { return visit(x, depth+1) }).Walk(y)
+		switch x := x.(type) {
+		case *ast.Term:
+			n.term(x, comprehensions, depth+1)
+			return true
+		case *ast.Every:
+			if n.check(x.Location, comprehensions+1, depth) {
+				n.walk(x.Domain, comprehensions, depth)
+				n.walk(x.Body, comprehensions+1, depth)
+			}
+			return true
 		}
-		return true
+		return false
+	}).Walk(x)
+}
+
+func (n *nesting) term(t *ast.Term, comprehensions, depth int) {
+	switch t.Value.(type) {
+	case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+		comprehensions++
 	}
-	ast.NewGenericVisitor(func(x any) bool { return visit(x, 0) }).Walk(m)
-	return faults
+	if n.check(t.Location, comprehensions, depth) {
+		n.walk(t.Value, comprehensions, depth)
+	}
+}
+
+func (n *nesting) check(at *ast.Location, comprehensions, depth int) bool {
+	switch {
+	case comprehensions > maxNesting:
+		n.faults = resource.Faults{regoFault(at, fmt.Sprintf("comprehensions in one another: want at most %d", maxNesting))}
+	case depth > maxDepth:
+		n.faults = resource.Faults{regoFault(at, fmt.Sprintf("expressions in one another: want at most %d", maxDepth))}
+	}
+	return len(n.faults) == 0
+}
+
+// checkEffort refuses modules that would take the compiler minutes.
+func checkEffort(m *ast.Module) resource.Faults {
+	total := len(m.Rules) * len(m.Rules) / 2
+	worst, at := 0, m.Package.Location
+	for _, r := range m.Rules {
+		e := effort(r)
+		if total += e; e > worst {
+			worst, at = e, r.Location
+		}
+	}
+	if total <= maxEffort {
+		return nil
+	}
+	return resource.Faults{regoFault(at, "too much to compile: want fewer rules, or fewer expressions and else in this one")}
+}
+
+// effort is what compiling a rule costs: to order the expressions of a body by
+// what they need may cost their third power, and else their square.
+func effort(r *ast.Rule) (n int) {
+	branches := 0
+	for x := r; x != nil; x = x.Else {
+		branches++
+	}
+	ast.WalkBodies(r, func(b ast.Body) bool {
+		k := min(len(b), 1000)
+		n = min(n+k*k*k, maxEffort+1)
+		return false
+	})
+	branches = min(branches, 10_000)
+	return min(n+10*branches*branches, maxEffort+1)
 }
 
 // checkGrowth refuses rules whose variables double a value again and again. It

@@ -75,7 +75,7 @@ func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now 
 			choice.add(d, lowest, resource.Target{Link: s.madeLink(direct, ev.Subject), Function: to.pick(ev, key)})
 		}
 	}
-	if s.rules.trigger.shadow != nil {
+	if s.rules.trigger.shadow != nil && s.cfg.Shadow != nil {
 		s.shadowChoice(ctx, ev, sc, now, d)
 	}
 	return choice, nil

@@ -82,6 +82,11 @@ func TestBrokenLibrariesAndDocumentsAreRefused(t *testing.T) {
 		"a document that is not JSON":   {[]*resource.Policy{{Metadata: resource.Metadata{Name: "d"}, Spec: resource.PolicySpec{Data: map[string]json.RawMessage{"x": json.RawMessage("{")}}}}, "Policy/d", "spec.data.x", "want a JSON value"},
 		"comprehensions without end":    {[]*resource.Policy{trigger("p", "deny contains x if { x := "+strings.Repeat("[y | y := ", 30)+"1"+strings.Repeat("]", 30)+"}")}, "Policy/p", "spec.rego", "want at most 8"},
 		"values that double and double": {[]*resource.Policy{trigger("p", doubling(25))}, "Policy/p", "spec.rego", "a value grows"},
+		"brackets without end":          {[]*resource.Policy{trigger("p", "deny contains x if { x := "+strings.Repeat("[", 3000)+strings.Repeat("]", 3000)+"}")}, "Policy/p", "spec.rego", "expressions in one another: want at most 1000"},
+		"calls without end":             {[]*resource.Policy{trigger("p", "deny contains x if { x := "+strings.Repeat("abs(", 3000)+"1"+strings.Repeat(")", 3000)+"}")}, "Policy/p", "spec.rego", "expressions in one another"},
+		"a body that is too long":       {[]*resource.Policy{trigger("p", "x := 1\ndeny contains \"x\" if {\n"+numbered("  x%[1]d = x%[2]d + 1\n", 500)+"  x500 = 1\n}")}, "Policy/p", "spec.rego", "line 4, column 1 of the module: too much to compile"},
+		"a chain of else":               {[]*resource.Policy{trigger("p", "deny contains \"x\" if f(1) == 1\nf(x) := 1 if x == 2"+numbered(" else := %[1]d if x == %[1]d", 3000))}, "Policy/p", "spec.rego", "line 4, column 1 of the module: too much to compile"},
+		"rules without end":             {[]*resource.Policy{trigger("p", numbered("r%[1]d if r%[2]d\n", 7000)+"r7000 := 1")}, "Policy/p", "spec.rego", "too much to compile"},
 		"a module that is too long":     {[]*resource.Policy{policy("p", "package l\n#"+strings.Repeat("x", maxSource))}, "Policy/p", "spec.rego", "want at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,10 +116,22 @@ func doubling(n int) string {
 	return b.String()
 }
 
+// numbered is a text n times, with the number and the next one.
+func numbered(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i, i+1)
+	}
+	return b.String()
+}
+
 func TestWhatIsNotTooMuchIsAllowed(t *testing.T) {
 	for name, rules := range map[string]string{
 		"a few doublings":     doubling(8),
 		"some comprehensions": "deny contains x if { x := " + strings.Repeat("[y | y := ", 8) + "1" + strings.Repeat("]", 8) + "}",
+		"some rules":          numbered("deny contains \"%[1]d\" if input.event.n == \"%[2]d\"\n", 300),
+		"a body of some size": "deny contains \"x\" if {\n" + numbered("  x%[1]d := [input.event.n, %[2]d]\n", 60) + "}",
+		"some else":           "deny contains \"x\" if f(1) == 1\nf(x) := 1 if x == 2" + numbered(" else := %[1]d if x == %[2]d", 50),
 		"one after another":   strings.Repeat("deny contains sprintf(\"%v\", [[x | some x in [1]]]) if input.event.x\n", 30),
 	} {
 		if faults := CheckPolicy(trigger("p", rules)); len(faults) > 0 {

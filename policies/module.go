@@ -134,7 +134,10 @@ func parseRego(file, src string) (m *ast.Module, faults resource.Faults) {
 	if m == nil {
 		return nil, resource.Faults{{Resource: file, Field: regoField, Problem: "empty: want a Rego module"}}
 	}
-	return m, checkNesting(m)
+	if faults := checkNesting(m); len(faults) > 0 {
+		return nil, faults
+	}
+	return m, checkEffort(m)
 }
 
 func packageName(m *ast.Module) string { return strings.TrimPrefix(m.Package.Path.String(), "data.") }

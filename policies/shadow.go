@@ -170,7 +170,7 @@ func (p *panel) inShadow() (list []string) {
 
 // shadowGate compares live with what the policies in shadow mode would say.
 func (s *Snapshot) shadowGate(ctx context.Context, c *court, input func(*program) (ast.Value, error), now time.Time, ev *event.Event, live Verdict, d ShadowDifference) {
-	if c.shadow == nil || live.Err != nil {
+	if c.shadow == nil || s.cfg.Shadow == nil || live.Err != nil {
 		return
 	}
 	q := question[Verdict]{input: input, read: readVerdict, now: now, budget: s.cfg.Budget, watch: s.watch(c.shadow)}
@@ -201,8 +201,6 @@ func (s *Snapshot) shadowFailed(ev *event.Event, d ShadowDifference, err error) 
 }
 
 func (s *Snapshot) tell(ev *event.Event, d ShadowDifference) {
-	if s.cfg.Shadow != nil {
-		d.Revision = s.revision
-		s.cfg.Shadow(ev, d)
-	}
+	d.Revision = s.revision
+	s.cfg.Shadow(ev, d)
 }
