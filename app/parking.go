@@ -87,11 +87,11 @@ func linkedTo(l *resource.Link, p *event.Parked) (name, version string) {
 	case l != nil:
 		return l.Spec.FunctionName()
 	}
-	// The links that policies make are no resources; their names end in what they lead to.
-	if ref := p.Link[strings.LastIndexByte(p.Link, '/')+1:]; strings.HasPrefix(p.Link, "policy:") {
-		if name, version, _ := strings.Cut(ref, "@"); name == p.Function {
-			return name, version
-		}
+	// The links that policies make (policy:p/f@v1) and those of events for one
+	// function (manual:f@v1) are no resources; their names end in what they lead to.
+	ref := p.Link[strings.LastIndexAny(p.Link, ":/")+1:]
+	if name, version, _ := strings.Cut(ref, "@"); name == p.Function && ref != p.Link {
+		return name, version
 	}
 	return p.Function, ""
 }

@@ -40,6 +40,8 @@ func TestWhereAParkedDeliveryGoes(t *testing.T) {
 		"to a version that is not there yet":                            {[]resource.Object{linkTo("l", "f@v9")}, event.Parked{Link: "l", Function: "f"}, "f@v9"},
 		"to a function that is not there yet":                           {[]resource.Object{linkTo("l", "h")}, event.Parked{Link: "l", Function: "f"}, "h@"},
 		"to the version that a policy names":                            {nil, event.Parked{Link: "policy:p/f@v2", Function: "f"}, "f@v2"},
+		"to the version that its event is for":                          {nil, event.Parked{Link: "manual:f@v2", Function: "f"}, "f@v2"},
+		"to the function that its event is for":                         {nil, event.Parked{Link: "schedule:f", Function: "f"}, "f@v1"},
 		"to the function that a policy names":                           {nil, event.Parked{Link: "policy:p/f", Function: "f"}, "f@v1"},
 	}
 	for name, test := range tests {

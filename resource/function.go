@@ -34,8 +34,8 @@ type FunctionSpec struct {
 	// Config is given to the function as environment variable
 	// SIGNALBOX_CONFIG (JSON) when it runs by Command.
 	Config map[string]json.RawMessage `json:"config,omitempty"`
-	// Concurrency bounds the calls of this function in flight per dispatcher,
-	// over all its links; 0 is the default of 64.
+	// Concurrency bounds the calls of this version of the function in flight per
+	// dispatcher, over all its links; 0 is the default of 64.
 	Concurrency int `json:"concurrency,omitempty"`
 	// Weight is the function's share of a dispatcher's calls in flight when
 	// more functions want to be called than there is room for: 1 to 100; 0 is 1.
