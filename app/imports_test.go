@@ -40,7 +40,7 @@ var rooms = map[string][]string{
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},
-	"e2e":           {"client", "event", "resource", "failpoint"},
+	"e2e":           {"graph", "catalogue", "client", "event", "resource", "failpoint"},
 }
 
 // roomOf is the room a package's path belongs to; "" is none.
