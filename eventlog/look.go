@@ -215,7 +215,7 @@ func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, e
 	if p.many > manyTopics {
 		rest = 3 * l.cfg.ParkedInterval
 	}
-	fresh := later && time.Since(p.listed) < rest
+	fresh := later && time.Since(p.listed) < rest && !p.unlisted()
 	p.mu.Unlock()
 	if !fresh {
 		if err := l.listParked(ctx); err != nil {
@@ -233,6 +233,17 @@ func (l *Log) parkedTopics(ctx context.Context, later bool) (map[string]int32, e
 	return topics, nil
 }
 
+// unlisted reports whether a topic that is there was not listed since it was
+// made: its id is not known. p.mu is held.
+func (p *parkTopics) unlisted() bool {
+	for _, t := range p.of {
+		if t.partitions.Load() > 0 && t.id.Load() == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // listParked asks the broker for all topics.
 func (l *Log) listParked(ctx context.Context) error {
 	began := time.Now()
@@ -248,7 +259,7 @@ func (l *Log) listParked(ctx context.Context) error {
 		}
 		if function, ok := cutParked(l.cfg.TopicPrefix, *t.Topic); ok {
 			found[function] = true
-			l.parkTopic(function).known(int32(len(t.Partitions)), t.TopicID)
+			l.parkTopic(function).known(int32(len(t.Partitions)), t.TopicID, began)
 		}
 	}
 	l.parked.mu.Lock()

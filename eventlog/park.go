@@ -215,6 +215,7 @@ func (t *parkTopic) flush(partitions int32, err error) {
 		for _, r := range waiting {
 			r.produce()
 		}
+		t.id.Store(nil) // until it is listed
 		t.partitions.Store(partitions)
 		t.made = time.Now()
 	}
@@ -233,11 +234,14 @@ func (t *parkTopic) flush(partitions int32, err error) {
 // topicID is the broker's; zero where it gives none.
 type topicID [16]byte
 
-// known notes that the topic was seen on the broker.
-func (t *parkTopic) known(partitions int32, id topicID) {
-	t.id.Store(&id)
+// known notes that the topic was on the broker at a time.
+func (t *parkTopic) known(partitions int32, id topicID, when time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.made.After(when) {
+		return // it may be the one before
+	}
+	t.id.Store(&id)
 	if !t.making && !t.stale && partitions > t.partitions.Load() {
 		t.partitions.Store(partitions)
 	}

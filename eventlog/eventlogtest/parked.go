@@ -566,6 +566,11 @@ func (s suite) parkedDeleted(t *testing.T) {
 }
 
 func (s suite) parkedTopicAnew(t *testing.T) {
+	t.Run("by who reads it", func(t *testing.T) { s.madeAnew(t, false) })
+	t.Run("by who reads it next", func(t *testing.T) { s.madeAnew(t, true) })
+}
+
+func (s suite) madeAnew(t *testing.T, stopped bool) {
 	cfg := s.fresh(t, 1)
 	cfg.ParkedInterval = 300 * time.Millisecond
 	l := open(t, cfg)
@@ -574,6 +579,9 @@ func (s suite) parkedTopicAnew(t *testing.T) {
 	c := consume(t, l, in)
 	park(t, l, "f", 0, messages("a", 0, 10)...)
 	in.waitParked(t, 10)
+	if stopped {
+		c.mustStop(t)
+	}
 	deleteTopic(t, cfg, eventlog.Parked("f"))
 	other := open(t, cfg) // it knows nothing of the topic that was there
 	for ctx := within(t); ; {
@@ -586,6 +594,9 @@ func (s suite) parkedTopicAnew(t *testing.T) {
 		}
 	}
 	park(t, other, "f", 0, messages("b", 0, 30)...)
+	if stopped {
+		c = consume(t, other, in)
+	}
 	want := make([]string, 30)
 	for i := range want {
 		want[i] = fmt.Sprint("b-", i)
