@@ -115,3 +115,51 @@ func TestBeginningsOfManyLengths(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAttributes are looked up by those that the event has.
+func TestManyAttributes(t *testing.T) {
+	var links []*resource.Link
+	for i := range 100 {
+		links = append(links, withFilters(link(fmt.Sprintf("l%02d", i), "a", "*"), resource.Filter{Exact: attributes(fmt.Sprintf("a%d", i), "x")}))
+	}
+	for _, name := range []string{"id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema"} {
+		links = append(links, withFilters(link(name, "a", "*"), resource.Filter{Prefix: attributes(name, "1")}))
+	}
+	e := newEngine(t, set(links))
+	x := ev("1t", "subject", "1", "a7", "x", "a8", "y", "a99", "x", "other", "x")
+	x.ID, x.Source, x.Time, x.DataContentType, x.DataSchema = "1", "1", "1", "1", "1"
+	if got, want := chosen(t, e, x), "l07 l99 id source type specversion subject time datacontenttype dataschema"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	buf := make([]resource.Target, 0, 16)
+	if n := testing.AllocsPerRun(50, func() { e.Choose(t.Context(), x, "", buf) }); n != 0 && !raceEnabled {
+		t.Errorf("%v allocations", n)
+	}
+	if got := chosen(t, e, ev("t", "a7", "x")); got != "l07 id specversion" {
+		t.Errorf("without most attributes: %s", got)
+	}
+}
+
+// TestPrefixesOfManyLengths: types, too, are looked up at a few lengths only.
+func TestPrefixesOfManyLengths(t *testing.T) {
+	long := strings.Repeat("abcdefghij", 8)
+	links := []*resource.Link{link("all", "a", "*")}
+	for n := 1; n <= len(long); n++ {
+		links = append(links, link(fmt.Sprintf("l%02d", n), "a", long[:n]+"*", "other"+long[:n]+"*"))
+	}
+	s := set(links)
+	e := newEngine(t, s)
+	if n := len(e.Snapshot().index.lengths); n != maxLengths+1 {
+		t.Errorf("%d lengths", n)
+	}
+	for n := range len(long) {
+		for _, typ := range []string{long[:n], long[:n] + "z", "other" + long[:n] + "z", "z" + long[n:]} {
+			if x := ev(typ); chosen(t, e, x) != bruteForce(s, x) {
+				t.Errorf("type %q: %s, want %s", typ, chosen(t, e, x), bruteForce(s, x))
+			}
+		}
+	}
+	if got := e.Snapshot().Access("l40"); got != "type begins with "+long[:40]+"; type begins with other"+long[:40] {
+		t.Error(got)
+	}
+}

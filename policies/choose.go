@@ -89,7 +89,7 @@ func (s *Snapshot) findCandidates(sc *scratch, ev *event.Event, key string) {
 	sc.found = s.index.collect(ev, sc.found[:0])
 	sc.candidates = sc.candidates[:0]
 	for _, i := range sc.found {
-		if l := &s.links[i]; l.filter.Match(ev) {
+		if l := &s.links[i]; s.index.fits(i, l.link.Spec.Types, ev.Type) && l.filter.Match(ev) {
 			sc.candidates = append(sc.candidates, l.candidate(i, ev, key))
 		}
 	}

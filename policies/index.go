@@ -12,9 +12,13 @@ import (
 // prefixes, of which there is one map for each length in use. "*" is the prefix
 // of length 0.
 type typeIndex struct {
-	exact    map[string]*bucket
+	exact map[string]*bucket
+	// lengths are at most maxLengths and 0, sorted. A prefix of another length
+	// stands with the next shorter one, and its links in loose.
 	lengths  []int
 	prefixes map[int]map[string]*bucket
+	// loose says of links whether their types have to be compared; nil is none.
+	loose []bool
 	// postings hold the links of every list, each list without duplicates and sorted.
 	postings []int32
 }
@@ -108,11 +112,36 @@ func (x *typeIndex) collect(ev *event.Event, found []int32) []int32 {
 
 func (s *search) bucket(b *bucket, ev *event.Event) {
 	s.add(b.rest)
+	if len(b.keys) > manyKeys {
+		s.byAttributes(b, ev)
+		return
+	}
 	for i := range b.keys {
 		k := &b.keys[i]
 		if v, ok := ev.Attribute(k.name); ok {
 			s.attribute(k, v)
 		}
+	}
+}
+
+// manyKeys is from how many attributes on it is cheaper to look for each one of the event.
+const manyKeys = 16
+
+// byAttributes looks for the event's attributes among those of the bucket, which are sorted.
+func (s *search) byAttributes(b *bucket, ev *event.Event) {
+	find := func(name, v string) {
+		i, found := slices.BinarySearchFunc(b.keys, name, func(k attributeIndex, name string) int { return strings.Compare(k.name, name) })
+		if found {
+			s.attribute(&b.keys[i], v)
+		}
+	}
+	for _, name := range [...]string{"id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema"} {
+		if v, ok := ev.Attribute(name); ok {
+			find(name, v)
+		}
+	}
+	for i := range ev.Extensions {
+		find(ev.Extensions[i].Name, ev.Extensions[i].Value)
 	}
 }
 
@@ -159,9 +188,25 @@ func matchesType(pattern, typ string) bool {
 // bucketOf is that of a type or prefix in which a link stands.
 func (x *typeIndex) bucketOf(pattern string) *bucket {
 	if p, ok := strings.CutSuffix(pattern, "*"); ok {
+		p = cutTo(x.lengths, p)
 		return x.prefixes[len(p)][p]
 	}
 	return x.exact[pattern]
+}
+
+// cutTo shortens p to the next length that there is; the lengths are sorted,
+// and one is not above that of p.
+func cutTo(lengths []int, p string) string {
+	i, exact := slices.BinarySearch(lengths, len(p))
+	if !exact {
+		i--
+	}
+	return p[:lengths[i]]
+}
+
+// fits reports whether the types of a link that was found have to be compared no more, or fit.
+func (x *typeIndex) fits(link int32, types []string, typ string) bool {
+	return x.loose == nil || !x.loose[link] || matchingType(types, typ) != ""
 }
 
 // everyEvent lists the links that are tried for every event there is.

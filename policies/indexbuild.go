@@ -10,41 +10,90 @@ import (
 
 // indexBuilder gathers the links of each type and prefix before it is known by
 // what each is found best.
-type indexBuilder map[string][]filing
+type indexBuilder struct {
+	links    int
+	patterns map[string][]filing
+}
 
 type filing struct {
 	link    int32
 	clauses []need.Clause
 }
 
-func newIndexBuilder(links int) indexBuilder { return make(indexBuilder, links) }
+func newIndexBuilder(links int) indexBuilder {
+	return indexBuilder{links, make(map[string][]filing, links)}
+}
 
-func (b indexBuilder) add(link int32, types []string, f *Filter) {
+func (b *indexBuilder) add(link int32, types []string, f *Filter) {
 	if len(types) > 1 {
 		types = minimalTypes(types)
 	}
 	for _, t := range types {
-		b[t] = append(b[t], filing{link, f.needs})
+		b.patterns[t] = append(b.patterns[t], filing{link, f.needs})
 	}
 }
 
-func (b indexBuilder) build() *typeIndex {
-	x := &typeIndex{exact: make(map[string]*bucket, len(b)), prefixes: map[int]map[string]*bucket{}}
-	for t, filings := range b {
+func (b *indexBuilder) build() *typeIndex {
+	x := &typeIndex{exact: make(map[string]*bucket, len(b.patterns)), prefixes: map[int]map[string]*bucket{}, lengths: b.lengths()}
+	prefixes := map[string][]filing{}
+	for t, filings := range b.patterns {
 		p, isPrefix := strings.CutSuffix(t, "*")
 		if !isPrefix {
 			x.exact[t] = x.newBucket(filings)
 			continue
 		}
+		short := cutTo(x.lengths, p)
+		if len(short) < len(p) {
+			x.loosen(filings, b.links)
+		}
+		prefixes[short] = append(prefixes[short], filings...)
+	}
+	for p, filings := range prefixes {
 		if x.prefixes[len(p)] == nil {
 			x.prefixes[len(p)] = map[string]*bucket{}
-			x.lengths = append(x.lengths, len(p))
 		}
-		x.prefixes[len(p)][p] = x.newBucket(filings)
+		x.prefixes[len(p)][p] = x.newBucket(sorted(filings))
 	}
-	slices.Sort(x.lengths)
 	x.postings = slices.Clip(x.postings)
 	return x
+}
+
+// loosen notes that the links' types have to be compared.
+func (x *typeIndex) loosen(filings []filing, links int) {
+	if x.loose == nil {
+		x.loose = make([]bool, links)
+	}
+	for _, f := range filings {
+		x.loose[f.link] = true
+	}
+}
+
+// sorted is filings by link, each once.
+func sorted(filings []filing) []filing {
+	slices.SortFunc(filings, func(a, b filing) int { return cmp.Compare(a.link, b.link) })
+	return slices.CompactFunc(filings, func(a, b filing) bool { return a.link == b.link })
+}
+
+// lengths are those of the prefixes that are looked up, sorted; 0 is among them
+// when it is in use.
+func (b *indexBuilder) lengths() (lengths []int) {
+	used := map[int]bool{}
+	for t := range b.patterns {
+		if p, isPrefix := strings.CutSuffix(t, "*"); isPrefix && !used[len(p)] {
+			used[len(p)] = true
+			if len(p) > 0 {
+				lengths = append(lengths, len(p))
+			}
+		}
+	}
+	if kept := keptLengths(lengths); kept != nil {
+		lengths = kept
+	}
+	if used[0] {
+		lengths = append(lengths, 0)
+	}
+	slices.Sort(lengths)
+	return lengths
 }
 
 // entry is a link with one key it is found by.

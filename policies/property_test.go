@@ -29,10 +29,16 @@ func (w world) pick(s ...string) string { return s[w.IntN(len(s))] }
 func (w world) types() []string {
 	var out []string
 	for range 1 + w.IntN(3) {
+		if w.IntN(6) == 0 { // of one of more lengths than are looked up
+			out = append(out, longType[:1+w.IntN(len(longType))]+w.pick("*", "*", "z*", ""))
+			continue
+		}
 		out = append(out, w.pick("*", "c*", "com.*", "com.a*", "com.a", "com.b", "com.a.x", "org", "org*", "com.", "com.b*"))
 	}
 	return out
 }
+
+const longType = "com.a.x.abcdefghijklmnopqrstuvwxy"
 
 func (w world) attribute() string { return w.pick("subject", "tenant", "seq", "tier") }
 
@@ -118,7 +124,7 @@ func (w world) set(links int) resource.Set {
 }
 
 func (w world) event() *event.Event {
-	e := ev(w.pick("com.a", "com.b", "com.a.x", "com.ab", "org", "com.", "x"))
+	e := ev(w.pick("com.a", "com.b", "com.a.x", "com.ab", "org", "com.", "x", longType, longType[:1+w.IntN(len(longType))], longType[:w.IntN(len(longType))]+"z"))
 	for range w.IntN(5) {
 		if name, v := w.attribute(), w.value(); name == "subject" {
 			e.Subject = v
