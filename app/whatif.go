@@ -23,7 +23,7 @@ const (
 	// whatIfTime is how long one request reads the log; its cursor goes on from there.
 	whatIfTime = 2 * time.Second
 	// whatIfWait is how long a request waits for others.
-	whatIfWait = 6 * time.Second
+	whatIfWait = 5 * time.Second
 	// whatIfYield is after how many events a reader lets others have the processor.
 	whatIfYield = 16
 	// outOfOrder is how much earlier than the one before it a record's time may
@@ -79,6 +79,7 @@ func (w *whatIfs) WhatIf(ctx context.Context, q gateway.WhatIf) (gateway.WhatIfA
 	if err != nil {
 		return gateway.WhatIfAnswer{}, err
 	}
+	c.deadline = w.until(ctx)
 	if err := c.run(ctx, w.log); err != nil {
 		return gateway.WhatIfAnswer{}, gatewayError(err)
 	}
@@ -100,6 +101,18 @@ func (w *whatIfs) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// until is how long the log is read, now that everything is compiled: a tenth of
+// what ctx leaves is for the answer.
+func (w *whatIfs) until(ctx context.Context) time.Time {
+	t := w.now().Add(w.time)
+	if d, ok := ctx.Deadline(); ok {
+		if last := w.now().Add(time.Until(d) * 9 / 10); last.Before(t) {
+			return last
+		}
+	}
+	return t
 }
 
 // comparison is one request at work.
@@ -131,7 +144,7 @@ func (w *whatIfs) compare(ctx context.Context, q *gateway.WhatIf, at *whatIfCurs
 	if at.offsets == nil {
 		at.begin(w.log.Partitions(eventlog.Events))
 	}
-	c := &comparison{query: q, at: at, deadline: w.now().Add(w.time)}
+	c := &comparison{query: q, at: at}
 	var faults resource.Faults
 	if c.before, faults = w.compile(revision, objects, &c.split); len(faults) > 0 {
 		return nil, fmt.Errorf("what is in force does not compile: %w", faults)
@@ -213,6 +226,9 @@ func (c *comparison) run(ctx context.Context, log *eventlog.Log) error {
 				if n >= len(parts) {
 					return
 				}
+				if resumed[n] = c.at.offsets[parts[n]]; n > 0 && (c.late() || c.full()) {
+					continue // the first one is always read: each request gets on
+				}
 				resumed[n], errs[i] = c.read(ctx, log, one, parts[n])
 			}
 		})
@@ -230,9 +246,6 @@ func (c *comparison) run(ctx context.Context, log *eventlog.Log) error {
 // read compares the events of one partition, and returns where to go on.
 func (c *comparison) read(ctx context.Context, log *eventlog.Log, count *counting, part int32) (resume int64, err error) {
 	start := c.at.offsets[part]
-	if !time.Now().Before(c.deadline) || c.full() {
-		return start, nil
-	}
 	from := eventlog.FromPositions(event.Position{Partition: part, Offset: start})
 	switch {
 	case start == fromSince && c.at.since.IsZero():
@@ -244,7 +257,7 @@ func (c *comparison) read(ctx context.Context, log *eventlog.Log, count *countin
 	n := 0
 	err = log.Read(ctx, eventlog.Events, from, eventlog.ReadOptions{Partition: &part}, func(rec event.Record) error {
 		if n++; n%whatIfYield == 0 {
-			if time.Now().After(c.deadline) {
+			if c.late() {
 				resume = rec.Offset
 				return eventlog.ErrStop
 			}
@@ -264,6 +277,8 @@ func (c *comparison) read(ctx context.Context, log *eventlog.Log, count *countin
 	})
 	return resume, err
 }
+
+func (c *comparison) late() bool { return !time.Now().Before(c.deadline) }
 
 // full reports whether the limit is reached, take counts one event against it.
 func (c *comparison) full() bool {

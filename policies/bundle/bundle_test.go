@@ -103,7 +103,7 @@ func writeFile(t *testing.T, content []byte) string {
 }
 
 // packed makes a bundle of modules and data, signed by OPA's own code unless private is "".
-func packed(t *testing.T, revision string, modules map[string]string, data map[string]any, private, claims string) []byte {
+func packed(t testing.TB, revision string, modules map[string]string, data map[string]any, private, claims string) []byte {
 	t.Helper()
 	b := opa.Bundle{Manifest: opa.Manifest{Revision: revision}, Data: data}
 	if data == nil {

@@ -59,6 +59,9 @@ func Check(path string) (CheckReport, error) {
 	if faults := policies.CheckSet(s.set); len(faults) > 0 {
 		return CheckReport{}, s.manifests.Locate(faults)
 	}
+	if _, err := s.modules(); err != nil { // the tests must parse, too
+		return CheckReport{}, err
+	}
 	report := CheckReport{Functions: len(s.set.Functions), Links: len(s.set.Links), Policies: []PolicyReport{}}
 	for _, p := range policies.Inspect(s.set) {
 		r := PolicyReport{PolicyReport: p, File: s.manifests.File(resource.KindPolicy, p.Policy)}
