@@ -307,7 +307,7 @@ func newestRevision(objects []resource.Object) (revision uint64) {
 	return revision
 }
 
-// Rollback implements gateway.Versions.
+// Rollback implements gateway.Resources.
 func (s *resourceStore) Rollback(ctx context.Context, name, version string) (resource.Object, error) {
 	stored, p, err := s.change(ctx, func(current []resource.Object) (*plan, error) {
 		o, err := newShelf(current, name).earlier(version)

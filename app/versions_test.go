@@ -38,7 +38,7 @@ func openShop(t *testing.T) shop {
 	return shop{&resourceStore{ledger: l, await: func(context.Context, uint64) {}, replays: &replayDesk{ledger: l}}, t}
 }
 
-// function is function f in a version, with whatever else its spec says.
+// fnObject is function f in a version, with whatever else its spec says.
 func fnObject(version, more string) resource.Object {
 	return resource.Object{
 		APIVersion: resource.APIVersion, Kind: resource.KindFunction, Metadata: resource.Metadata{Name: "f"},
