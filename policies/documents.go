@@ -47,12 +47,12 @@ func (d *documents) add(s *source) (faults resource.Faults) {
 	slices.Sort(names)
 	for _, name := range names {
 		if name == "signalbox" || name == "system" {
-			faults = append(faults, documentFault(s, name, "the name is taken: want another"))
+			faults = append(faults, documentFault(s.name, name, "the name is taken: want another"))
 			continue
 		}
 		v, err := jsonValue(s.data[name])
 		if err != nil || !json.Valid(s.data[name]) {
-			faults = append(faults, documentFault(s, name, "want a JSON value"))
+			faults = append(faults, documentFault(s.name, name, "want a JSON value"))
 			continue
 		}
 		faults = append(faults, d.put(s, name, name, v)...)
@@ -69,7 +69,10 @@ func (d *documents) put(s *source, path, name string, v ast.Value) (faults resou
 		d.members[name] = newDocuments(s, v)
 		return nil
 	case have.members == nil || !isObject:
-		return resource.Faults{documentFault(s, path, fmt.Sprintf("set by policy %s, too", have.policy))}
+		return resource.Faults{
+			documentFault(s.name, path, fmt.Sprintf("set by policy %s, too", have.policy)),
+			documentFault(have.policy, path, fmt.Sprintf("set by policy %s, too", s.name)),
+		}
 	}
 	o.Foreach(func(k, v *ast.Term) {
 		name := string(k.Value.(ast.String))
@@ -90,8 +93,8 @@ func newDocuments(s *source, v ast.Value) *documents {
 	return d
 }
 
-func documentFault(s *source, path, problem string) resource.Fault {
-	return resource.Fault{Resource: s.file(), Field: dataField + "." + path, Problem: problem}
+func documentFault(policy, path, problem string) resource.Fault {
+	return resource.Fault{Resource: policyFile(policy), Field: dataField + "." + path, Problem: problem}
 }
 
 // value is all of it, as data.

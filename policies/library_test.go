@@ -98,6 +98,9 @@ func TestBrokenLibrariesAndDocumentsAreRefused(t *testing.T) {
 			if (c.resource != "" && f.Resource != c.resource) || f.Field != c.field || !strings.Contains(f.Problem, c.want) {
 				t.Errorf("%+v, want %s %s %q", f, c.resource, c.field, c.want)
 			}
+			if strings.HasPrefix(name, "one path") && (len(faults) != 2 || faults[1].Resource != "Policy/a" || faults[1].Problem != "set by policy b, too") {
+				t.Errorf("not told of both: %v", faults)
+			}
 			if strings.HasSuffix(name, "once") && len(faults) != 1 {
 				t.Errorf("%d faults: %v", len(faults), faults)
 			}
