@@ -184,7 +184,7 @@ func TestASlowFunctionBesideASaturatedMachineKeepsItsCalls(t *testing.T) {
 		return 0
 	}
 	inCrewOf(t, 7, 40, few, work, func(t *testing.T, c *crew) {
-		time.Sleep(2 * time.Second)
+		time.Sleep(4 * time.Second)
 		rates := c.perSecond(3 * time.Second) // all get the same events; the slow one takes 32 calls at a time, and needs 22
 		if total := sum(rates); total < 7*1050 {
 			t.Errorf("%.0f deliveries per second, want nearly 1111 of each", rates)
