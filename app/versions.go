@@ -361,7 +361,7 @@ func (s *resourceStore) deleteFunction(ctx context.Context, name string, revisio
 	_, _, err := s.change(ctx, func(current []resource.Object) (*plan, error) {
 		f := newShelf(current, name)
 		if f.was == nil {
-			return nil, fmt.Errorf("function %s: %w", name, gateway.ErrNotFound)
+			return nil, gateway.ErrNotFound
 		}
 		if err := f.allows(gateway.Condition{Revision: revision}); err != nil {
 			return nil, err
@@ -383,7 +383,7 @@ func (s *resourceStore) deleteVersion(ctx context.Context, name, version string,
 		f := newShelf(current, name)
 		had, kept := f.had[version]
 		if !kept {
-			return nil, fmt.Errorf("function %s: %w%s", resource.VersionName(name, version), gateway.ErrNotFound, f.hint(version))
+			return nil, fmt.Errorf("%w%s", gateway.ErrNotFound, f.hint(version))
 		}
 		if revision != 0 && had.Metadata.Revision != revision {
 			return nil, ledgerError(&ledger.ConflictError{Kind: had.Kind, Name: had.Metadata.Name, Have: had.Metadata.Revision, Want: revision})
