@@ -140,12 +140,6 @@ type exporter struct {
 	helper strings.Builder
 }
 
-// part is a rule of one policy under the name it has in the export.
-type part struct {
-	rule, policy string
-	priority     int
-}
-
 // The stages as the cases ask them, and the rules whose author matters.
 var exportStages = []struct {
 	pkg   string
