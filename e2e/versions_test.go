@@ -118,7 +118,7 @@ func (s *switches) check(t *testing.T, accepted map[string]int, weights []int) {
 		}
 		changes += len(s.steps[key]) - 1
 	}
-	if changes < len(accepted) {
+	if changes < len(accepted)/2 {
 		t.Errorf("%d changes of version for %d keys: nothing was shown", changes, len(accepted))
 	}
 	t.Logf("%d events of %d keys, %d changes of version, %d keys went back, %d deliveries repeated", len(s.seen), len(accepted), changes, back, s.repeats)
