@@ -237,7 +237,7 @@ func (a *App) openGateway(context.Context) error {
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
 	}
 	letters := a.letterDesk()
-	a.server, err = gateway.New(cfg, gateway.Deps{
+	deps := gateway.Deps{
 		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), backlog: a.backlog},
 		Resources:      a.resources,
 		Reader:         pastReader{reader, letters},
@@ -258,7 +258,11 @@ func (a *App) openGateway(context.Context) error {
 		MetricsHandler: a.metrics.Handler(),
 		Checks:         a.checks(),
 		Logger:         a.log,
-	})
+	}
+	if err := a.callFunctions(&deps); err != nil {
+		return err
+	}
+	a.server, err = gateway.New(cfg, deps)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	Access access.Config
 
 	Ingest    ingest.Config
+	Invoke    invoke.Config
 	API       api.Config
 	Subscribe subscribe.Config
 }
@@ -52,7 +54,7 @@ func DefaultConfig() Config {
 		Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxHeader: 16 << 10,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		StopTimeout: 20 * time.Second, CheckTimeout: 2 * time.Second,
-		Ingest: ingest.DefaultConfig(), API: api.DefaultConfig(), Subscribe: subscribe.DefaultConfig(),
+		Ingest: ingest.DefaultConfig(), Invoke: invoke.DefaultConfig(), API: api.DefaultConfig(), Subscribe: subscribe.DefaultConfig(),
 	}
 }
 
@@ -81,7 +83,7 @@ func (c Config) Validate() error {
 	duration("StopTimeout", c.StopTimeout, 10*time.Millisecond, 10*time.Minute)
 	duration("CheckTimeout", c.CheckTimeout, 10*time.Millisecond, time.Minute)
 	errs = append(errs, within("TLS", c.TLS.validate()), within("Access", c.Access.Validate()))
-	errs = append(errs, within("Ingest", c.Ingest.Validate()), within("API", c.API.Validate()), within("Subscribe", c.Subscribe.Validate()))
+	errs = append(errs, within("Ingest", c.Ingest.Validate()), within("Invoke", c.Invoke.Validate()), within("API", c.API.Validate()), within("Subscribe", c.Subscribe.Validate()))
 	return errors.Join(errs...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -30,7 +31,7 @@ func ruleOf(method, path string) rule {
 	switch {
 	case method == fiber.MethodOptions && path == ingest.Route, openRoute(path):
 		return rule{open: true}
-	case path == ingest.Route:
+	case path == ingest.Route, strings.HasPrefix(path, invoke.Prefix):
 		return rule{inside: true}
 	case path == subscribe.Route:
 		return rule{verb: access.Read, kind: "subscribe"}

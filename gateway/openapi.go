@@ -43,8 +43,10 @@ func (s *Server) document() schema {
 
 var pathParam = regexp.MustCompile(`:([a-z]+)`)
 
-// openAPIPath writes /a/:name as /a/{name}.
-func openAPIPath(path string) string { return pathParam.ReplaceAllString(path, "{$1}") }
+// openAPIPath writes /a/:name/* as /a/{name}/{path}.
+func openAPIPath(path string) string {
+	return strings.Replace(pathParam.ReplaceAllString(path, "{$1}"), "*", "{path}", 1)
+}
 
 func (o operation) document(path string) schema {
 	out := schema{"operationId": o.id, "summary": o.summary, "tags": []any{o.tag}, "responses": o.responses(), "security": o.security}
@@ -54,6 +56,9 @@ func (o operation) document(path string) schema {
 	var all []any
 	for _, m := range pathParam.FindAllStringSubmatch(path, -1) {
 		all = append(all, schema{"name": m[1], "in": "path", "required": true, "schema": text()})
+	}
+	if strings.HasSuffix(path, "*") {
+		all = append(all, schema{"name": "path", "in": "path", "required": true, "schema": text()})
 	}
 	for _, p := range o.params {
 		all = append(all, p.document())

@@ -8,6 +8,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -60,6 +61,12 @@ func (s *Server) table() []route {
 		{fiber.MethodGet, "/", s.home, opHome},
 	}
 	all = append(all, health...)
+	if s.invoke != nil {
+		for _, method := range invoke.Methods() {
+			op := opInvoke(method)
+			all = append(all, route{method, invoke.Prefix + ":name", s.invoke.Call, op}, route{method, invoke.Prefix + ":name/*", s.invoke.Call, op.below()})
+		}
+	}
 	if s.hooks != nil {
 		all = append(all,
 			route{fiber.MethodPost, hooks.Route, s.hooks.Post, opWebhook},

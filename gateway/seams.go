@@ -12,6 +12,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
@@ -59,6 +60,10 @@ type (
 	WhatIfExample = history.WhatIfExample
 	WhatIfFailure = history.WhatIfFailure
 	Difference    = history.Difference
+
+	// Functions finds where synchronous calls go.
+	Functions = invoke.Functions
+	Callee    = invoke.Target
 
 	// Webhooks verifies what third parties send: a Delivery is a request of theirs,
 	// Taken what becomes of it, WebhookRefusal why nothing does.
@@ -154,6 +159,11 @@ type Deps struct {
 	Explainer  Explainer
 	// Webhooks nil knows none.
 	Webhooks Webhooks
+	// Functions finds where synchronous calls go; nil: there is no such route.
+	// Transport makes them, nil is that of net/http; Ran is told of each, if set.
+	Functions Functions
+	Transport http.RoundTripper
+	Ran       func(*event.Run)
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
 	// Graphs and Catalogue nil answer with 503, and changes come without warnings.

@@ -19,6 +19,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -35,6 +36,7 @@ type Server struct {
 	api    *api.API
 	hub    *subscribe.Hub
 	hooks  *hooks.Handler
+	invoke *invoke.Handler
 	routes []route
 
 	stopping atomic.Bool
@@ -63,6 +65,9 @@ func New(c Config, d Deps) (*Server, error) {
 		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Validator: d.Validator, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
 		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Graphs: d.Graphs, Catalogue: d.Catalogue, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
+	}
+	if d.Functions != nil {
+		s.invoke = invoke.New(c.Invoke, invoke.Deps{Functions: d.Functions, Admitter: s.ingest, Transport: d.Transport, Ran: d.Ran, Traces: d.Traces, Logger: d.Logger, Now: d.Now})
 	}
 	if d.Webhooks != nil {
 		s.hooks = hooks.New(hooks.Deps{Webhooks: d.Webhooks, Acceptor: s.ingest, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger, Now: d.Now})

@@ -127,6 +127,11 @@ func (h *Handler) Accept(a Arrival, events []*event.Event) error {
 	return nil
 }
 
+// Admit asks only: nil means that the events would be let in. The errors are problems.
+func (h *Handler) Admit(a Arrival, events []*event.Event) error {
+	return h.admit(h.deadlines.at(a.Start), a, events)
+}
+
 // admit asks the identity's own bounds, then the policy about every event; one
 // that is denied refuses all.
 func (h *Handler) admit(ctx context.Context, a Arrival, events []*event.Event) error {

@@ -38,10 +38,13 @@ const (
 	Backlog
 	TooManySubscribers
 	RateLimited
+	Busy
 	LockedOut
 	HeadersTooLarge
+	BadGateway
 	Unavailable
 	Stopping
+	GatewayTimeout
 	kindCount
 )
 
@@ -87,10 +90,13 @@ var table = [kindCount]info{
 	Backlog:              {"backlog", "Backlog over its limit", 429},
 	TooManySubscribers:   {"too-many-subscribers", "Too many subscribers", 429},
 	RateLimited:          {"rate-limited", "Too many events of one identity", 429},
+	Busy:                 {"busy", "Too many calls at a time", 429},
 	LockedOut:            {"locked-out", "Would lock its author out", 422},
 	HeadersTooLarge:      {"headers-too-large", "Header fields too large", 431},
+	BadGateway:           {"bad-gateway", "No answer of the function", 502},
 	Unavailable:          {"unavailable", "Temporarily unavailable", 503},
 	Stopping:             {"stopping", "Shutting down", 503},
+	GatewayTimeout:       {"gateway-timeout", "The function took too long", 504},
 }
 
 // base is what every type URI begins with.

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/gateway"
+)
+
+// callees finds the functions of synchronous calls.
+type callees struct {
+	targets *targets
+	urls    *endpoints
+}
+
+// defaultConcurrency is that of a function which says none.
+const defaultConcurrency = 64
+
+// Find implements gateway.Functions.
+func (c *callees) Find(name, version, key string) (gateway.Callee, error) {
+	s := c.targets.at.Load()
+	if s == nil {
+		return gateway.Callee{}, fmt.Errorf("%w: %w", gateway.ErrUnavailable, errNotLoaded)
+	}
+	fn := s.set.Function(name, version)
+	if route := s.set.Route(name); version == "" && route != nil {
+		fn = route.Pick(key, "", "")
+	}
+	if fn == nil {
+		return gateway.Callee{}, fmt.Errorf("function %s: %w", name, gateway.ErrNotFound)
+	}
+	url, err := c.urls.URL(fn)
+	if errors.Is(err, functions.ErrNotReady) {
+		err = fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
+	}
+	out := gateway.Callee{Function: name, Version: fn.Spec.Version, URL: url, Concurrency: fn.Spec.Concurrency}
+	if out.Concurrency == 0 {
+		out.Concurrency = defaultConcurrency
+	}
+	return out, err
+}
+
+// callFunctions are what the gateway calls functions with, by the rules that
+// hold for deliveries.
+func (a *App) callFunctions(d *gateway.Deps) error {
+	rules, err := a.opts.functionRules()
+	if err != nil {
+		return err
+	}
+	urls := &endpoints{Endpoints: a.registry}
+	d.Functions = &callees{targets: &a.targets, urls: urls}
+	d.Transport = &http.Transport{
+		DialContext: urls.dialer(rules, 5*time.Second), DisableCompression: true, // what the function answers is passed on as it is
+		MaxIdleConnsPerHost: defaultConcurrency, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+	}
+	d.Ran = a.replies().Run
+	return nil
+}

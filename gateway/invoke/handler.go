@@ -1,0 +1,277 @@
+package invoke
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+
+	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
+	"github.com/signalbox-dev/signalbox/gateway/ingest"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/otel/tracing"
+)
+
+// Prefix is what the paths begin with; the function's name, perhaps with
+// @version, and a path of its own follow.
+const Prefix = "/function/"
+
+// Type is the type of the event that a call is to functions that take events.
+const Type = "signalbox.invoke"
+
+// Handler serves the routes. It is safe for concurrent use.
+type Handler struct {
+	config Config
+	deps   Deps
+
+	mu sync.Mutex
+	// running counts the calls in flight by function.
+	running map[string]int
+}
+
+// New makes a handler; the configuration has been validated.
+func New(c Config, d Deps) *Handler {
+	if d.Transport == nil {
+		d.Transport = http.DefaultTransport
+	}
+	return &Handler{config: c, deps: d, running: map[string]int{}}
+}
+
+// Call passes a request on. The parameters of the route are name and *.
+func (h *Handler) Call(c *fiber.Ctx) error {
+	name, version, _ := strings.Cut(strings.Clone(c.Params("name")), "@")
+	if climbs(c.Params("*")) {
+		return problem.New(problem.MalformedRequest, "the path leads out of the function's: want none of its parts to be . or ..")
+	}
+	e := eventOf(c, name)
+	key := e.Subject
+	if key == "" {
+		key = e.ID
+	}
+	t, err := h.deps.Functions.Find(name, version, key)
+	if err != nil {
+		return err
+	}
+	a := ingest.Arrival{Start: h.deps.Now(), Route: Prefix + name, Identity: access.Of(c.Context())}
+	if err := h.deps.Admitter.Admit(a, []*event.Event{e}); err != nil {
+		return err
+	}
+	if !h.enter(&t) {
+		p := problem.New(problem.Busy, "function %s has %d calls in flight, as many as it may have from here", name, t.Concurrency)
+		p.RetryAfter = time.Second
+		return p
+	}
+	defer h.leave(&t)
+	return h.proxy(c, &t, e)
+}
+
+// climbs reports whether a path below a function's leads out of it.
+func climbs(path string) bool {
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.ReplaceAll(plain, `\`, "/"), "/") {
+		if part == ".." || part == "." {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Handler) enter(t *Target) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running[t.Function] >= t.Concurrency {
+		return false
+	}
+	h.running[t.Function]++
+	return true
+}
+
+func (h *Handler) leave(t *Target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running[t.Function]--; h.running[t.Function] == 0 {
+		delete(h.running, t.Function)
+	}
+}
+
+// eventOf is the event that the call is: the one in its headers, or one made of
+// the request, so that functions which take events can be called with anything.
+func eventOf(c *fiber.Ctx, name string) *event.Event {
+	one := func(header string) string { return strings.Clone(c.Get(header)) }
+	e := &event.Event{
+		ID: one("Ce-Id"), Source: one("Ce-Source"), Type: one("Ce-Type"), Subject: one("Ce-Subject"), Time: one("Ce-Time"),
+		DataContentType: one(fiber.HeaderContentType), Data: append([]byte(nil), c.Context().Request.Body()...),
+	}
+	if e.ID == "" || e.Source == "" || e.Type == "" {
+		e.ID, e.Source, e.Type, e.Subject, e.Time = rand.Text(), Prefix+name, Type, "", ""
+	}
+	return e
+}
+
+// call is one request on its way to a function.
+type call struct {
+	h      *Handler
+	target *Target
+	event  *event.Event
+	base   *url.URL
+	// rest is the path below the function's, with its slash; "" is none.
+	rest string
+	span tracing.Span
+	run  event.Run
+	err  error
+}
+
+func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event) error {
+	base, err := url.Parse(t.URL)
+	if err != nil {
+		return err
+	}
+	if base.Path == "" {
+		base.Path = "/"
+	}
+	start := h.deps.Now()
+	one := &call{h: h, target: t, event: e, base: base, span: h.startSpan(c)}
+	if rest := strings.Clone(c.Params("*")); rest != "" {
+		one.rest = "/" + rest
+	}
+	one.run = event.Run{
+		ID: "invoke-" + rand.Text(), Link: "invoke:" + t.Function, Function: t.Function, Version: t.Version,
+		EventSource: e.Source, EventID: e.ID, EventType: e.Type, Attempt: 1, Time: start, TraceID: one.span.Context().TraceIDString(),
+	}
+	p := &httputil.ReverseProxy{
+		Rewrite: one.rewrite, Transport: h.deps.Transport, ModifyResponse: one.answered, ErrorHandler: one.failed,
+		ErrorLog: log.New(io.Discard, "", 0), // what goes wrong is told by fail
+	}
+	err = adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.config.Timeout)
+		defer cancel()
+		p.ServeHTTP(w, r.WithContext(ctx))
+	}))(c)
+	one.end(h.deps.Now().Sub(start))
+	if err == nil {
+		err = one.err
+	}
+	if err != nil {
+		c.Response().Reset() // what came of the function's answer is not to be mixed with ours
+	}
+	return err
+}
+
+// rewrite makes the request that the function gets: the caller's, without what
+// is between him and the gateway, and as an event beside.
+func (c *call) rewrite(p *httputil.ProxyRequest) {
+	p.SetURL(c.base)
+	out := c.base.JoinPath(c.rest)
+	if c.rest == "" {
+		out = c.base
+	}
+	p.Out.URL.Path, p.Out.URL.RawPath = out.Path, out.RawPath
+	p.SetXForwarded()
+	header := p.Out.Header
+	header.Del("Authorization") // it is for the gateway
+	header.Del("X-Api-Key")
+	for name := range header {
+		if strings.HasPrefix(strings.ToLower(name), "ce-auth") {
+			header.Del(name) // who sent it is not his to say
+		}
+	}
+	if p.In.Header.Get("Ce-Id") == "" || c.event.Type == Type {
+		header.Set("Ce-Specversion", event.SpecVersion)
+		header.Set("Ce-Id", c.event.ID)
+		header.Set("Ce-Source", c.event.Source)
+		header.Set("Ce-Type", c.event.Type)
+	}
+	header.Set("Signalbox-Link", c.run.Link)
+	header.Set("Signalbox-Attempt", "1")
+	if parent := c.span.Context().TraceParent(); parent != "" {
+		header.Set("Traceparent", parent)
+	}
+}
+
+// answered notes the answer, and bounds it.
+func (c *call) answered(r *http.Response) error {
+	c.run.Status, c.run.Outcome = r.StatusCode, event.Delivered
+	if r.StatusCode >= 500 {
+		c.run.Outcome, c.run.Reason = event.Dead, "answer "+r.Status
+	}
+	r.Header.Del("Signalbox-Sent")
+	r.Body = &bounded{ReadCloser: r.Body, left: c.h.config.MaxAnswer, call: c}
+	return nil
+}
+
+// failed is called when there was no answer.
+func (c *call) failed(_ http.ResponseWriter, _ *http.Request, err error) { c.fail(err) }
+
+// fail notes that there was no answer, or not all of one.
+func (c *call) fail(err error) {
+	c.run.Outcome, c.run.Reason = event.Dead, err.Error()
+	kind, detail := problem.BadGateway, "the function gave no answer that could be passed on"
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind, detail = problem.GatewayTimeout, "the function did not answer within "+c.h.config.Timeout.String()
+	}
+	c.h.deps.Logger.Warn("a call failed", "function", c.target.Function, "error", err)
+	c.err = problem.New(kind, "%s", detail)
+}
+
+// end records the call.
+func (c *call) end(took time.Duration) {
+	c.run.DurationMS = float64(took) / float64(time.Millisecond)
+	if c.h.deps.Ran != nil {
+		c.h.deps.Ran(&c.run)
+	}
+	c.span.SetStatus(c.run.Status)
+	if c.run.Outcome != event.Delivered {
+		c.span.Fail("function", c.run.Reason)
+	}
+	c.span.End()
+}
+
+func (h *Handler) startSpan(c *fiber.Ctx) tracing.Span {
+	var in tracing.Context
+	if parents := c.Context().Request.Header.PeekAll("Traceparent"); len(parents) == 1 {
+		parent := [1][]byte{parents[0]} // the next PeekAll overwrites it
+		in = tracing.Extract(parent[:], c.Context().Request.Header.PeekAll("Tracestate"))
+	}
+	return h.deps.Traces.Server(in, strings.Clone(c.Method()), Prefix+"{name}")
+}
+
+// bounded is an answer's body. One that is too long, or breaks off, fails the
+// call: half an answer must not pass for a whole one.
+type bounded struct {
+	io.ReadCloser
+	left int64
+	call *call
+}
+
+var errAnswerTooLong = errors.New("the function's answer is longer than may be passed on")
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		err = errAnswerTooLong
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.call.fail(err)
+	}
+	return n, err
+}
+
+// Methods are those by which functions can be called. GET serves HEAD too.
+func Methods() []string {
+	return []string{fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete}
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// callees are functions by name; versions are paths of their server.
+type callees map[string]Callee
+
+func (f callees) Find(name, version, _ string) (Callee, error) {
+	t, ok := f[name]
+	switch {
+	case !ok || version != "" && version != "v2":
+		return t, fmt.Errorf("function %s: %w", name, ErrNotFound)
+	case t.URL == "":
+		return t, fmt.Errorf("function %s: %w: it is not started", name, ErrUnavailable)
+	}
+	t.Function, t.Version, t.Concurrency = name, version, 2
+	return t, nil
+}
+
+// callable is a gateway with the function f, which answers by handler.
+func callable(t *testing.T, handler http.HandlerFunc, change func(*Config, *Deps)) (r *rig, runs func() []event.Run) {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	var mu sync.Mutex
+	var all []event.Run
+	r = start(t, func(c *Config, d *Deps) {
+		d.Functions = callees{"f": {URL: s.URL + "/base/"}, "down": {URL: "http://127.0.0.1:1/"}, "starting": {}}
+		d.Ran = func(run *event.Run) { mu.Lock(); defer mu.Unlock(); all = append(all, *run) }
+		if change != nil {
+			change(c, d)
+		}
+	})
+	return r, func() []event.Run { mu.Lock(); defer mu.Unlock(); return all }
+}
+
+func TestACallPassesTheRequestOnAndTheAnswerBack(t *testing.T) {
+	var got *http.Request
+	var body string
+	r, runs := callable(t, func(w http.ResponseWriter, req *http.Request) {
+		b, _ := io.ReadAll(req.Body)
+		got, body = req, string(b)
+		w.Header().Set("X-Answer", "yes")
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "short and stout")
+	}, nil)
+	a := r.do("PUT", "/function/f@v2/a%20b/c?x=1", "the body", "Content-Type", "text/plain", "X-Mine", "1", "Authorization", "Bearer secret", "Ce-Authid", "root", "Connection", "X-Hop", "X-Hop", "1")
+	if a.StatusCode != http.StatusTeapot || string(a.body) != "short and stout" || a.Header.Get("X-Answer") != "yes" {
+		t.Fatalf("%d %s %v", a.StatusCode, a.body, a.Header)
+	}
+	if got.Method != "PUT" || got.URL.Path != "/base/a b/c" || got.URL.RawQuery != "x=1" || body != "the body" || got.Header.Get("X-Mine") != "1" || got.Header.Get("X-Forwarded-For") == "" {
+		t.Errorf("%s %s?%s %q %v", got.Method, got.URL.Path, got.URL.RawQuery, body, got.Header)
+	}
+	for _, name := range []string{"Authorization", "Ce-Authid", "X-Hop"} {
+		if v := got.Header.Get(name); v != "" {
+			t.Errorf("%s %q is passed on", name, v)
+		}
+	}
+	if got.Header.Get("Ce-Type") != "signalbox.invoke" || got.Header.Get("Ce-Source") != "/function/f" || got.Header.Get("Ce-Id") == "" {
+		t.Errorf("as an event: %v", got.Header)
+	}
+	if all := runs(); len(all) != 1 || all[0].Function != "f" || all[0].Version != "v2" || all[0].Link != "invoke:f" || all[0].Status != 418 || all[0].Outcome != event.Delivered {
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestAFunctionAtTheRootOfItsServer(t *testing.T) {
+	var got string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { got = req.URL.Path }))
+	t.Cleanup(s.Close)
+	r := start(t, func(_ *Config, d *Deps) { d.Functions = callees{"f": {URL: s.URL}} })
+	for path, want := range map[string]string{"/function/f": "/", "/function/f/": "/", "/function/f/a/b": "/a/b"} {
+		if a := r.do("GET", path, ""); a.StatusCode != 200 || got != want {
+			t.Errorf("%s: %d at %s, want %s", path, a.StatusCode, got, want)
+		}
+	}
+}
+
+func TestACallThatIsAnEventStaysOne(t *testing.T) {
+	var got http.Header
+	r, _ := callable(t, func(_ http.ResponseWriter, req *http.Request) { got = req.Header }, nil)
+	r.do("POST", "/function/f", `{}`, "ce-specversion", "1.0", "ce-id", "mine", "ce-source", "/me", "ce-type", "com.example.t", "Content-Type", "application/json")
+	if got.Get("Ce-Id") != "mine" || got.Get("Ce-Type") != "com.example.t" || len(got["Ce-Id"]) != 1 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestCallsThatCannotBeMade(t *testing.T) {
+	r, runs := callable(t, func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/base/slow":
+			<-req.Context().Done()
+		case "/base/long":
+			_, _ = io.WriteString(w, strings.Repeat("x", 4096))
+		case "/base/broken":
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "half")
+		case "/base/failing":
+			http.Error(w, "its own words", http.StatusInternalServerError)
+		}
+	}, func(c *Config, _ *Deps) { c.Invoke.Timeout, c.Invoke.MaxAnswer = 200*time.Millisecond, 2048 })
+	for path, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		"none": {404, "not-found"}, "f@v9": {404, "not-found"}, "starting": {503, "unavailable"}, "down": {502, "bad-gateway"},
+		"f/%2e%2e/admin": {400, "leads out"}, "f/a/..%2f..%2fb": {400, "leads out"}, "f/slow": {504, "gateway-timeout"}, "f/long": {502, "bad-gateway"}, "f/broken": {502, "bad-gateway"}, "f/failing": {500, "its own words"},
+	} {
+		if a := r.do("GET", "/function/"+path, ""); a.StatusCode != want.status || !strings.Contains(string(a.body), want.text) || strings.Contains(string(a.body), "xxx") {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+		}
+	}
+	if a := r.do("GET", "/function/starting", ""); a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After while it starts")
+	}
+	for _, run := range runs() {
+		if run.Outcome != event.Dead || run.Reason == "" {
+			t.Errorf("%+v", run)
+		}
+	}
+}
+
+func TestAFunctionIsNotCalledMoreOftenAtATimeThanItMay(t *testing.T) {
+	inside, out := make(chan struct{}), make(chan struct{})
+	r, _ := callable(t, func(http.ResponseWriter, *http.Request) { inside <- struct{}{}; <-out }, nil)
+	var calls sync.WaitGroup
+	for range 2 {
+		calls.Go(func() { r.do("GET", "/function/f", "") })
+		<-inside
+	}
+	if a := r.do("GET", "/function/f", ""); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	close(out)
+	calls.Wait()
+	go func() { <-inside }()
+	if a := r.do("GET", "/function/f", ""); a.StatusCode != 200 {
+		t.Errorf("afterwards: %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestACallIsAdmittedAsAnEvent(t *testing.T) {
+	called := false
+	r, _ := callable(t, func(http.ResponseWriter, *http.Request) { called = true }, func(_ *Config, d *Deps) {
+		d.Admitter = admitter(func(e *event.Event) (Verdict, error) {
+			return Verdict{Denied: e.Type == "signalbox.invoke" && string(e.Data) == "no", Reason: "not that"}, nil
+		})
+	})
+	if a := r.do("POST", "/function/f", "no"); a.StatusCode != 403 || !strings.Contains(string(a.body), "not that") || called {
+		t.Errorf("%d %s, called %t", a.StatusCode, a.body, called)
+	}
+}

@@ -1,0 +1,28 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/gateway/problem"
+)
+
+// opInvoke is a synchronous call by one method.
+func opInvoke(method string) operation {
+	op := operation{
+		tag: "functions", id: strings.ToLower(method) + "Function",
+		summary: "Call a function, as name or name@version, and get its own answer. It gets the request as it is and, in ce- headers, as an event of type signalbox.invoke, unless the request is an event itself.",
+		answers: replies([]reply{{200, "Whatever the function answers, with its status and headers", media{contentType: "*/*", schema: schema{}}}},
+			problem.MalformedRequest, problem.Denied, problem.Forbidden, problem.NotFound, problem.TooLarge, problem.RateLimited, problem.Busy,
+			problem.BadGateway, problem.Unavailable, problem.GatewayTimeout),
+	}
+	if method != "GET" && method != "DELETE" {
+		op.body, op.bodyOptional = []media{{"*/*", schema{}, nil}}, true
+	}
+	return op
+}
+
+// below is the same operation with a path below the function's.
+func (o operation) below() operation {
+	o.id += "Path"
+	return o
+}
