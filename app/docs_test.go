@@ -14,6 +14,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/resource"
+	"github.com/signalbox-dev/signalbox/schema"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of docs")
@@ -150,6 +151,7 @@ func checkManifests(t *testing.T, b block) {
 		report(t, b.where, policies.CheckLink(l))
 	}
 	report(t, b.where, policies.CheckSet(set))
+	report(t, b.where, schema.CheckSchemas(set))
 }
 
 func report(t *testing.T, where string, faults resource.Faults) {

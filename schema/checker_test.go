@@ -167,7 +167,7 @@ func TestBrokenSchemasAreFaultsWithThePlace(t *testing.T) {
 		field   string
 		says    string
 	}{
-		"a wrong type":                {[]*resource.Schema{schemaOf("s", "t", `{"properties":{"n":{"type":"int"}}}`)}, "spec.schema.properties.n.type", "/properties/n/type"},
+		"a wrong type":                {[]*resource.Schema{schemaOf("s", "t", `{"properties":{"n":{"type":"int"}}}`)}, "spec.schema.properties.n.type", "/properties/n/type: value must be one of 'array'"},
 		"a wrong keyword":             {[]*resource.Schema{schemaOf("s", "t", `{"anyOf":[{},{"minLength":-1}]}`)}, "spec.schema.anyOf[1].minLength", "minimum"},
 		"a pattern":                   {[]*resource.Schema{schemaOf("s", "t", `{"pattern":"("}`)}, "spec.schema.pattern", "/pattern"},
 		"no such place":               {[]*resource.Schema{schemaOf("s", "t", `{"$ref":"#/$defs/x"}`)}, "spec.schema", "not found"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -167,8 +168,8 @@ func faultOf(s *resource.Schema, err error) resource.Fault {
 	var wrong *jsonschema.SchemaValidationError
 	var tree *jsonschema.ValidationError
 	if errors.As(err, &wrong) && errors.As(wrong.Err, &tree) {
-		found, _ := violations(tree, 1, message.NewPrinter(language.English))
-		if len(found) > 0 {
+		found, _ := violations(tree, maxTold, message.NewPrinter(language.English))
+		if found = precise(found); len(found) > 0 {
 			field, other := "spec.schema"+fieldPath(found[0].Path), ""
 			if at, _, _ := strings.Cut(wrong.URL, "#"); at != location(s) {
 				field, other = "spec.schema", " (in "+cut(wrong.URL, 100)+", which it refers to)"
@@ -181,6 +182,19 @@ func faultOf(s *resource.Schema, err error) resource.Fault {
 		return fault(s, "spec.schema", "$ref or $schema %q: %v", cut(load.URL, 200), load.Err)
 	}
 	return fault(s, "spec.schema", "%s", cut(err.Error(), 300))
+}
+
+// maxTold is how many violations of the metaschema are looked at for the one that says most.
+const maxTold = 10
+
+// precise leaves out what only says that some of several schemas should fit,
+// where something more precise is said.
+func precise(found []Violation) []Violation {
+	exact := slices.DeleteFunc(slices.Clone(found), func(v Violation) bool { return v.Keyword == "anyOf" || v.Keyword == "oneOf" })
+	if len(exact) == 0 {
+		return found
+	}
+	return exact
 }
 
 func pathOr(path string) string {
