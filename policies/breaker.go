@@ -115,7 +115,7 @@ func (b *breakers) failed(e *PolicyError, now time.Time, after int, pause time.D
 	if k.failures++; k.failures == 1 {
 		b.ailing.Add(1)
 	}
-	if k.last = e.Err; k.failures >= after {
+	if k.last = e.Err; after > 0 && k.failures >= after {
 		k.until = now.Add(pause)
 	}
 }

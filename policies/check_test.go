@@ -99,8 +99,8 @@ func TestABrokenSetLeavesTheOldOneInForce(t *testing.T) {
 }
 
 func TestConfigNamesEveryFault(t *testing.T) {
-	_, err := New(Config{Budget: time.Hour, MemoSize: -1})
-	if err == nil || !strings.Contains(err.Error(), "Budget 1h0m0s: want 1ms to 10s") || !strings.Contains(err.Error(), "MemoSize -1: want 0 to 1000000") {
+	_, err := New(Config{Budget: time.Hour, MemoSize: -1, BreakAfter: -2, BreakFor: time.Hour})
+	if err == nil || !strings.Contains(err.Error(), "BreakAfter -2: want 1 to 1000, or -1") || !strings.Contains(err.Error(), "BreakFor 1h0m0s: want 10ms to 10m") || !strings.Contains(err.Error(), "Budget 1h0m0s: want 1ms to 10s") || !strings.Contains(err.Error(), "MemoSize -1: want 0 to 1000000") {
 		t.Error(err)
 	}
 }

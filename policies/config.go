@@ -17,7 +17,7 @@ type Config struct {
 	// remembering off, at most 1,000,000, default 4096.
 	MemoSize int
 	// BreakAfter is how many failures in a row that cost time (the Budget, or a
-	// tenth of it) keep a policy from being asked; 1 to 1000, default 5.
+	// tenth of it) keep a policy from being asked; 1 to 1000, default 5; -1 is never.
 	BreakAfter int
 	// BreakFor is how long it is not asked then; 10ms to 10m, default 5s.
 	BreakFor time.Duration
@@ -56,8 +56,8 @@ func (c *Config) validate() error {
 	if c.MemoSize < 0 || c.MemoSize > 1_000_000 {
 		errs = append(errs, fmt.Errorf("policies: MemoSize %d: want 0 to 1000000", c.MemoSize))
 	}
-	if c.BreakAfter < 1 || c.BreakAfter > 1000 {
-		errs = append(errs, fmt.Errorf("policies: BreakAfter %d: want 1 to 1000", c.BreakAfter))
+	if c.BreakAfter != -1 && c.BreakAfter < 1 || c.BreakAfter > 1000 {
+		errs = append(errs, fmt.Errorf("policies: BreakAfter %d: want 1 to 1000, or -1", c.BreakAfter))
 	}
 	if c.BreakFor < 10*time.Millisecond || c.BreakFor > 10*time.Minute {
 		errs = append(errs, fmt.Errorf("policies: BreakFor %s: want 10ms to 10m", c.BreakFor))

@@ -204,6 +204,13 @@ func TestATryThatFailsKeepsTheBreakerOpen(t *testing.T) {
 			t.Error("not tried a second time")
 		}
 		b.succeeded(sources)
+		for range 10 {
+			b.failed(&PolicyError{Err: errors.New("slow"), source: p}, time.Now(), -1, time.Second)
+		}
+		if skipped(true) {
+			t.Error("skipped without a breaker")
+		}
+		b.succeeded(sources)
 		if skipped(true) || b.ailing.Load() != 0 {
 			t.Error("not closed")
 		}

@@ -148,6 +148,7 @@ func (s *Suite) compile() (*decider, error) {
 	d := &decider{}
 	cfg := policies.DefaultConfig()
 	cfg.Clock = func() time.Time { return d.now }
+	cfg.BreakAfter = -1 // no case may depend on another
 	if s.opts.Budget > 0 {
 		cfg.Budget = s.opts.Budget
 	}
