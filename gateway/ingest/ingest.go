@@ -170,8 +170,9 @@ func (h *Handler) verdict(ctx context.Context, a Arrival, e *event.Event) Verdic
 	}
 	v, err := h.deps.Admitter.Admit(ctx, Admission{Event: e, Route: a.Route, Identity: a.Identity})
 	if err != nil {
-		h.deps.Logger.Error("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
-		return Verdict{Denied: true, Reason: "the admission policy could not be computed"}
+		// the engine logs failures, and not once for each event
+		h.deps.Logger.Debug("admission policy failed; the event is refused", "error", err, "source", e.Source, "id", e.ID)
+		return Verdict{Denied: true, Reason: "the admission policy could not be computed", Policy: v.Policy}
 	}
 	return v
 }
