@@ -166,7 +166,10 @@ func TestTheReplicaThatIsLeftDeliversEverything(t *testing.T) {
 		accepted = append(accepted, id)
 	}
 	fn.awaitIDs(t, accepted)
-	if n := b.partitions(); n != 10 {
-		t.Errorf("the replica that is left has %d partitions, want 10", n)
-	}
+	await(t, "the replica that is left to say that it has all partitions", func() error {
+		if n := b.partitions(); n != 10 {
+			return fmt.Errorf("it has %d, want 10", n)
+		}
+		return nil
+	})
 }
