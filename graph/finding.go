@@ -80,8 +80,8 @@ func unreachable(g *Graph, n *neighbours) []Finding {
 	var all []Finding
 	for i := range g.Nodes {
 		fn := &g.Nodes[i]
-		if fn.Kind == KindFunction && !fn.Missing && len(n.into[fn.ID]) == 0 {
-			all = append(all, warning(Unreachable, resource.KindFunction, fn.Name, fn.Name, "function %s is never called: no link leads to it, and no policy was seen to choose it", fn.Name))
+		if fn.Kind == KindFunction && !fn.Missing && !fn.Scheduled && len(n.into[fn.ID]) == 0 {
+			all = append(all, warning(Unreachable, resource.KindFunction, fn.Name, fn.Name, "function %s is never called: no link leads to it, it has no schedule, and no policy was seen to choose it", fn.Name))
 		}
 	}
 	return all

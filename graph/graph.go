@@ -56,6 +56,8 @@ type Node struct {
 	// Versions are the function's, the one in force first; none where there is only
 	// one without a name.
 	Versions []Version `json:"versions,omitempty"`
+	// Scheduled: the function runs at certain times too.
+	Scheduled bool `json:"scheduled,omitempty"`
 	// Missing: there is no such function, or not the version that a link names.
 	Missing bool `json:"missing,omitempty"`
 	// Types are what a link listens to, as it says it.
@@ -171,6 +173,7 @@ func (b *builder) functions() {
 	}
 	for _, fn := range b.set.Functions {
 		n := b.node(KindFunction, fn.Metadata.Name)
+		n.Scheduled = len(fn.Spec.Schedule) > 0
 		versions := []*resource.Function{fn}
 		if r := b.set.Route(fn.Metadata.Name); r != nil {
 			versions = r.Versions()

@@ -103,6 +103,7 @@ func TestFindings(t *testing.T) {
 		"with filters":                         {fn("a", "", "t") + link("l", "a", "t", "filters: [{exact: {source: x}}]"), Observed{}, "cycle Function/a", "(unless the filters of l end it)"},
 		"nothing leads to it":                  {fn("a", "", ""), Observed{}, "unreachable Function/a", "function a is never called"},
 		"a policy leads to it":                 {fn("a", "", "") + policy, Observed{Policies: []Effect{{Policy: "p", Function: "a"}}}, "", ""},
+		"a schedule runs it":                   {fn("a", "", "", "schedule: [{cron: '@daily'}]"), Observed{}, "", ""},
 		"nobody listens":                       {fn("a", "t", "u"), Observed{Types: []SeenType{{"t", 1}}}, "unheard Function/a", "function a emits u, and no link listens to it"},
 		"nobody listens to what was seen":      {fn("a", "t", ""), Observed{Types: []SeenType{{"t", 1}}, Emits: []Emit{{"a", "u"}}}, "unheard Function/a", "was seen to emit u"},
 		"no function":                          {link("l", "f", "t"), Observed{Types: []SeenType{{"t", 1}}}, "off Link/l", "link l is off: there is no function f"},

@@ -31,7 +31,7 @@ func labelOf(n *Node) []string {
 	for _, m := range []struct {
 		is   bool
 		name string
-	}{{n.Missing, "missing"}, {n.Paused, "paused"}, {n.Filtered, "filters"}} {
+	}{{n.Missing, "missing"}, {n.Scheduled, "scheduled"}, {n.Paused, "paused"}, {n.Filtered, "filters"}} {
 		if m.is {
 			marks = append(marks, m.name)
 		}

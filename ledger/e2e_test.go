@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/signalbox-dev/signalbox/catalogue"
 	"github.com/signalbox-dev/signalbox/e2e/parts"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/ledger"
@@ -185,7 +186,13 @@ func testRights(t *testing.T, cfg ledger.Config) {
 	_, errHeal := l.Heal(ctx)
 	_, _, errRate := l.TakeRate(ctx, "f", 10, 1)
 	_, errChain := l.CountChain(ctx, "c", 1)
-	if err := errors.Join(errApply, errDelete, errSnapshot, errClaim, errLookup, errHeal, errRate, errChain); err != nil {
+	errMerge := l.MergeTypes(ctx, catalogue.DefaultConfig(), []catalogue.Delta{
+		{Type: "t", Count: 1, First: 1, Last: time.Now().UnixMilli(), Minutes: map[int64]uint64{1: 1}, Sources: []string{"/s"}}, {Type: "old", Count: 1, First: 1, Last: 2},
+	}, []catalogue.Effect{{Policy: "p"}})
+	_, errTypes := l.Types(ctx)
+	_, errType := l.Type(ctx, "t")
+	_, errEffects := l.Effects(ctx)
+	if err := errors.Join(errMerge, errTypes, errType, errEffects, errApply, errDelete, errSnapshot, errClaim, errLookup, errHeal, errRate, errChain); err != nil {
 		t.Error(err)
 	}
 	<-seen

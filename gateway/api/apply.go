@@ -28,12 +28,11 @@ func (a *API) Apply(c *fiber.Ctx) error {
 		return err
 	}
 	return a.within(func(ctx context.Context) error {
-		preview := a.preview(ctx, objects)
-		stored, err := a.apply(ctx, c, objects, dry)
+		out, err := a.apply(ctx, c, objects, dry)
 		if err != nil {
 			return locate(err, file, src)
 		}
-		return answer(c, fiber.StatusOK, appliedOf(stored, preview, dry))
+		return answer(c, fiber.StatusOK, out)
 	})
 }
 
@@ -48,6 +47,9 @@ type applied struct {
 
 func appliedOf(stored []resource.Object, p *graph.Preview, dry bool) *applied {
 	out := &applied{Items: stored}
+	if out.Items == nil {
+		out.Items = []resource.Object{}
+	}
 	if p == nil {
 		return out
 	}
@@ -59,7 +61,7 @@ func appliedOf(stored []resource.Object, p *graph.Preview, dry bool) *applied {
 }
 
 // apply writes the objects that the guard lets pass.
-func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object, dry bool) ([]resource.Object, error) {
+func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object, dry bool) (*applied, error) {
 	before, err := a.existing(ctx, objects)
 	if err != nil {
 		return nil, err
@@ -69,14 +71,18 @@ func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object
 	if err != nil {
 		return nil, err
 	}
+	preview := a.preview(ctx, objects) // before anything is written, and of what may be
 	if dry {
-		return a.deps.Resources.Apply(ctx, objects, true)
+		as = objects
 	}
-	stored, err := a.deps.Resources.Apply(ctx, as, false)
-	if err == nil {
+	stored, err := a.deps.Resources.Apply(ctx, as, dry)
+	if err != nil {
+		return nil, err
+	}
+	if !dry {
 		ch.done(c, stored)
 	}
-	return stored, err
+	return appliedOf(stored, preview, dry), nil
 }
 
 // decodeAll reads a manifest; it must hold something.
