@@ -41,6 +41,8 @@ type Log struct {
 	stats    counters
 	limits   limits
 	throttle throttle
+	// unpack keeps its buffers from one bounded read to the next.
+	unpack kgo.Decompressor
 
 	consuming atomic.Pointer[consumer]
 
@@ -63,7 +65,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{cfg: cfg, log: cfg.Logger, trim: make(chan struct{}, 1), names: make(map[Topic]string)}
+	l := &Log{cfg: cfg, log: cfg.Logger, trim: make(chan struct{}, 1), names: make(map[Topic]string), unpack: kgo.DefaultDecompressor()}
 	for _, t := range topics {
 		l.names[t] = cfg.TopicPrefix + string(t)
 	}

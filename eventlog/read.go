@@ -268,7 +268,7 @@ func (l *Log) fetchFrom(ctx context.Context, leader int32, tid [16]byte, topic T
 	}
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: offset, IsolationLevel: kgo.ReadCommitted(), Topic: l.topicName(topic), Partition: id,
-	}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	}, &resp.Topics[0].Partitions[0], l.unpack, nil)
 	return fp.Records, next, fp.Err
 }
 
