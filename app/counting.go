@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway"
@@ -32,6 +33,8 @@ type counting struct {
 	targets                          [2][]resource.Target
 	changed, failedBefore, failedNow int64
 	failures                         []placed[gateway.WhatIfFailure]
+	// rested is when the reader rested last.
+	rested time.Time
 	// explained counts them; why is that of the event of that number.
 	explained  int
 	whyOf      uint64

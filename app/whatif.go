@@ -32,10 +32,11 @@ const (
 )
 
 // whatIfs computes what other links and policies would have made of recorded
-// events. One request at a time is worked on, the others wait, in their order.
-// It uses every processor, but a reader steps behind whatever else is ready to
-// run after every few events, so that deliveries wait for it no longer than
-// those take.
+// events. One request at a time is worked on, the others wait, in their order,
+// and it uses half of the processors: with a reader on each the runtime would
+// look at the network every 10 ms only, and each step of a delivery wait for
+// that. With one processor a reader rests as long as it works. A reader steps
+// behind whatever else is ready to run after every few events.
 type whatIfs struct {
 	log       *eventlog.Log
 	resources interface {
@@ -156,7 +157,7 @@ func (w *whatIfs) compare(ctx context.Context, q *gateway.WhatIf, at *whatIfCurs
 	if c.after, faults = w.compile(revision, other, &c.split); len(faults) > 0 {
 		return nil, faults
 	}
-	for range min(runtime.GOMAXPROCS(0), len(at.offsets)) {
+	for range min(max(1, runtime.GOMAXPROCS(0)/2), len(at.offsets)) {
 		one, err := newCounting(c)
 		if err != nil {
 			return nil, err
@@ -261,7 +262,7 @@ func (c *comparison) read(ctx context.Context, log *eventlog.Log, count *countin
 				resume = rec.Offset
 				return eventlog.ErrStop
 			}
-			runtime.Gosched()
+			count.rest()
 		}
 		if rec.Timestamp.After(c.at.until.Add(outOfOrder)) {
 			return eventlog.ErrStop
@@ -276,6 +277,20 @@ func (c *comparison) read(ctx context.Context, log *eventlog.Log, count *countin
 		return count.event(ctx, &rec)
 	})
 	return resume, err
+}
+
+// whatIfRest is how long a reader works and rests in turns where it has the
+// only processor.
+const whatIfRest = 2 * time.Millisecond
+
+// rest lets others run.
+func (n *counting) rest() {
+	if runtime.GOMAXPROCS(0) > 1 {
+		runtime.Gosched()
+	} else if time.Since(n.rested) > whatIfRest {
+		time.Sleep(whatIfRest)
+		n.rested = time.Now()
+	}
 }
 
 func (c *comparison) late() bool { return !time.Now().Before(c.deadline) }
