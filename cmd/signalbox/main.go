@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		newDev(), newServe(), newVerify(),
-		newApply(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
+		newApply(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
 		newEmit(), newRun(), newTail(), newRuns(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
 	)
