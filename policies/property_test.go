@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -241,7 +242,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 	for range 40 {
 		s := w.set(30)
 		for i := range 1 + w.IntN(3) {
-			s.Policies = append(s.Policies, trigger(fmt.Sprintf("p%d", i), pool[w.IntN(len(pool))]))
+			s.Policies = append(s.Policies, ranked(trigger(fmt.Sprintf("p%d", i), pool[w.IntN(len(pool))]), w.IntN(4)))
 		}
 		e := newEngine(t, s)
 		for range 30 {
@@ -258,6 +259,8 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 		t.Errorf("only %d denials", denied)
 	}
 }
+
+var withoutPriority = regexp.MustCompile(` \(priority \d+\)`)
 
 func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
 	t.Helper()
@@ -279,7 +282,7 @@ func agree(t *testing.T, e *Engine, x *event.Event, c Choice) {
 	for _, l := range why.Links {
 		explainedLinks[l.Name] = true
 		d, denied := denials[l.Name]
-		if l.Matched != targets[l.Name] || l.Why == "" || (denied && (l.Why != "denied by policy "+l.Rule+": "+d.Reason || !strings.HasPrefix(l.Rule, d.Policy+":"))) {
+		if l.Matched != targets[l.Name] || l.Why == "" || (denied && (withoutPriority.ReplaceAllString(l.Why, "") != "denied by policy "+l.Rule+": "+d.Reason || !strings.HasPrefix(l.Rule, d.Policy+":"))) {
 			t.Fatalf("%+v explained, chosen %s", l, describe(c))
 		}
 	}
