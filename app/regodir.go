@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,4 +93,22 @@ func stands(left, written []resource.Object) error {
 	set, faults := resource.NewSet(0, append(together, written...))
 	faults = append(faults, policies.CheckSet(set)...)
 	return append(faults, checkWebhooks(&set)...).Err()
+}
+
+// needed refuses to take away a policy without which others do not compile:
+// nothing could be loaded then, and a process that starts would not get ready.
+func (s *resourceStore) needed(ctx context.Context, name string) error {
+	current, err := s.ledger.List(ctx, resource.KindPolicy)
+	if err != nil {
+		return ledgerError(err)
+	}
+	before, _ := resource.NewSet(0, current)
+	after, _ := resource.NewSet(0, slices.DeleteFunc(slices.Clone(current), func(o resource.Object) bool { return o.Metadata.Name == name }))
+	had := policies.CheckSet(before)
+	for _, f := range policies.CheckSet(after) {
+		if !slices.Contains(had, f) {
+			return fmt.Errorf("%w: without it %s does not compile: %s", gateway.ErrInUse, f.Resource, f.Problem)
+		}
+	}
+	return nil
 }

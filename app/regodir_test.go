@@ -2,11 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // regoDir is a directory of Rego that is kept in force.
@@ -117,4 +121,21 @@ func TestADirectoryBelowIsWatchedToo(t *testing.T) {
 	d.write(".hidden/x.rego", "package x\n")
 	d.write("a/z.rego", "package z\n")
 	await("policy/a.b.q, policy/a.z")
+}
+
+func TestALibraryThatIsNeededIsNotTakenAway(t *testing.T) {
+	s := openShop(t)
+	library := objectOf(t, resource.KindPolicy, "library", map[string]any{"rego": "package acme\n\np(x) if x"})
+	user := policyOf(t, "user", "\nimport data.acme\n\ndeny contains \"p\" if acme.p(input.event.x)")
+	if _, err := s.Apply(t.Context(), []resource.Object{library, user}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(t.Context(), resource.KindPolicy, "library"); !errors.Is(err, gateway.ErrInUse) || !strings.Contains(err.Error(), "without it Policy/user does not compile") {
+		t.Errorf("while it is needed: %v", err)
+	}
+	for _, name := range []string{"user", "library"} {
+		if err := s.Remove(t.Context(), resource.KindPolicy, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

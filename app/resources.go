@@ -152,6 +152,11 @@ func (s *resourceStore) Delete(ctx context.Context, kind, name string, revision 
 			return err
 		}
 	}
+	if kind == resource.KindPolicy {
+		if err := s.needed(ctx, name); err != nil {
+			return err
+		}
+	}
 	if kind != resource.KindFunction {
 		return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
 	}

@@ -62,7 +62,7 @@ func newWhatIfs(a *App) *whatIfs {
 func whatIfConfig(budget time.Duration) policies.Config {
 	cfg := policies.DefaultConfig()
 	cfg.Budget = min(10*budget, 10*time.Second)
-	cfg.BreakAfter, cfg.BreakFor = 1000, 10*time.Millisecond
+	cfg.BreakAfter = -1
 	return cfg
 }
 
