@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -164,10 +165,10 @@ type fate struct {
 	letters map[string]int
 	// effects and causes count the other events of its chain.
 	effects, causes int
+	// since is what became of the links that it went to.
+	since string
 	// state is done unless said.
 	state string
-	// doubtful: what is judged again says something else, and that is told.
-	doubtful bool
 }
 
 const (
@@ -203,8 +204,8 @@ func mixed(phase int) []fate {
 	if phase == 1 {
 		return append(all,
 			fate{name: "denied", typ: "t.ok", ext: map[string]string{"freeze": "true"}, links: outcomes{"ok": dropped}, misses: map[string]string{"ok": "denied by policy freeze:"}},
-			fate{name: "a link that goes later", typ: "t.gone", links: outcomes{"gone": delivered}},
-			fate{name: "a link that changes later", typ: "t.moved", links: outcomes{"moved": delivered}},
+			fate{name: "a link that goes later", typ: "t.gone", links: outcomes{"gone": delivered}, since: "gone since"},
+			fate{name: "a link that changes later", typ: "t.moved", links: outcomes{"moved": delivered}, since: "changed since, at revision 5"},
 			fate{name: "paused then", typ: "t.paused", paused: []string{"paused"}},
 		)
 	}
@@ -407,6 +408,9 @@ func (one *sent) compare(x *client.Explanation, happened outcomes) (faults []str
 		if chosen && f.held != "" && l.Limit != f.held {
 			fault("link %s: limit %q, want %s", l.Name, l.Limit, f.held)
 		}
+		if chosen && l.Since != f.since {
+			fault("link %s: since %q, want %q", l.Name, l.Since, f.since)
+		}
 		if chosen && f.state == "open" && (l.Waiting == nil || l.Waiting.Where != "parked") {
 			fault("link %s: waiting %+v", l.Name, l.Waiting)
 		}
@@ -592,4 +596,29 @@ func TestARefusedEventIsExplainedAsRefused(t *testing.T) {
 	if err != nil || len(x.Admission.Refused) != 2 || !x.Admission.Allowed {
 		t.Errorf("%+v, %v", x.Admission, err)
 	}
+}
+
+func TestAKeyThatWaitsIsNamed(t *testing.T) {
+	s, functions := newSystem(t), answers(t)
+	s.apply(functionObject(t, "refuse", map[string]any{"url": functions + "/refuse"}), linkObject(t, "ordered", "refuse", "t.ordered", map[string]any{"order": "key"}))
+	for _, id := range []string{"first", "second"} {
+		if err := s.Emit(t.Context(), &event.Event{ID: id, Source: "/test", Type: "t.ordered", Subject: "one key"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.eventually(func() error {
+		first, err := s.Explain(t.Context(), "/test", "first")
+		second, err2 := s.Explain(t.Context(), "/test", "second")
+		if err = errors.Join(err, err2); err != nil {
+			return err
+		}
+		if len(first.Letters) != 1 || !first.Letters[0].Held || first.Letters[0].State != "open" || first.State != "done" {
+			return fmt.Errorf("the dead letter: %+v", first)
+		}
+		l := second.Links[0]
+		if l.Limit != "order" || l.Waiting == nil || l.Waiting.Where != "parked" || second.State != "open" {
+			return fmt.Errorf("the one that waits: %+v", second)
+		}
+		return nil
+	})
 }

@@ -157,6 +157,7 @@ func (x *explainer) addRecorded(ctx context.Context, c *inquiry, out *gateway.Ex
 		if err := x.complete(ctx, c, &out.Links[i]); err != nil {
 			return err
 		}
+		out.Links[i].Since = x.became(&out.Links[i], out.Revision)
 	}
 	slices.SortStableFunc(out.Links, func(a, b history.Link) int {
 		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.Near, b.Near))
@@ -190,8 +191,7 @@ func (x *explainer) later(ctx context.Context, c *inquiry, name string, runs []e
 	return recorded, nil
 }
 
-// complete says how the deliveries of a link ended or where they wait, and
-// what became of the link since.
+// complete says how the deliveries of a link ended or where they wait.
 func (x *explainer) complete(ctx context.Context, c *inquiry, l *history.Link) error {
 	if n := len(l.Deliveries); n > 0 {
 		last := &l.Deliveries[n-1]
@@ -209,7 +209,6 @@ func (x *explainer) complete(ctx context.Context, c *inquiry, l *history.Link) e
 	} else if l.Matched && !l.Chosen {
 		l.Limit = "paused"
 	}
-	l.Since = x.became(l)
 	return nil
 }
 
@@ -265,14 +264,17 @@ func (x *explainer) waits(ctx context.Context, c *inquiry, last *event.Run) (*hi
 	return w, nil // a function without a parked topic has nothing parked
 }
 
-// became says what happened to a link after it was judged.
-func (x *explainer) became(l *history.Link) string {
+// became says what happened to a link after the revision it was judged by.
+func (x *explainer) became(l *history.Link, revision uint64) string {
 	s := x.targets.at.Load()
 	if s == nil || strings.HasPrefix(l.Name, "policy:") {
 		return ""
 	}
-	if s.links[l.Name] == nil {
-		return "gone"
+	switch now := s.links[l.Name]; {
+	case now == nil:
+		return "gone since"
+	case now.Metadata.Revision > max(revision, l.Revision):
+		return fmt.Sprintf("changed since, at revision %d", now.Metadata.Revision)
 	}
 	return ""
 }

@@ -174,7 +174,7 @@ func why(l *client.LinkVerdict) string {
 		s += fmt.Sprintf(", by revision %d", l.Revision)
 	}
 	if l.Since != "" {
-		s += " (" + l.Since + " since)"
+		s += " (" + l.Since + ")"
 	}
 	return s
 }

@@ -137,7 +137,7 @@ type Link struct {
 	Limit string `json:"limit,omitempty"`
 	// Waiting says where a delivery without an outcome is.
 	Waiting *Waiting `json:"waiting,omitempty"`
-	// Since is what became of the link afterwards.
+	// Since is what became of the link afterwards, in words: gone, or changed.
 	Since string `json:"since,omitempty"`
 	// Deliveries are the runs of this link for the event, oldest first.
 	Deliveries []event.Run `json:"deliveries"`
