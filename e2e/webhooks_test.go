@@ -195,7 +195,5 @@ func TestAWebhookWhoseSecretIsMissingIsToComeAgain(t *testing.T) {
 	if status != http.StatusServiceUnavailable || strings.Contains(answer, "nowhere") || strings.Contains(answer, "SIGNALBOX_SECRET") {
 		t.Errorf("%d %s", status, answer)
 	}
-	if !strings.Contains(s.out.String(), "SIGNALBOX_SECRET_NOWHERE") {
-		t.Errorf("the log does not say where the secret was looked for:\n%s", s.out)
-	}
+	await(t, "the log to say where the secret was looked for", func() error { return s.printed("SIGNALBOX_SECRET_NOWHERE") })
 }
