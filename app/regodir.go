@@ -14,6 +14,7 @@ import (
 	"github.com/signalbox-dev/signalbox/ledger"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/resource"
+	"github.com/signalbox-dev/signalbox/schema"
 )
 
 // watchTree watches a directory, and those below it where Rego is looked for.
@@ -87,11 +88,12 @@ func (s *resourceStore) Replace(ctx context.Context, objects, gone []resource.Ob
 	return answer, nil
 }
 
-// stands checks what is written together with all the policies that are left.
+// stands checks what is written together with all the policies and schemas that are left.
 func stands(left, written []resource.Object) error {
-	together := slices.DeleteFunc(others(left, written), func(o resource.Object) bool { return !isPolicy(o) })
+	together := slices.DeleteFunc(others(left, written), func(o resource.Object) bool { return !isPolicy(o) && o.Kind != resource.KindSchema })
 	set, faults := resource.NewSet(0, append(together, written...))
 	faults = append(faults, policies.CheckSet(set)...)
+	faults = append(faults, schema.CheckSchemas(set)...)
 	return append(faults, checkWebhooks(&set)...).Err()
 }
 
