@@ -22,16 +22,24 @@ const (
 	maxCauseScan = 500_000
 )
 
-// addChain follows the event up to the first of its chain, and down to what came of it.
+// maxChainTime bounds the time that a chain is read for.
+const maxChainTime = 3 * time.Second
+
+// addChain follows the event up to the first of its chain, and down to what came
+// of it, as far as there is time.
 func (x *explainer) addChain(ctx context.Context, c *inquiry, out *gateway.Explanation) error {
-	var err error
-	if out.Chain.Causes, out.Chain.Cut, err = x.causes(ctx, &c.rec); err != nil {
-		return err
+	within, cancel := context.WithTimeout(ctx, maxChainTime)
+	defer cancel()
+	causes, cut, err := x.causes(within, &c.rec)
+	out.Chain.Causes, out.Chain.Cut = causes, cut
+	if err == nil {
+		out.Chain.Effects, cut, err = x.effects(within, c)
+		if cut != "" {
+			out.Chain.Cut = joinReasons(out.Chain.Cut, cut)
+		}
 	}
-	effects, cut, err := x.effects(ctx, c)
-	out.Chain.Effects = effects
-	if cut != "" {
-		out.Chain.Cut = joinReasons(out.Chain.Cut, cut)
+	if within.Err() != nil && ctx.Err() == nil {
+		out.Chain.Cut, err = joinReasons(out.Chain.Cut, "there was no time to read all of it"), nil
 	}
 	return err
 }
