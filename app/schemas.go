@@ -22,11 +22,23 @@ type schemaDesk struct {
 	metrics   *metrics.Metrics
 	decisions interface{ record(event.Decision) }
 	log       *slog.Logger
+	// loaded are the schemas of the last use, by name and revision; only use touches it.
+	loaded []string
 }
 
 // use swaps in the schemas of a set. When one does not compile, which a write
-// would have refused, those before stay in force.
+// would have refused, those before stay in force. Schemas that are the same as
+// before are not compiled again, since most changes are of something else. It is
+// called by one goroutine at a time.
 func (d *schemaDesk) use(set *resource.Set) {
+	versions := make([]string, len(set.Schemas))
+	for i, s := range set.Schemas {
+		versions[i] = fmt.Sprint(s.Metadata.Name, " ", s.Metadata.UID, " ", s.Metadata.Revision)
+	}
+	if d.checker.Load() != nil && slices.Equal(versions, d.loaded) {
+		return
+	}
+	d.loaded = versions
 	c, faults := schema.Compile(*set, schema.DefaultConfig())
 	for _, f := range faults {
 		d.log.Error("schema cannot be used", "revision", set.Revision, "fault", f.String())

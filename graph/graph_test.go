@@ -219,6 +219,33 @@ func TestAChangeReachesWhatLiesDownstreamBeforeAndAfter(t *testing.T) {
 	}
 }
 
+func TestAPreviewSaysWhatIsAddedChangedAndLeft(t *testing.T) {
+	decode := func(manifest string) []resource.Object {
+		objects, err := resource.Decode("", []byte(manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return objects
+	}
+	before := decode(fn("a", "t", "u") + fn("b", "u", ""))
+	objects := decode(fn("a", "t", "u") + fn("b", "u", "t") + fn("c", "", ""))
+	before[0].Spec = json.RawMessage(" {\"emits\":[\"u\"], \"url\":\"http://f\",\"on\":[\"t\"]} ") // the same, written otherwise
+	p := PreviewOf(before, objects, objects, Observed{})
+	if got := fmt.Sprint(p.Radius.Changes); got != "[{Function/a unchanged} {Function/b changed} {Function/c added}]" {
+		t.Error(got)
+	}
+	var kinds []string
+	for _, w := range p.Warnings {
+		kinds = append(kinds, w.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != "cycle unreachable" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(names(p.Radius.Functions)); got != "[b0 - c0 - a1 -]" {
+		t.Error(got)
+	}
+}
+
 func names(all []Reached) []string {
 	out := []string{}
 	for _, r := range all {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"slices"
 
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -36,14 +35,18 @@ func PreviewOf(before, after, objects []resource.Object, seen Observed) Preview 
 
 // changesOf says of each object what its writing would do, in their order.
 func changesOf(before, objects []resource.Object) []Change {
+	had := make(map[[2]string]*resource.Object, len(before))
+	for i := range before {
+		had[[2]string{before[i].Kind, before[i].Metadata.Name}] = &before[i]
+	}
 	changes := make([]Change, len(objects))
 	for i := range objects {
 		o := &objects[i]
 		changes[i] = Change{Resource: o.Kind + "/" + o.Metadata.Name, Action: Added}
-		at := slices.IndexFunc(before, func(b resource.Object) bool { return b.Kind == o.Kind && b.Metadata.Name == o.Metadata.Name })
+		was := had[[2]string{o.Kind, o.Metadata.Name}]
 		switch {
-		case at < 0:
-		case same(&before[at], o):
+		case was == nil:
+		case same(was, o):
 			changes[i].Action = Unchanged
 		default:
 			changes[i].Action = Changed
