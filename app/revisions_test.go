@@ -123,7 +123,7 @@ func TestPastsAreKeptWithinABound(t *testing.T) {
 	if at(1) == first || len(r.pasts) != maxPasts {
 		t.Errorf("%d are kept, want the last %d", len(r.pasts), maxPasts)
 	}
-	if r.known(99) != nil || at(99) == at(99) {
+	if one, two := at(99), at(99); r.known(99) != nil || one == two {
 		t.Error("a revision that the history does not have yet is remembered")
 	}
 }

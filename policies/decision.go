@@ -20,8 +20,6 @@ type decision struct {
 	// denied is by the name of the link; "" denies every one.
 	denied map[string]denial
 	added  []addition
-	// leftOut says of policies that failed and fail open, why.
-	leftOut []string
 }
 
 // placement is a policy that puts a link in; the zero policy is none.
