@@ -3,6 +3,7 @@ package eventlogtest
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -129,6 +130,13 @@ func (s suite) latest(t *testing.T) {
 	}
 }
 
+// nextMillisecond returns once the clock shows another one.
+func nextMillisecond() {
+	for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; {
+		runtime.Gosched()
+	}
+}
+
 // versions wants older versions for as long as there is an event that may have
 // been chosen for by them.
 func (s suite) versions(t *testing.T) {
@@ -148,7 +156,9 @@ func (s suite) versions(t *testing.T) {
 	put("Link/gone", "x", 2)
 	put("Link/gone", "", 3)
 	put("Link/a", "then", 4)
+	nextMillisecond() // the log's times have no finer parts, and what is as old as the event stays
 	mustAppend(t, l, message("", "an event"))
+	nextMillisecond()
 	put("Link/a", "later", 5)
 	put("Link/b", "x", 6)
 	put("Link/b", "", 7)
