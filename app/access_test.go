@@ -93,7 +93,7 @@ func managerOf(t *testing.T, objects ...resource.Object) manager {
 	if faults = append(faults, engine.Load(set)...); len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	return manager{engine: engine, config: policies.DefaultConfig(), all: func(context.Context) ([]resource.Object, error) { return objects, nil }}
+	return manager{engine: engine, config: policies.DefaultConfig(), all: func(context.Context) ([]resource.Object, error) { return slices.Clone(objects), nil }}
 }
 
 func TestManagementPoliciesSayWhoMayManage(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,8 +62,10 @@ func (k *keptPolicies) policies() string {
 	return strings.Join(out, ", ")
 }
 
-// scripted is a source that answers as it is told.
+// scripted is a source that answers as it is told. mu is held while it is told,
+// or asked what it was asked.
 type scripted struct {
+	mu     sync.Mutex
 	bundle *bundle.Bundle
 	err    error
 	asked  []time.Time
@@ -71,6 +74,8 @@ type scripted struct {
 func (s *scripted) Name() string { return "authz" }
 
 func (s *scripted) Fetch(_ context.Context, etag string) (*bundle.Bundle, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, time.Now())
 	switch {
 	case s.err != nil:
@@ -186,6 +191,7 @@ func TestAServerThatIsDownIsAskedSoonAndThenLater(t *testing.T) {
 		go func() { done <- p.run(ctx) }()
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
+		s.mu.Lock()
 		if n := len(s.asked); n < 12 || n > 30 { // 1, 2, 4, 8, 16 s, then 15 to 30 s
 			t.Errorf("asked %d times in 5 minutes", n)
 		}
@@ -193,15 +199,17 @@ func TestAServerThatIsDownIsAskedSoonAndThenLater(t *testing.T) {
 			t.Errorf("asked again after %s", first)
 		}
 		s.err = nil
+		s.mu.Unlock()
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if k.policies() != "authz.a 1" {
 			t.Errorf("once it is back: %q", k.policies())
 		}
-		n := len(s.asked)
+		count := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.asked) }
+		n := count()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if asked := len(s.asked) - n; asked < 20 || asked > 23 {
+		if asked := count() - n; asked < 20 || asked > 23 {
 			t.Errorf("asked %d times in 10 minutes", asked)
 		}
 		cancel()

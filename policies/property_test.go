@@ -255,7 +255,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 			agree(t, e, x, c)
 		}
 	}
-	if denied < 100 {
+	if denied < 20 { // mostly some 200
 		t.Errorf("only %d denials", denied)
 	}
 }
