@@ -231,7 +231,12 @@ func (a *App) openGateway(context.Context) error {
 	cfg.Ingest.WebhookAllowedOrigins = a.opts.WebhookOrigins
 	a.backlog = newBacklog(a.events, backlogLimits{a.opts.MaxBacklog, a.opts.MaxBacklogBytes}, func() bool { return a.events.Stats().Full }, a.metrics, a.log)
 	reader := &logReader{log: a.events}
+	most := 0
+	if a.redis != nil {
+		most = maxEmbeddedApply
+	}
 	a.resources = &resourceStore{
+		most:   most,
 		ledger: a.ledger, await: a.reloads.await,
 		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },

@@ -27,11 +27,18 @@ func (d *graphDesk) Graph(ctx context.Context) (*graph.Graph, error) {
 	return graph.Build(set, d.types.observed(ctx)), nil
 }
 
+// maxWarned is how many resources are looked through for the warnings of an
+// apply that did not ask for them: the graph of more takes longer than the write.
+const maxWarned = 20_000
+
 // Preview implements gateway.Graphs.
-func (d *graphDesk) Preview(ctx context.Context, objects []resource.Object) (graph.Preview, error) {
+func (d *graphDesk) Preview(ctx context.Context, objects []resource.Object, asked bool) (graph.Preview, error) {
 	_, current, err := d.ledger.Snapshot(ctx)
 	if err != nil {
 		return graph.Preview{}, ledgerError(err)
+	}
+	if !asked && len(current) > maxWarned {
+		return graph.Preview{}, nil
 	}
 	p, err := planWrite(slices.Clone(current), objects, gateway.Condition{})
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 // resourceStore checks what is written and keeps it in the ledger. After a
 // write it waits until this process works by it.
 type resourceStore struct {
+	// most bounds the resources of one Apply, which the ledger writes at one moment; 0 is no bound.
+	most   int
 	ledger *ledger.Ledger
 	await  func(ctx context.Context, revision uint64)
 	// replays completes the resources of that kind.
@@ -24,6 +26,10 @@ type resourceStore struct {
 	// access says how events find a link; nil leaves links without a status.
 	access func(link string) string
 }
+
+// maxEmbeddedApply is how many resources the scripts of the embedded Redis can
+// write at one moment; theirs fail at some 4,500.
+const maxEmbeddedApply = 4000
 
 // ledgerError says an error of the ledger in the gateway's terms.
 func ledgerError(err error) error {
@@ -119,6 +125,9 @@ func (s *resourceStore) planChecked(ctx context.Context, current, objects []reso
 
 // Apply implements gateway.Resources.
 func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dryRun bool) ([]resource.Object, error) {
+	if s.most > 0 && len(objects) > s.most {
+		return nil, resource.Faults{{Problem: fmt.Sprintf("%d resources at a time: want at most %d with the embedded Redis; apply them in parts", len(objects), s.most)}}
+	}
 	if err := s.prepare(ctx, objects, false); err != nil {
 		return objects, err
 	}

@@ -267,3 +267,12 @@ func TestNoVersionIsLostWhenManyWriteAtOnce(t *testing.T) {
 		t.Errorf("there are %v, want %v", got, versions)
 	}
 }
+
+func TestMoreResourcesThanTheLedgerTakesAtATimeAreRefused(t *testing.T) {
+	s := openShop(t)
+	s.most = 1
+	two := []resource.Object{{Kind: resource.KindFunction}, {Kind: resource.KindLink}}
+	if _, err := s.resourceStore.Apply(t.Context(), two, false); err == nil || !strings.Contains(err.Error(), "want at most 1") {
+		t.Errorf("%v", err)
+	}
+}

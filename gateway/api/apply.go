@@ -71,7 +71,7 @@ func (a *API) apply(ctx context.Context, c *fiber.Ctx, objects []resource.Object
 	if err != nil {
 		return nil, err
 	}
-	preview := a.preview(ctx, objects) // before anything is written, and of what may be
+	preview := a.preview(ctx, objects, dry) // before anything is written, and of what may be
 	if dry {
 		as = objects
 	}

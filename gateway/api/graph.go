@@ -18,8 +18,9 @@ type Graphs interface {
 	// Graph is that of the resources as they are, with what was observed.
 	Graph(ctx context.Context) (*graph.Graph, error)
 	// Preview says what writing the objects would bring with it, and writes
-	// nothing. They have been decoded, not checked.
-	Preview(ctx context.Context, objects []resource.Object) (graph.Preview, error)
+	// nothing. They have been decoded, not checked. asked is false for a write that
+	// only wants to be warned: where that takes long it may be left out.
+	Preview(ctx context.Context, objects []resource.Object, asked bool) (graph.Preview, error)
 }
 
 // The media types of drawings.
@@ -110,11 +111,11 @@ func answerGraph(c *fiber.Ctx, g *graph.Graph, format string) error {
 
 // preview says what a change would bring with it; nil where that is not known:
 // it never keeps a change from being made.
-func (a *API) preview(ctx context.Context, objects []resource.Object) *graph.Preview {
+func (a *API) preview(ctx context.Context, objects []resource.Object, asked bool) *graph.Preview {
 	if a.deps.Graphs == nil {
 		return nil
 	}
-	p, err := a.deps.Graphs.Preview(ctx, objects)
+	p, err := a.deps.Graphs.Preview(ctx, objects, asked)
 	if err != nil {
 		return nil
 	}

@@ -25,7 +25,7 @@ func (g *Graphs) Graph(context.Context) (*graph.Graph, error) {
 }
 
 // Preview implements gateway.Graphs.
-func (g *Graphs) Preview(_ context.Context, objects []resource.Object) (graph.Preview, error) {
+func (g *Graphs) Preview(_ context.Context, objects []resource.Object, _ bool) (graph.Preview, error) {
 	return graph.PreviewOf(g.Objects, append(slices.Clone(g.Objects), objects...), objects, graph.Observed{}), g.Err
 }
 
