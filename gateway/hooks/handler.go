@@ -32,7 +32,7 @@ func New(d Deps) *Handler { return &Handler{deps: d} }
 func (h *Handler) Post(c *fiber.Ctx) error {
 	start := h.deps.Now()
 	req := c.Context()
-	span := h.startSpan(req)
+	span := h.deps.Traces.Server(ingest.HopOf(&req.Request.Header), fasthttp.MethodPost, Template)
 	name := strings.Clone(c.Params("name"))
 	taken, err := h.take(req, name, start, span)
 	took := h.deps.Now().Sub(start)
@@ -148,13 +148,4 @@ func asProblem(r *Refusal) *problem.Problem {
 		return problem.New(problem.Forbidden, "%s", r.Detail)
 	}
 	return problem.New(problem.UnverifiedWebhook, "%s", r.Detail)
-}
-
-func (h *Handler) startSpan(req *fasthttp.RequestCtx) tracing.Span {
-	var in tracing.Context
-	if parents := req.Request.Header.PeekAll("Traceparent"); len(parents) == 1 {
-		parent := [1][]byte{parents[0]} // the next PeekAll overwrites it
-		in = tracing.Extract(parent[:], req.Request.Header.PeekAll("Tracestate"))
-	}
-	return h.deps.Traces.Server(in, fasthttp.MethodPost, Template)
 }

@@ -8,14 +8,20 @@ import (
 
 // startSpan opens the SERVER span of a request, below the context it brought.
 func (h *Handler) startSpan(hdr *fasthttp.RequestHeader) tracing.Span {
-	var in tracing.Context
+	return h.deps.Traces.Server(HopOf(hdr), fasthttp.MethodPost, Route)
+}
+
+// HopOf is the trace context that a request brought; of several traceparents
+// none counts.
+func HopOf(hdr *fasthttp.RequestHeader) tracing.Context {
+	parents := hdr.PeekAll("Traceparent")
+	if len(parents) != 1 {
+		return tracing.Context{}
+	}
 	// The next PeekAll overwrites what the last one returned, so the one
 	// traceparent that counts is taken out before tracestate is asked for.
-	if parents := hdr.PeekAll("Traceparent"); len(parents) == 1 {
-		parent := [1][]byte{parents[0]}
-		in = tracing.Extract(parent[:], hdr.PeekAll("Tracestate"))
-	}
-	return h.deps.Traces.Server(in, fasthttp.MethodPost, Route)
+	parent := [1][]byte{parents[0]}
+	return tracing.Extract(parent[:], hdr.PeekAll("Tracestate"))
 }
 
 // endSpan closes it with what was answered.

@@ -144,7 +144,7 @@ func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event) error {
 		base.Path = "/"
 	}
 	start := h.deps.Now()
-	one := &call{h: h, target: t, event: e, base: base, span: h.startSpan(c)}
+	one := &call{h: h, target: t, event: e, base: base, span: h.deps.Traces.Server(ingest.HopOf(&c.Context().Request.Header), strings.Clone(c.Method()), Prefix+"{name}")}
 	if rest := strings.Clone(c.Params("*")); rest != "" {
 		one.rest = "/" + rest
 	}
@@ -238,15 +238,6 @@ func (c *call) end(took time.Duration) {
 		c.span.Fail("function", c.run.Reason)
 	}
 	c.span.End()
-}
-
-func (h *Handler) startSpan(c *fiber.Ctx) tracing.Span {
-	var in tracing.Context
-	if parents := c.Context().Request.Header.PeekAll("Traceparent"); len(parents) == 1 {
-		parent := [1][]byte{parents[0]} // the next PeekAll overwrites it
-		in = tracing.Extract(parent[:], c.Context().Request.Header.PeekAll("Tracestate"))
-	}
-	return h.deps.Traces.Server(in, strings.Clone(c.Method()), Prefix+"{name}")
 }
 
 // bounded is an answer's body. One that is too long, or breaks off, fails the
