@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"graph":         {"event", "resource"},
 	"catalogue":     {"event", "resource"},
 	"webhook":       {"event", "resource"},
-	"secrets":       {},
+	"secrets":       {"resource"},
 	"schedule":      {"event", "resource"},
 	"netguard":      {},
 	"client":        {"event", "resource", "graph", "catalogue"},

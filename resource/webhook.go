@@ -149,9 +149,16 @@ func (s *WebhookSpec) validateSecrets(f *Faults) {
 	}
 }
 
+// ValidSecretName reports whether name can be that of a secret: 1 to 63 lower-case
+// letters, digits, '-' and '.', beginning and ending with a letter or digit, and
+// never two dots in a row.
+func ValidSecretName(name string) bool {
+	return secretRE.MatchString(name) && !strings.Contains(name, "..")
+}
+
 // validateSecret checks the name of a secret.
 func validateSecret(f *Faults, field, name string) {
-	if !secretRE.MatchString(name) || strings.Contains(name, "..") {
+	if !ValidSecretName(name) {
 		f.add(field, "%q: want the name of a secret: lower-case letters, digits, '-' and '.', at most 63", name)
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // ErrMissing is wrapped by what Lookup returns for a secret that is not there.
@@ -29,12 +30,6 @@ const freshFor = 2 * time.Second
 
 // maxCached bounds what is kept; beyond it values are read each time.
 const maxCached = 1024
-
-var nameRE = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$`)
-
-// ValidName reports whether name can be that of a secret: 1 to 63 lower-case
-// letters, digits, '-' and '.', beginning and ending with a letter or digit.
-func ValidName(name string) bool { return nameRE.MatchString(name) && !strings.Contains(name, "..") }
 
 // Store finds secrets. It is safe for concurrent use.
 type Store struct {
@@ -68,7 +63,7 @@ func EnvName(name string) string {
 // environment variable. A change of the file shows within two seconds. An error
 // names the secret and where it was looked for, never a value.
 func (s *Store) Lookup(name string) ([]byte, error) {
-	if !ValidName(name) {
+	if !resource.ValidSecretName(name) {
 		return nil, fmt.Errorf("secret %q: %w: want lower-case letters, digits, '-' and '.'", name, ErrMissing)
 	}
 	now := s.now()
