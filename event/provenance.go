@@ -22,7 +22,7 @@ var provenance = [...]string{ExtAuthType, ExtAuthID, ExtAuthClaims, ExtAuthSchem
 // sender. One that says nothing costs no more than a look at its extensions.
 func StripProvenance(e *Event) {
 	for i := range e.Extensions {
-		if isProvenance(e.Extensions[i].Name) {
+		if IsProvenance(e.Extensions[i].Name) {
 			for _, name := range provenance {
 				e.SetExtension(name, "")
 			}
@@ -31,7 +31,8 @@ func StripProvenance(e *Event) {
 	}
 }
 
-func isProvenance(name string) bool {
+// IsProvenance reports whether an extension says who sent an event.
+func IsProvenance(name string) bool {
 	if len(name) < 6 || name[0] != 'a' && name[0] != 'c' {
 		return false
 	}

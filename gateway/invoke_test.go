@@ -56,14 +56,14 @@ func TestACallPassesTheRequestOnAndTheAnswerBack(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "short and stout")
 	}, nil)
-	a := r.do("PUT", "/function/f@v2/a%20b/c?x=1", "the body", "Content-Type", "text/plain", "X-Mine", "1", "Authorization", "Bearer secret", "Ce-Authid", "root", "Connection", "X-Hop", "X-Hop", "1")
+	a := r.do("PUT", "/function/f@v2/a%20b/c?x=1", "the body", "Content-Type", "text/plain", "X-Mine", "1", "Authorization", "Bearer secret", "Ce-Authid", "root", "Ce-Causeauthid", "root", "Connection", "X-Hop", "X-Hop", "1")
 	if a.StatusCode != http.StatusTeapot || string(a.body) != "short and stout" || a.Header.Get("X-Answer") != "yes" {
 		t.Fatalf("%d %s %v", a.StatusCode, a.body, a.Header)
 	}
 	if got.Method != "PUT" || got.URL.Path != "/base/a b/c" || got.URL.RawQuery != "x=1" || body != "the body" || got.Header.Get("X-Mine") != "1" || got.Header.Get("X-Forwarded-For") == "" {
 		t.Errorf("%s %s?%s %q %v", got.Method, got.URL.Path, got.URL.RawQuery, body, got.Header)
 	}
-	for _, name := range []string{"Authorization", "Ce-Authid", "X-Hop"} {
+	for _, name := range []string{"Authorization", "Ce-Authid", "Ce-Causeauthid", "X-Hop"} {
 		if v := got.Header.Get(name); v != "" {
 			t.Errorf("%s %q is passed on", name, v)
 		}

@@ -185,7 +185,7 @@ func (c *call) rewrite(p *httputil.ProxyRequest) {
 	header.Del("Authorization") // it is for the gateway
 	header.Del("X-Api-Key")
 	for name := range header {
-		if strings.HasPrefix(strings.ToLower(name), "ce-auth") {
+		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok && event.IsProvenance(attribute) {
 			header.Del(name) // who sent it is not his to say
 		}
 	}
