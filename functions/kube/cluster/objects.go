@@ -1,0 +1,154 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+)
+
+// Object is what the API server stores.
+type Object = unstructured.Unstructured
+
+// kind is a resource of a namespace, with a context that ends in time.
+func (c *Cluster) kind(ctx context.Context, k Kind, namespace string) (dynamic.ResourceInterface, context.Context, context.CancelFunc, error) {
+	to, err := c.connect()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.c.Timeout)
+	return to.objects.Resource(k.resource()).Namespace(namespace), ctx, cancel, nil
+}
+
+// Apply makes the object in the cluster have what o says, by server-side apply
+// as Manager; what others have set in it stays. A field that is unknown is an
+// error. With force, fields that others own become ours; else they are a
+// conflict (see Conflicts). An o with a resourceVersion is a conflict unless
+// the object is still that.
+func (c *Cluster) Apply(ctx context.Context, k Kind, o *Object, force bool) (*Object, error) {
+	in, ctx, cancel, err := c.kind(ctx, k, o.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	data, err := o.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("apply %s %s: %w", k, o.GetName(), err)
+	}
+	got, err := in.Patch(ctx, o.GetName(), types.ApplyPatchType, data,
+		metav1.PatchOptions{FieldManager: Manager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
+	return got, about("apply", k, o.GetNamespace(), o.GetName(), err)
+}
+
+// Create makes an object; that it is there already is an error which
+// apierrors.IsAlreadyExists tells.
+func (c *Cluster) Create(ctx context.Context, k Kind, o *Object) (*Object, error) {
+	in, ctx, cancel, err := c.kind(ctx, k, o.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	got, err := in.Create(ctx, o, metav1.CreateOptions{FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict})
+	return got, about("create", k, o.GetNamespace(), o.GetName(), err)
+}
+
+// Annotate sets annotations of an object, and leaves everything else.
+func (c *Cluster) Annotate(ctx context.Context, k Kind, namespace, name string, annotations map[string]string) (*Object, error) {
+	in, ctx, cancel, err := c.kind(ctx, k, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return nil, fmt.Errorf("annotate %s %s: %w", k, name, err)
+	}
+	got, err := in.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager + "-notes"})
+	return got, about("annotate", k, namespace, name, err)
+}
+
+// Get reads an object.
+func (c *Cluster) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
+	in, ctx, cancel, err := c.kind(ctx, k, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	got, err := in.Get(ctx, name, metav1.GetOptions{})
+	return got, about("get", k, namespace, name, err)
+}
+
+// List reads at most limit objects (0: all) with labels as selector says ("": any).
+func (c *Cluster) List(ctx context.Context, k Kind, namespace, selector string, limit int64) ([]Object, error) {
+	in, ctx, cancel, err := c.kind(ctx, k, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	got, err := in.List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: limit})
+	if err != nil {
+		return nil, about("list", k, namespace, "", err)
+	}
+	return got.Items, nil
+}
+
+// Delete removes an object, and then what it owns. That it is gone already is
+// no error. With a resourceVersion it is a conflict unless the object is still that.
+func (c *Cluster) Delete(ctx context.Context, k Kind, namespace, name, resourceVersion string) error {
+	in, ctx, cancel, err := c.kind(ctx, k, namespace)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	background := metav1.DeletePropagationBackground
+	opts := metav1.DeleteOptions{PropagationPolicy: &background}
+	if resourceVersion != "" {
+		opts.Preconditions = &metav1.Preconditions{ResourceVersion: &resourceVersion}
+	}
+	if err = in.Delete(ctx, name, opts); NotFound(err) {
+		return nil
+	}
+	return about("delete", k, namespace, name, err)
+}
+
+// Logs reads the output of a pod's container ("": the only one), from its
+// beginning; with follow until the container ends. The caller closes it, and
+// ends it by ctx.
+func (c *Cluster) Logs(ctx context.Context, namespace, pod, container string, follow bool) (io.ReadCloser, error) {
+	to, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	if to.http == nil {
+		return nil, fmt.Errorf("logs of pod %s: %w", pod, ErrNoCluster)
+	}
+	query := url.Values{}
+	if container != "" {
+		query.Set("container", container)
+	}
+	if follow {
+		query.Set("follow", "true")
+	}
+	path := to.host + "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods/" + url.PathEscape(pod) + "/log?" + query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("logs of pod %s: %w", pod, err)
+	}
+	resp, err := to.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("logs of pod %s: %w", pod, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("logs of pod %s: %s: %s", pod, resp.Status, text)
+	}
+	return resp.Body, nil
+}
