@@ -114,9 +114,12 @@ func (l *lane) startSpan(dl *delivery) {
 // record fills in what the run record of every outcome has.
 func (l *lane) record(w *worker, dl *delivery, start time.Time, took time.Duration, trace string) {
 	rec, link := &dl.p.rec, dl.target.Link.Metadata.Name
-	replies := w.run.Replies
+	replies, id := w.run.Replies, w.runID
+	if id == "" { // no call was made by this worker
+		id = runID(dl)
+	}
 	w.run = event.Run{
-		ID:          runID(dl),
+		ID:          id,
 		Link:        link,
 		Function:    l.key.name,
 		Version:     l.key.version,

@@ -14,6 +14,9 @@ const (
 	headerMaxAttempts = "Signalbox-Max-Attempts"
 	headerIdempotency = "Idempotency-Key"
 	headerReplay      = "Signalbox-Replay"
+	// headerRun is the id of the run record that this call will have: what a
+	// function prints can name it.
+	headerRun = "Signalbox-Run"
 	// headerDelivery is what the function reports by when it asks for a lease
 	// in its answer's headerLease.
 	headerDelivery = "Signalbox-Delivery"
@@ -44,6 +47,8 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 	}
 	h.Add("Prefer", "reply")
 	h.Add(headerLink, dl.target.Link.Metadata.Name)
+	w.runID = runID(dl)
+	h.Add(headerRun, w.runID)
 	w.value = strconv.AppendInt(w.value[:0], int64(dl.attempt), 10)
 	h.AddBytesV(headerAttempt, w.value)
 	w.value = strconv.AppendInt(w.value[:0], int64(dl.spec.Attempts), 10)
@@ -94,5 +99,5 @@ func (w *worker) forget() {
 	if cap(w.body) > keepAtMost {
 		w.body = nil
 	}
-	w.run = event.Run{}
+	w.run, w.runID = event.Run{}, ""
 }

@@ -49,6 +49,7 @@ Signalbox-Attempt: 1
 Signalbox-Delivery: fn~link~3~1289~1
 Signalbox-Link: link
 Signalbox-Max-Attempts: 3
+Signalbox-Run: 3-1289-bf4b9bad694f4809-1
 Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00
 Tracestate: a=1
 User-Agent: signalbox`
@@ -176,5 +177,25 @@ func TestAnEventWhoseDataAreAnEventTravelsInStructuredMode(t *testing.T) {
 	got := receive(t, ev, "", nil)
 	if strings.Contains(got, "Ce-Id") || !strings.HasSuffix(got, "\n\n"+string(ev.AppendJSON(nil))) {
 		t.Errorf("received\n%s", got)
+	}
+}
+
+func TestEveryCallSaysTheIdOfItsRunRecord(t *testing.T) {
+	var heard wordLog
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		heard.add("%s", r.Header.Get("Signalbox-Run"))
+		if r.Header.Get("Signalbox-Attempt") == "1" {
+			w.WriteHeader(502)
+		}
+	})
+	b := newBed(t, one(url), nil)
+	b.send(newEvent("a"))
+	b.waitSettled(1)
+	recorded := ""
+	for _, run := range b.log.Runs() {
+		recorded += run.ID + " "
+	}
+	if got := heard.String() + " "; got != recorded || strings.Count(got, " ") != 2 {
+		t.Errorf("the function heard of %q, recorded is %q", got, recorded)
 	}
 }

@@ -28,6 +28,7 @@ type worker struct {
 	body  []byte // of structured and batched requests
 	value []byte // of a header
 	run   event.Run
+	runID string        // of the call that was prepared; "" when there is none
 	lease time.Duration // that the last answer asked for
 	took  time.Duration // that the last call lasted; 0 when none was made
 	// add is req.Header.Add, bound once.
