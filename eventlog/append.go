@@ -223,15 +223,15 @@ func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Positi
 }
 
 func (l *Log) appendTelemetry(topic Topic, msg event.Message) {
-	size := messageSize(&msg)
-	if size > int64(l.cfg.maxBytesOf(topic)) || !l.telemetry.take(1, size) {
+	size, room := messageSize(&msg), l.roomOf(topic)
+	if size > int64(l.cfg.maxBytesOf(topic)) || !room.take(1, size) {
 		l.dropped(topic)
 		return
 	}
 	r := &kgo.Record{}
 	fillRecord(r, l.topicName(topic), &msg, time.Now())
 	l.cl.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
-		l.telemetry.give(1, size)
+		room.give(1, size)
 		if err != nil {
 			l.dropped(topic)
 			return
@@ -239,6 +239,15 @@ func (l *Log) appendTelemetry(topic Topic, msg event.Message) {
 		l.stats.produced.Add(1)
 		l.grown(size)
 	})
+}
+
+// roomOf is the budget of a topic of telemetry. What functions print has one of
+// its own: a function that floods takes no room from the records of runs.
+func (l *Log) roomOf(topic Topic) *budget {
+	if topic == Logs {
+		return &l.lines
+	}
+	return &l.telemetry
 }
 
 func (l *Log) dropped(topic Topic) {

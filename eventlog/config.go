@@ -75,8 +75,8 @@ type Config struct {
 
 	// MaxBufferedRecords and MaxBufferedBytes bound what is appended and not
 	// yet acknowledged. Full: Append fails with ErrBacklog. Telemetry has a
-	// quarter of these for itself, over which it is dropped; parking as much
-	// again for itself.
+	// quarter of these for itself, over which it is dropped, and what functions
+	// print half of that beside it; parking as much as telemetry for itself.
 	MaxBufferedRecords int
 	MaxBufferedBytes   int
 	// Linger waits for more records before a batch is sent; 0 sends at once,
@@ -121,7 +121,7 @@ func DefaultConfig() Config {
 		TopicPrefix:        "signalbox.",
 		Partitions:         10,
 		ReplicationFactor:  -1,
-		Retention:          Retention{Events: 7 * 24 * time.Hour, Dead: 30 * 24 * time.Hour, Runs: 7 * 24 * time.Hour},
+		Retention:          Retention{Events: 7 * 24 * time.Hour, Dead: 30 * 24 * time.Hour, Runs: 7 * 24 * time.Hour, Logs: 7 * 24 * time.Hour},
 		MaxMessageBytes:    1 << 20,
 		ConnectTimeout:     10 * time.Second,
 		Group:              "signalbox-dispatcher",

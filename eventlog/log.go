@@ -31,6 +31,7 @@ type Log struct {
 
 	events    budget // records appended for which somebody waits
 	telemetry budget
+	lines     budget // of Logs
 	parked    parkTopics
 	cursors   sync.Mutex // one writer of cursors at a time
 	tails     tails
@@ -71,6 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	l.events.set(cfg.MaxBufferedRecords, cfg.MaxBufferedBytes)
 	l.telemetry.set(max(1, cfg.MaxBufferedRecords/4), max(1, cfg.MaxBufferedBytes/4))
+	l.lines.set(max(1, cfg.MaxBufferedRecords/8), max(1, cfg.MaxBufferedBytes/8))
 	l.parked.budget.set(cfg.MaxBufferedRecords, max(cfg.MaxBufferedBytes, int(cfg.maxBytesOf(Dead))))
 	l.parked.of = make(map[string]*parkTopic)
 	l.tails.init()
@@ -234,7 +236,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.stop()
 	l.workers.Wait()
 	err := l.cl.Flush(ctx)
-	left := l.events.records.Load() + l.telemetry.records.Load() + l.parked.budget.records.Load()
+	left := l.events.records.Load() + l.telemetry.records.Load() + l.lines.records.Load() + l.parked.budget.records.Load()
 	l.cl.Close()
 	if err != nil {
 		return fmt.Errorf("%w: %d records not acknowledged at close: %w", ErrUnavailable, left, err)

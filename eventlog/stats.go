@@ -58,8 +58,8 @@ func (l *Log) Stats() Stats {
 		Commits:         l.stats.commits.Load(),
 		CommitErrors:    l.stats.commitFails.Load(),
 		Retired:         l.stats.retired.Load(),
-		BufferedRecords: l.events.records.Load() + l.telemetry.records.Load() + l.parked.budget.records.Load(),
-		BufferedBytes:   l.events.bytes.Load() + l.telemetry.bytes.Load() + l.parked.budget.bytes.Load(),
+		BufferedRecords: l.events.records.Load() + l.telemetry.records.Load() + l.lines.records.Load() + l.parked.budget.records.Load(),
+		BufferedBytes:   l.events.bytes.Load() + l.telemetry.bytes.Load() + l.lines.bytes.Load() + l.parked.budget.bytes.Load(),
 		Full:            l.full.Load(),
 	}
 	if c := l.consuming.Load(); c != nil {

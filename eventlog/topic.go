@@ -18,6 +18,8 @@ const (
 	// Decisions are event.Decision: what was refused and changed, and by which
 	// revision events are chosen for.
 	Decisions Topic = "decisions"
+	// Logs are event.Log: what functions print.
+	Logs Topic = "logs"
 )
 
 // parkedName stands before the function's name in the name of a parked topic.
@@ -39,7 +41,7 @@ func cutParked(prefix, name string) (function string, ok bool) {
 func (t Topic) parked() bool { return strings.HasPrefix(string(t), parkedName) }
 
 // topics are all topics that Open makes sure of.
-var topics = [...]Topic{Events, Dead, Runs, Resources, Decisions}
+var topics = [...]Topic{Events, Dead, Runs, Resources, Decisions, Logs}
 
 // Retention says how long records stay, on brokers that are not embedded; 0
 // leaves it to the broker, negative keeps them for ever. Decisions stay as long
@@ -48,6 +50,7 @@ type Retention struct {
 	Events time.Duration
 	Dead   time.Duration
 	Runs   time.Duration
+	Logs   time.Duration
 }
 
 func (r Retention) of(t Topic) time.Duration {
@@ -58,6 +61,8 @@ func (r Retention) of(t Topic) time.Duration {
 		return r.Dead
 	case Runs:
 		return r.Runs
+	case Logs:
+		return r.Logs
 	}
 	return -1
 }
@@ -100,7 +105,7 @@ func (c *Config) share(t Topic) int64 {
 		return c.RetentionBytes / 8
 	case Dead:
 		return c.RetentionBytes / 8
-	case Decisions:
+	case Decisions, Logs:
 		return c.RetentionBytes / 16
 	}
 	return 0 // compacted by History
