@@ -36,7 +36,7 @@ type Hooks struct {
 	// Delivered is called with every run record.
 	Delivered func(*event.Run)
 	// FunctionOutput is called with each line a local function prints.
-	FunctionOutput func(function, line string)
+	FunctionOutput func(event.Log)
 	// Manifests is a directory to apply and watch; "" is none. Applied is
 	// called after each time, with what stands in it or with what is wrong.
 	Manifests string
@@ -151,12 +151,12 @@ func (a *App) openFunctions(context.Context) error {
 }
 
 // functionOutput passes a function's line on: to the terminal in dev, else to the log.
-func (a *App) functionOutput(function, stream, line string) {
+func (a *App) functionOutput(l event.Log) {
 	if a.hooks.FunctionOutput != nil {
-		a.hooks.FunctionOutput(function, line)
+		a.hooks.FunctionOutput(l)
 		return
 	}
-	a.log.Info("function output", "function", function, "stream", stream, "line", line)
+	a.log.Info("function output", "function", l.Function, "version", l.Version, "stream", l.Stream, "line", l.Line)
 }
 
 func (a *App) openPolicies(context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/scripts"
 )
 
@@ -31,10 +32,12 @@ type Config struct {
 	// Variables that begin with SIGNALBOX_ are left out: they configure
 	// Signalbox, and may hold its passwords.
 	Environ []string
-	// Output, when set, gets every line a program writes; stream is stdout or
-	// stderr. It is called from several goroutines, and a program that writes
-	// waits for it.
-	Output func(function, stream, line string)
+	// Output, when set, gets every line of a function. It is called from several
+	// goroutines, and a program that writes waits for it.
+	Output func(event.Log)
+	// Runtimes run what is neither program nor script, by FunctionSpec.Runtime:
+	// docker, knative, kubernetes, openfaas, job.
+	Runtimes map[string]Runtime
 	// Scripts is where functions of scripts are run; nil: this process runs none.
 	Scripts *ScriptsConfig
 	// Log says when programs become ready, end and are started again.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -96,7 +97,7 @@ func (r *Registry) launch(pr program) (*process, error) {
 	cmd.Dir = pr.dir
 	cmd.Env = environment(r.c.Environ, pr, port)
 	cmd.WaitDelay = r.c.StopGrace
-	out, errs := r.lines(pr.String(), "stdout"), r.lines(pr.String(), "stderr")
+	out, errs := r.lines(pr.id, event.StreamStdout), r.lines(pr.id, event.StreamStderr)
 	cmd.Stdout, cmd.Stderr = out, errs
 	group, err := r.keeper.Start(cmd)
 	if err != nil {
@@ -112,10 +113,10 @@ func (r *Registry) launch(pr program) (*process, error) {
 }
 
 // lines returns a writer for one stream of a function's program.
-func (r *Registry) lines(function, stream string) *child.Lines {
+func (r *Registry) lines(which id, stream string) *child.Lines {
 	return child.NewLines(func(line string) {
 		if r.c.Output != nil {
-			r.c.Output(function, stream, line)
+			r.c.Output(event.Log{Time: r.c.Now(), Function: which.name, Version: which.version, Stream: stream, Line: line})
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/child"
-	"github.com/signalbox-dev/signalbox/functions/scripts"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -23,8 +22,8 @@ type Registry struct {
 	wishes  chan id
 	stopped chan struct{}
 	keeper  *child.Keeper
-	// scripts is nil where none are run.
-	scripts *scripts.Host
+	// runtimes run what is no program, by FunctionSpec.Runtime; never changed.
+	runtimes map[string]Runtime
 
 	// endpoints are those of command functions; a map is never changed once it
 	// is here, so that URL takes no lock.
@@ -62,7 +61,7 @@ func New(c Config) (*Registry, error) {
 		ports:       map[int]bool{},
 	}
 	r.endpoints.Store(&map[id]endpoint{})
-	return r, r.openScripts()
+	return r, r.openRuntimes()
 }
 
 // URL returns where fn gets its events. For a function with a command that is
@@ -74,10 +73,10 @@ func (r *Registry) URL(fn *resource.Function) (string, error) {
 	if fn.Spec.URL != "" {
 		return fn.Spec.URL, nil
 	}
-	which := idOf(fn)
-	if fn.Spec.Scripts != nil {
-		return r.scriptsURL(fn)
+	if len(fn.Spec.Command) == 0 {
+		return r.runtimeURL(fn)
 	}
+	which := idOf(fn)
 	e, ok := (*r.endpoints.Load())[which]
 	if ok {
 		if !e.of.asked.Load() {
@@ -135,7 +134,7 @@ func (r *Registry) WaitReady(ctx context.Context, name, version string) (string,
 func (r *Registry) Run(ctx context.Context) error {
 	var keeping sync.WaitGroup
 	keeping.Go(r.keeper.Run)
-	endScripts := r.runScripts()
+	endRuntimes := r.runRuntimes()
 	programs, stop := context.WithCancel(context.Background())
 	f := fleet{r: r, ctx: programs}
 	look := time.NewTicker(max(r.c.Linger/4, time.Millisecond))
@@ -144,7 +143,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		select {
 		case set := <-r.sets:
 			f.use(set)
-			r.useScripts(&set)
+			r.reconcileRuntimes(&set)
 		case which := <-r.wishes:
 			f.wish(which)
 		case <-look.C:
@@ -157,7 +156,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		r.remove(which)
 	}
 	stop()
-	endScripts()
+	endRuntimes()
 	f.running.Wait()
 	r.keeper.Close()
 	keeping.Wait()

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -37,7 +38,7 @@ func run(t *testing.T, change func(*Config)) *fixture {
 	c.Environ = append(os.Environ(), "OWN=yes", "SIGNALBOX_REDIS=redis://:hunter2@x")
 	c.RestartInitial, c.RestartMax = time.Millisecond, 20*time.Millisecond
 	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	c.Output = func(function, stream, line string) { f.lines <- function + " " + stream + " " + line }
+	c.Output = func(l event.Log) { f.lines <- (id{l.Function, l.Version}).String() + " " + l.Stream + " " + l.Line }
 	if change != nil {
 		change(&c)
 	}

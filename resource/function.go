@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 const KindFunction = "Function"
 
 // FunctionSpec says where a function runs and what it listens to. Exactly one
-// of URL, Command and Scripts is set.
+// of URL, Command, Scripts, Image, Knative and Job is set.
 type FunctionSpec struct {
 	// Version names this version; "" is an unnamed one.
 	Version string `json:"version,omitempty"`
@@ -22,18 +23,35 @@ type FunctionSpec struct {
 	Command []string `json:"command,omitempty"`
 	// Scripts are files that run in sequence for each event.
 	Scripts *Scripts `json:"scripts,omitempty"`
-	// Dir is where Command runs and Scripts are looked for: by default the
+	// Image is a container that listens on $PORT, which Platform runs as Container says.
+	Image string `json:"image,omitempty"`
+	// Platform runs Image: docker (default: an engine of the dispatcher's machine),
+	// knative, kubernetes or openfaas; that of a job docker or kubernetes.
+	Platform string `json:"platform,omitempty"`
+	// Container bounds and scales Image.
+	Container *Container `json:"container,omitempty"`
+	// Knative is a Knative Service that is there already.
+	Knative *KnativeRef `json:"knative,omitempty"`
+	// Job runs once for each event, to its end.
+	Job *Job `json:"job,omitempty"`
+	// Dir is where programs run and Scripts are looked for: by default the
 	// manifest's, which is also what a relative path starts from.
 	Dir string `json:"dir,omitempty"`
+	// Artifact is sha256: and the digest of an archive in the object store, whose
+	// files take the place of Dir.
+	Artifact string `json:"artifact,omitempty"`
 	// On is short for a link with these types, named after the function.
 	On []string `json:"on,omitempty"`
 	// Schedule runs the function at certain times.
 	Schedule []Schedule `json:"schedule,omitempty"`
 	// Emits declares the types of the events the function answers with.
 	Emits []string `json:"emits,omitempty"`
-	// Config is given to the function as environment variable
-	// SIGNALBOX_CONFIG (JSON) when it runs by Command.
+	// Config is given to functions that Signalbox runs as environment variable
+	// SIGNALBOX_CONFIG (JSON).
 	Config map[string]json.RawMessage `json:"config,omitempty"`
+	// Env and Mounts are further variables and files of functions that Signalbox runs.
+	Env    []EnvVar `json:"env,omitempty"`
+	Mounts []Mount  `json:"mounts,omitempty"`
 	// Concurrency bounds the calls of this version of the function in flight per
 	// dispatcher, over all its links; 0 is the default of 64.
 	Concurrency int `json:"concurrency,omitempty"`
@@ -117,34 +135,91 @@ func (s *FunctionSpec) validateRuntime(f *Faults) {
 	for _, kind := range []struct {
 		name string
 		is   bool
-	}{{"url", s.URL != ""}, {"command", len(s.Command) > 0}, {"scripts", s.Scripts != nil}} {
+	}{
+		{"url", s.URL != ""}, {"command", len(s.Command) > 0}, {"scripts", s.Scripts != nil}, {"image", s.Image != ""}, {"knative", s.Knative != nil}, {"job", s.Job != nil},
+	} {
 		if kind.is {
 			set = append(set, kind.name)
 		}
 	}
 	switch len(set) {
 	case 0:
-		f.add("spec", "want exactly one of url, command, scripts")
+		f.add("spec", "want exactly one of url, command, scripts, image, knative, job")
 	case 1:
 	default:
 		f.add("spec", "has %s: want exactly one of them", strings.Join(set, " and "))
 	}
-	if s.URL != "" {
-		u, err := url.Parse(s.URL)
-		if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			f.add("spec.url", "%q: want an absolute http or https URL", s.URL)
-		} else if u.User != nil {
-			f.add("spec.url", "a URL with a user name or password: credentials do not belong in a manifest")
-		}
-	}
+	s.validateURL(f)
 	if len(s.Command) > 0 && s.Command[0] == "" {
 		f.add("spec.command[0]", "empty: want a program")
 	}
 	if s.Scripts != nil {
 		s.Scripts.validate(f)
 	}
-	if s.Dir != "" && len(s.Command) == 0 && s.Scripts == nil {
-		f.add("spec.dir", "only with command or scripts")
+	if s.Knative != nil {
+		s.Knative.validate(f)
+	}
+	if s.Job != nil {
+		s.Job.validate(f)
+	}
+	s.validatePlatform(f)
+	s.validateFiles(f)
+	s.validateSettings(f)
+}
+
+func (s *FunctionSpec) validateURL(f *Faults) {
+	if s.URL == "" {
+		return
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		f.add("spec.url", "%q: want an absolute http or https URL", s.URL)
+	} else if u.User != nil {
+		f.add("spec.url", "a URL with a user name or password: credentials do not belong in a manifest")
+	}
+}
+
+// validatePlatform checks the image and what belongs to it.
+func (s *FunctionSpec) validatePlatform(f *Faults) {
+	platforms := []string{PlatformDocker, PlatformKnative, PlatformKubernetes, PlatformOpenFaaS}
+	if s.Image != "" {
+		validateImage(f, "spec.image", s.Image)
+	}
+	job := s.Job != nil && s.Job.Image != ""
+	if job {
+		platforms = []string{PlatformDocker, PlatformKubernetes}
+	}
+	if s.Container != nil {
+		s.Container.validate(f, "spec.container")
+	}
+	if s.Image == "" && !job {
+		if s.Platform != "" {
+			f.add("spec.platform", "only with image or job.image")
+		}
+		if s.Container != nil {
+			f.add("spec.container", "only with image or job.image")
+		}
+		return
+	}
+	if s.Platform != "" && !slices.Contains(platforms, s.Platform) {
+		f.add("spec.platform", "%q: want %s", s.Platform, strings.Join(platforms, ", "))
+	}
+}
+
+var artifactRE = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (s *FunctionSpec) validateFiles(f *Faults) {
+	if s.Dir != "" && !s.HasFiles() {
+		f.add("spec.dir", "only with command, scripts or job.command")
+	}
+	if s.Artifact == "" {
+		return
+	}
+	if !s.HasFiles() {
+		f.add("spec.artifact", "only with command, scripts or job.command")
+	}
+	if !artifactRE.MatchString(s.Artifact) {
+		f.add("spec.artifact", "%q: want sha256: and 64 hexadecimal digits", s.Artifact)
 	}
 }
 

@@ -185,7 +185,7 @@ func decodeAnchored(name string, src []byte, dir string) ([]Object, error) {
 	return objects, nil
 }
 
-// anchorDir makes the directory of a function with command or scripts absolute.
+// anchorDir makes the directory of a function that has files in one absolute.
 func anchorDir(o *Object, dir string) error {
 	if o.Kind != KindFunction {
 		return nil
@@ -194,7 +194,7 @@ func anchorDir(o *Object, dir string) error {
 	if err := json.Unmarshal(o.Spec, &spec); err != nil {
 		return err
 	}
-	if len(spec.Command) == 0 && spec.Scripts == nil || filepath.IsAbs(spec.Dir) {
+	if !spec.HasFiles() || spec.Artifact != "" || filepath.IsAbs(spec.Dir) {
 		return nil
 	}
 	abs, err := filepath.Abs(filepath.Join(dir, spec.Dir))

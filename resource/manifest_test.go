@@ -65,7 +65,7 @@ func TestDecodeNamesLineFieldAndWhatIsAllowed(t *testing.T) {
 		{"an attribute that is none", link("  filters: [exact: {A_b: x}]\n"), `m.yaml:7: spec.filters[0].exact: attribute "A_b": want lower-case letters and digits`},
 		{"an empty expression", link("  filters:\n  - exact: {a: b}\n  - sql: ''\n"), "m.yaml:9: spec.filters[1].sql: empty: want a CESQL expression"},
 		{"url and command", function(u + "  command: [x]\n"), "m.yaml:4: spec: has url and command: want exactly one of them"},
-		{"neither url nor command", function("  on: [a]\n"), "m.yaml:4: spec: want exactly one of url, command, scripts"},
+		{"neither url nor command", function("  on: [a]\n"), "m.yaml:4: spec: want exactly one of url, command, scripts, image, knative, job"},
 		{"a url without a host", function("  url: http://:80/\n"), `m.yaml:5: spec.url: "http://:80/": want an absolute http or https URL`},
 		{"a url of another scheme", function("  url: ftp://x\n"), "m.yaml:5: spec.url: "},
 		{"a url with a password", function("  url: http://u:secret@x/\n"), "m.yaml:5: spec.url: a URL with a user name or password"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/app"
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 func newDev() *cobra.Command {
@@ -86,8 +87,15 @@ func (l *lines) delivered(r *event.Run) {
 	l.printf("%s %s", r.Time.Local().Format("15:04:05.000"), runLine(*r))
 }
 
-func (l *lines) output(function, line string) {
-	l.printf("%s %-12s | %s", time.Now().Format("15:04:05.000"), function, line)
+func (l *lines) output(o event.Log) {
+	name, line := o.Function, o.Line
+	if o.Version != "" {
+		name = resource.VersionName(o.Function, o.Version)
+	}
+	if o.Level != "" {
+		line = o.Level + " " + line
+	}
+	l.printf("%s %-12s | %s", o.Time.Local().Format("15:04:05.000"), name, line)
 }
 
 func (l *lines) warned(text string) { l.printf("warning: %s", text) }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -34,7 +35,7 @@ func start(t *testing.T, dir string) (*functions.Registry, resource.Set) {
 	c := functions.DefaultConfig()
 	c.ReadyTimeout = 3 * time.Minute // `go run` on a cold cache
 	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	c.Output = func(function, stream, line string) { t.Logf("%s %s: %s", function, stream, line) }
+	c.Output = func(l event.Log) { t.Logf("%s %s: %s", l.Function, l.Stream, l.Line) }
 	r, err := functions.New(c)
 	if err != nil {
 		t.Fatal(err)

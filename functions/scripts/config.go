@@ -58,8 +58,9 @@ type Config struct {
 	Sender Sender
 	// State nil keeps nothing: scripts that use it fail.
 	State State
-	// Output, when set, gets every line of a function; stream is stdout, stderr or log.
-	Output func(function, stream, line string)
+	// Output, when set, gets every line of a function. It is called from several
+	// goroutines, and a worker that writes waits for it.
+	Output func(event.Log)
 	Log    *slog.Logger
 }
 

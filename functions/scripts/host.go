@@ -59,7 +59,7 @@ func New(c Config) (*Host, error) {
 }
 
 // URL is where a function of scripts gets its events.
-func (h *Host) URL(fn *resource.Function) string { return h.url + name(fn) }
+func (h *Host) URL(fn *resource.Function) (string, error) { return h.url + name(fn), nil }
 
 // Reconcile makes the functions those that are run; others end once their runs
 // under way have. Each is a version with scripts. Those of warm have a worker at

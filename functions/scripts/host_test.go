@@ -76,10 +76,14 @@ func newRig(t *testing.T) *rig {
 	keeper := child.NewKeeper(slog.New(slog.DiscardHandler))
 	c := DefaultConfig()
 	c.Dir, c.Environ, c.Keeper, c.Sender, c.State, c.Log = t.TempDir(), os.Environ(), keeper, r, r, slog.New(slog.NewTextHandler(io.Discard, nil))
-	c.Output = func(_, stream, line string) {
+	c.Output = func(l event.Log) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.lines = append(r.lines, stream+": "+line)
+		line := l.Line
+		if l.Level != "" {
+			line = l.Level + " " + line
+		}
+		r.lines = append(r.lines, l.Stream+": "+line)
 		close(r.heard)
 		r.heard = make(chan struct{})
 	}
@@ -138,7 +142,11 @@ type reply struct {
 }
 
 func (r *rig) post(ctx context.Context, fn *resource.Function, id, data string, headers ...string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.host.URL(fn), strings.NewReader(data))
+	url, err := r.host.URL(fn)
+	if err != nil {
+		return reply{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(data))
 	if err != nil {
 		return reply{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -205,10 +206,18 @@ func (p *pool) lines(stream string, keep *tail) *child.Lines {
 		if keep != nil {
 			keep.add(line)
 		}
-		if p.host.c.Output != nil {
-			p.host.c.Output(p.fn.Load().Metadata.Name, stream, line)
-		}
+		p.output(event.Log{Stream: stream, Line: line})
 	})
+}
+
+// output passes a line on; which function's it is, and when, is filled in.
+func (p *pool) output(l event.Log) {
+	if p.host.c.Output == nil {
+		return
+	}
+	fn := p.fn.Load()
+	l.Time, l.Function, l.Version = time.Now(), fn.Metadata.Name, fn.Spec.Version
+	p.host.c.Output(l)
 }
 
 var errStopped = errors.New("the function was changed or deleted meanwhile")

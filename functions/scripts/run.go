@@ -103,9 +103,7 @@ func failed(m *fromWorker) outcome {
 }
 
 func (r *run) log(m *fromWorker) {
-	if f := r.pool.host.c.Output; f != nil {
-		f(r.pool.fn.Load().Metadata.Name, "log", m.Level+" "+m.Message)
-	}
+	r.pool.output(event.Log{Stream: event.StreamLog, Level: m.Level, Line: m.Message})
 }
 
 // answer answers a question of the script.
