@@ -68,7 +68,7 @@ func (f *fixture) reconcile(fns ...*resource.Function) {
 // until waits until the state of a function is as wanted.
 func (f *fixture) until(name string, want func(url string, err error) bool) (string, error) {
 	f.t.Helper()
-	fn := command(name)
+	fn := command(name, "any") // its command is what was reconciled
 	deadline := time.After(20 * time.Second)
 	for {
 		f.mu.Lock()
@@ -284,7 +284,7 @@ func TestRemovedFunctionEndsWithAllItStarted(t *testing.T) {
 	f.reconcile()
 	gone(t, one)
 	gone(t, two)
-	if _, err := f.URL(command("a")); !errors.Is(err, ErrNotReady) {
+	if _, err := f.URL(command("a", "any")); !errors.Is(err, ErrNotReady) {
 		t.Errorf("after its removal: %v", err)
 	}
 }
