@@ -1,14 +1,17 @@
 "use strict";
-// What a script works with. `context` is that of the run under way; a worker makes one run at a time.
+// What a function works with. `context` is that of the run under way: a worker makes one at a time, a server several.
+
+const { AsyncLocalStorage } = require("node:async_hooks");
+const path = require("node:path");
 
 const core = new Set(["id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"]);
 
-/** Thrown by a script for an event that no further attempt can help: it becomes a dead letter. */
+/** Thrown for an event that no further attempt can help: it becomes a dead letter. */
 class Permanent extends Error {
   get name() { return "Permanent"; }
 }
 
-/** Thrown by a script that wants another attempt, `after` that many seconds if given; it spends no attempt then. */
+/** Thrown for another attempt, `after` that many seconds if given; it spends no attempt then. */
 class Retry extends Error {
   constructor(message = "", after = undefined) {
     super(message);
@@ -26,7 +29,7 @@ class Event {
   }
   /** JSON as values, text as string, everything else as Buffer; undefined is no data. */
   get data() {
-    if (this.#raw.data_base64 !== undefined) return Buffer.from(this.#raw.data_base64, "base64");
+    if (typeof this.#raw.data_base64 === "string") return Buffer.from(this.#raw.data_base64, "base64");
     return this.#raw.data;
   }
   get(name, otherwise = undefined) {
@@ -45,7 +48,7 @@ class Params {
 }
 
 class Context {
-  constructor(run, ask, tell) {
+  constructor(run, ask, line) {
     this.event = new Event(run.event);
     this.params = new Params(this.event.data);
     this.config = run.config ?? {};
@@ -54,6 +57,8 @@ class Context {
     this.link = run.link ?? "";
     this.attempt = run.attempt ?? 1;
     this.isReplay = run.replay ?? false;
+    this.run = run.run ?? "";
+    this.mount = mount;
     this.events = {
       /** Appends an event to the log and resolves to its id once it is durable. */
       send: async (type, data = undefined, { subject, source, datacontenttype, ...extensions } = {}) => {
@@ -79,21 +84,30 @@ class Context {
       set: async (key, value) => { await ask({ is: "state", op: "set", key, value: JSON.stringify(value) }); },
       delete: async (key) => { await ask({ is: "state", op: "delete", key }); },
     };
-    const write = (level) => (message, fields = {}) => {
-      tell({ is: "log", level, message: String(message) + Object.entries(fields).map(([k, v]) => ` ${k}=${v}`).join("") });
-    };
+    const write = (level) => (message, fields = {}) => line(level, String(message), fields);
     this.log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
   }
 }
 
+/**
+ * Where the file of `spec.mounts` with that path is: below SIGNALBOX_MOUNTS where that is set (programs and scripts), at
+ * the path itself in a container.
+ */
+const mount = (file) => (process.env.SIGNALBOX_MOUNTS ? path.join(process.env.SIGNALBOX_MOUNTS, file) : file);
+
 let current = null;
+const calls = new AsyncLocalStorage();
 
 /** Makes `run` the context of the run under way; null ends it. */
 const use = (run) => { current = run; };
 
+/** Does `work` with `run` as its context, beside others. */
+const within = (run, work) => calls.run(run, work);
+
 const of = () => {
-  if (current === null) throw new Error("no run is under way: context is there while Signalbox runs the script for an event");
-  return current;
+  const run = calls.getStore() ?? current;
+  if (run === null) throw new Error("no run is under way: context is there while an event is worked on");
+  return run;
 };
 
 /** The context of the run under way. */
@@ -104,4 +118,4 @@ const context = new Proxy({}, {
   deleteProperty: (_, name) => delete of()[name],
 });
 
-module.exports = { context, Context, Permanent, Retry, use };
+module.exports = { context, Context, Permanent, Retry, mount, use, within };

@@ -41,6 +41,10 @@ export interface Context {
   /** The number of the attempt, from 1. */
   readonly attempt: number;
   readonly isReplay: boolean;
+  /** Names this run in records and logs; "" where nobody gave it a name. */
+  readonly run: string;
+  /** Where the file of `spec.mounts` with that path is. */
+  mount(path: string): string;
   [shared: string]: any;
 }
 
@@ -55,3 +59,43 @@ export class Retry extends Error {
   constructor(message?: string, after?: number);
   readonly after?: number;
 }
+
+/**
+ * Where the file of `spec.mounts` with that path is: below SIGNALBOX_MOUNTS where that is set (programs and scripts), at
+ * the path itself in a container.
+ */
+export function mount(path: string): string;
+
+/**
+ * An event that a server answers with. data is JSON, or bytes as they are. Without an id it gets one that is the same
+ * when the call is repeated; without a source it is the function. Other members are extensions.
+ */
+export interface Reply {
+  type: string;
+  data?: unknown;
+  id?: string;
+  source?: string;
+  subject?: string;
+  time?: string | Date;
+  datacontenttype?: string;
+  [extension: string]: unknown;
+}
+
+export interface ServeOptions {
+  /** Address to listen on; default SIGNALBOX_HOST, else all. */
+  host?: string;
+  /** Default PORT, else 8080. */
+  port?: number;
+  /** Seconds that calls under way may take after SIGTERM; default 30. */
+  drain?: number;
+}
+
+/** What is called with each event; `context` is that of the call. */
+export type Handler = (event: Event) => void | null | Reply | Reply[] | Promise<void | null | Reply | Reply[]>;
+
+/**
+ * Calls handler with each event that is posted, until SIGTERM or SIGINT; resolves once the calls under way have ended.
+ * What it throws is answered: Permanent with 422, Retry with 503, everything else with 500. GET /healthz answers 200 while
+ * events are taken. Rejects when it cannot listen.
+ */
+export function serve(handler: Handler, options?: ServeOptions): Promise<void>;

@@ -42,10 +42,14 @@ const ask = (message) => new Promise((resolve, reject) => {
   tell(message);
 });
 
+const line = (level, message, fields) => {
+  tell({ is: "log", level, message: message + Object.entries(fields).map(([k, v]) => ` ${k}=${v}`).join("") });
+};
+
 // `require("signalbox")` is this package, wherever the script lies.
 const resolveName = Module._resolveFilename;
 Module._resolveFilename = function (name, ...rest) {
-  return name === "signalbox" ? require.resolve("./context.cjs") : resolveName.call(this, name, ...rest);
+  return name === "signalbox" ? require.resolve("./index.cjs") : resolveName.call(this, name, ...rest);
 };
 
 const compiled = new Map();
@@ -77,7 +81,7 @@ const files = process.argv.slice(2);
 const run = async (message) => {
   let told = { is: "done" };
   try {
-    sdk.use(new sdk.Context(message, ask, tell));
+    sdk.use(new sdk.Context(message, ask, line));
     for (const file of files) await compile(file)();
   } catch (error) {
     told = failure(error);

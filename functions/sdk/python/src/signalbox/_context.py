@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextvars
 import json
-from typing import Any, Callable, Iterator, Mapping, Optional
+import os
+from typing import Any, Callable, Iterator, Mapping, Optional, cast
 
 #: Attributes of an event that are no extensions (CloudEvents 1.0).
 _CORE = ("id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema")
 
 
 class Permanent(Exception):
-    """Raised by a script for an event that no further attempt can help: it becomes a dead letter."""
+    """Raised for an event that no further attempt can help: it becomes a dead letter."""
 
 
 class Retry(Exception):
-    """Raised by a script that wants another attempt, ``after`` that many seconds if given; it spends no attempt then."""
+    """Raised for another attempt, ``after`` that many seconds if given; it spends no attempt then."""
 
     def __init__(self, message: str = "", after: Optional[float] = None) -> None:
         super().__init__(message)
@@ -30,15 +32,15 @@ class Event:
 
     @property
     def id(self) -> str:
-        return self._raw["id"]
+        return cast(str, self._raw["id"])
 
     @property
     def source(self) -> str:
-        return self._raw["source"]
+        return cast(str, self._raw["source"])
 
     @property
     def type(self) -> str:
-        return self._raw["type"]
+        return cast(str, self._raw["type"])
 
     @property
     def subject(self) -> Optional[str]:
@@ -131,7 +133,7 @@ class Events:
             json.dumps(data)  # what is no JSON is the caller's error, here
             event["data"] = data
             event.setdefault("datacontenttype", "application/json")
-        return self._ask({"is": "send", "event": event})["id"]
+        return cast(str, self._ask({"is": "send", "event": event})["id"])
 
 
 class State:
@@ -152,14 +154,13 @@ class State:
 
 
 class Log:
-    """Writes lines to the function's log; what is printed goes there too."""
+    """Writes lines to the function's log; what is printed goes there too. Fields are what can be searched for."""
 
-    def __init__(self, tell: Callable[[Mapping[str, Any]], None]) -> None:
-        self._tell = tell
+    def __init__(self, write: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+        self._write_line = write
 
     def _write(self, level: str, message: object, fields: Mapping[str, Any]) -> None:
-        text = str(message) + "".join(f" {k}={v}" for k, v in fields.items())
-        self._tell({"is": "log", "level": level, "message": text})
+        self._write_line(level, str(message), fields)
 
     def debug(self, message: object, **fields: Any) -> None:
         self._write("debug", message, fields)
@@ -192,21 +193,41 @@ class Context:
     version: str
     link: str
     attempt: int
+    #: Names this run in records and logs; "" where nobody gave it a name.
+    run: str
     #: Whether the event is sent again on purpose.
     is_replay: bool
 
-    def __init__(self, run: Mapping[str, Any], ask: Callable[[Mapping[str, Any]], Any], tell: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self, run: Mapping[str, Any], ask: Callable[[Mapping[str, Any]], Any], write: Callable[[str, str, Mapping[str, Any]], None]
+    ) -> None:
         self.event = Event(run["event"])
         self.params = Params(self.event.data)
         self.events = Events(ask)
         self.state = State(ask)
-        self.log = Log(tell)
+        self.log = Log(write)
         self.config = run.get("config") or {}
         self.function = run.get("function", "")
         self.version = run.get("version", "")
         self.link = run.get("link", "")
         self.attempt = run.get("attempt", 1)
         self.is_replay = run.get("replay", False)
+        self.run = run.get("run", "")
+
+    def mount(self, path: str) -> str:
+        """Where the file of ``spec.mounts`` with that path is."""
+        return mount(path)
+
+
+def mount(path: str) -> str:
+    """Where the file of ``spec.mounts`` with that path is: below ``SIGNALBOX_MOUNTS`` where that is set (programs and
+    scripts), at the path itself in a container."""
+    root = os.environ.get("SIGNALBOX_MOUNTS", "")
+    return os.path.join(root, path.lstrip("/")) if root else path
+
+
+#: The run of this thread, where a server makes several at a time.
+_of_thread: contextvars.ContextVar[Optional[Context]] = contextvars.ContextVar("signalbox", default=None)
 
 
 class _Current:
@@ -216,10 +237,10 @@ class _Current:
         object.__setattr__(self, "_context", None)
 
     def _of(self) -> Context:
-        current = object.__getattribute__(self, "_context")
+        current = _of_thread.get() or object.__getattribute__(self, "_context")
         if current is None:
-            raise RuntimeError("no run is under way: context is there while Signalbox runs the script for an event")
-        return current
+            raise RuntimeError("no run is under way: context is there while an event is worked on")
+        return cast(Context, current)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of(), name)
@@ -238,3 +259,8 @@ context: Context = _Current()  # type: ignore[assignment]
 def use(current: Optional[Context]) -> None:
     """Makes current the context of the run under way; None ends it."""
     object.__setattr__(context, "_context", current)
+
+
+def use_in_thread(current: Optional[Context]) -> None:
+    """Makes current the context of the run that this thread makes; None ends it."""
+    _of_thread.set(current)

@@ -35,6 +35,9 @@ class Wire:
         self._out.write(struct.pack(">I", len(body)) + body)
         self._out.flush()
 
+    def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        self.tell({"is": "log", "level": level, "message": message + "".join(f" {k}={v}" for k, v in fields.items())})
+
     def ask(self, message: Mapping[str, Any]) -> Any:
         self.tell(message)
         answer = self.read()
@@ -93,7 +96,7 @@ def outcome_of(error: BaseException) -> dict[str, Any]:
 
 def one(wire: Wire, scripts: Scripts, run: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        use(Context(run, wire.ask, wire.tell))
+        use(Context(run, wire.ask, wire.log))
         scripts.run()
         return {"is": "done"}
     except (Exception, KeyboardInterrupt) as error:  # a script may raise anything; SystemExit is dealt with above
