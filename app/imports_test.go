@@ -35,8 +35,9 @@ var rooms = map[string][]string{
 	"secrets":       {"resource"},
 	"schedule":      {"event", "resource"},
 	"netguard":      {},
+	"outbound":      {"resource"},
 	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "schema", "graph", "catalogue"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},

@@ -52,6 +52,8 @@ type FunctionSpec struct {
 	// Env and Mounts are further variables and files of functions that Signalbox runs.
 	Env    []EnvVar `json:"env,omitempty"`
 	Mounts []Mount  `json:"mounts,omitempty"`
+	// Call says what calls of the function present, so that it knows who calls.
+	Call *Call `json:"call,omitempty"`
 	// Concurrency bounds the calls of this version of the function in flight per
 	// dispatcher, over all its links; 0 is the default of 64.
 	Concurrency int `json:"concurrency,omitempty"`
@@ -90,6 +92,7 @@ func (s *FunctionSpec) validate(m Metadata) Faults {
 	}
 	s.validateRuntime(&f)
 	s.validateTraffic(&f)
+	s.Call.validate(&f, s)
 	if s.Version != "" && !versionRE.MatchString(s.Version) {
 		f.add("spec.version", "%q: want at most 63 letters, digits, '-', '_' and '.'", s.Version)
 	}
