@@ -26,4 +26,5 @@ type Log struct {
 	// Instance tells replicas apart, such as a container's id or a process's number.
 	Instance string `json:"instance,omitempty"`
 	TraceID  string `json:"traceId,omitempty"`
+	SpanID   string `json:"spanId,omitempty"`
 }

@@ -161,7 +161,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	attempt, _ := strconv.Atoi(r.Header.Get("Signalbox-Attempt"))
 	one := run{
-		pool: p, event: ev, link: r.Header.Get("Signalbox-Link"), attempt: max(attempt, 1), replay: r.Header.Get("Signalbox-Replay") == "true",
+		pool: p, event: ev, id: r.Header.Get("Signalbox-Run"), link: r.Header.Get("Signalbox-Link"), attempt: max(attempt, 1), replay: r.Header.Get("Signalbox-Replay") == "true",
 		traceParent: r.Header.Get("Traceparent"), traceState: r.Header.Get("Tracestate"),
 	}
 	end := one.do(r.Context())

@@ -31,6 +31,7 @@ type rig struct {
 	sent  []*Sent
 	state map[string]string
 	lines []string
+	logs  []event.Log
 	// refuse, when set, is what Send fails with.
 	refuse error
 	// heard is closed and replaced with each line.
@@ -83,7 +84,7 @@ func newRig(t *testing.T) *rig {
 		if l.Level != "" {
 			line = l.Level + " " + line
 		}
-		r.lines = append(r.lines, l.Stream+": "+line)
+		r.lines, r.logs = append(r.lines, l.Stream+": "+line), append(r.logs, l)
 		close(r.heard)
 		r.heard = make(chan struct{})
 	}
@@ -466,4 +467,47 @@ func TestStructuredEventsAndTextAreTakenToo(t *testing.T) {
 	r.awaitLine("data 'grüße'")
 	r.run(fn, "3", "\x00", "Content-Type", "application/octet-stream")
 	r.awaitLine(`data b'\x00'`)
+}
+
+// Two workers take turns with as many runs as they get; what one prints last has
+// no end, and both streams and the log are used.
+func TestEveryLineSaysTheRunItBelongsTo(t *testing.T) {
+	for runtime, content := range map[string]string{
+		"python": "import os, sys\nfrom signalbox import context\nme = context.event.id\nprint(me, 'out')\ncontext.log.info(me + ' log')\nsys.stderr.write(me + ' err\\n')\nos.system('echo %s child' % me)\nsys.stdout.write(me + ' last')\n",
+		"node":   "const { context } = require('signalbox')\nconst me = context.event.id\nconsole.log(me, 'out')\ncontext.log.info(me + ' log')\nprocess.stderr.write(me + ' err\\n')\nrequire('child_process').execSync(`echo ${me} child`, { stdio: 'inherit' })\nprocess.stdout.write(me + ' last')\n",
+	} {
+		t.Run(runtime, func(t *testing.T) {
+			r := newRig(t)
+			fn := r.function(runtime, func(s *resource.Scripts) { s.Workers = 2 }, content)
+			const runs, each = 40, 5
+			var posting sync.WaitGroup
+			for half := range 2 {
+				posting.Go(func() {
+					for i := range runs / 2 {
+						id := fmt.Sprint("e", half, "-", i)
+						if got, err := r.post(t.Context(), fn, id, "{}", "Signalbox-Run", "run-"+id); err != nil || got.status != 204 {
+							t.Errorf("%d %s %v", got.status, got.body, err)
+						}
+					}
+				})
+			}
+			posting.Wait()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.logs) != runs*each {
+				t.Errorf("%d lines, want %d", len(r.logs), runs*each)
+			}
+			instances := map[string]bool{}
+			for _, l := range r.logs {
+				id, _, _ := strings.Cut(l.Line, " ")
+				if l.Run != "run-"+id || l.TraceID != "0af7651916cd43dd8448eb211c80319c" || l.SpanID != "b7ad6b7169203331" || l.Function != "f" || l.Version != "v1" {
+					t.Errorf("%+v", l)
+				}
+				instances[l.Instance] = true
+			}
+			if len(instances) != 2 {
+				t.Errorf("instances %v", instances)
+			}
+		})
+	}
 }

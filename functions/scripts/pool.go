@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/functions/child"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -198,16 +197,6 @@ func (p *pool) environ() []string {
 	return append(env,
 		"SIGNALBOX_FUNCTION="+p.fn.Load().Metadata.Name, "SIGNALBOX_CONFIG="+string(config), "SIGNALBOX_MEMORY_MB="+strconv.Itoa(p.spec.MemoryMB),
 		"PYTHONPATH="+filepath.Join(*p.host.sdk.Load(), "python", "src"), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
-}
-
-// lines passes a stream on line by line.
-func (p *pool) lines(stream string, keep *tail) *child.Lines {
-	return child.NewLines(func(line string) {
-		if keep != nil {
-			keep.add(line)
-		}
-		p.output(event.Log{Stream: stream, Line: line})
-	})
 }
 
 // output passes a line on; which function's it is, and when, is filled in.

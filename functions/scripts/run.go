@@ -15,8 +15,10 @@ import (
 
 // run is one event on its way through the scripts.
 type run struct {
-	pool                    *pool
-	event                   *event.Event
+	pool  *pool
+	event *event.Event
+	// id is that of the run's record; "" where the caller says none.
+	id                      string
 	link                    string
 	attempt                 int
 	replay                  bool
@@ -42,8 +44,20 @@ func (r *run) do(ctx context.Context) outcome {
 	fit := false
 	defer func() { r.pool.put(w, fit) }() // also when something panics: its place must not be lost
 	var end outcome
-	end, fit = r.in(ctx, w)
+	w.begin(r.place())
+	if end, fit = r.in(ctx, w); fit {
+		w.finish()
+	}
 	return end
+}
+
+// place is where what the worker writes belongs.
+func (r *run) place() *place {
+	at := &place{run: r.id}
+	if tp := r.traceParent; len(tp) >= 55 {
+		at.trace, at.span = tp[3:35], tp[36:52]
+	}
+	return at
 }
 
 // notRun is the answer when there is no worker: no attempt is spent.
@@ -59,7 +73,7 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 	fn := r.pool.fn.Load()
 	err := writeFrame(w.in, &toWorker{
 		Do: "run", Event: r.event.AppendJSON(nil), Function: fn.Metadata.Name, Version: fn.Spec.Version,
-		Link: r.link, Attempt: r.attempt, Replay: r.replay, Config: fn.Spec.Config,
+		Run: r.id, Link: r.link, Attempt: r.attempt, Replay: r.replay, Config: fn.Spec.Config,
 	})
 	for err == nil {
 		var m fromWorker
@@ -72,7 +86,9 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 		case "failed":
 			return failed(&m), !strings.HasPrefix(m.Error, "MemoryError")
 		case "log":
-			r.log(&m)
+			line := w.log(event.StreamLog, m.Message)
+			line.Level = m.Level
+			r.pool.output(line)
 		default:
 			err = writeFrame(w.in, r.answer(ctx, &m))
 		}
@@ -100,10 +116,6 @@ func failed(m *fromWorker) outcome {
 		return o
 	}
 	return outcome{status: http.StatusInternalServerError, body: text}
-}
-
-func (r *run) log(m *fromWorker) {
-	r.pool.output(event.Log{Stream: event.StreamLog, Level: m.Level, Line: m.Message})
 }
 
 // answer answers a question of the script.

@@ -16,6 +16,7 @@ type toWorker struct {
 	Event    json.RawMessage            `json:"event,omitempty"`
 	Function string                     `json:"function,omitempty"`
 	Version  string                     `json:"version,omitempty"`
+	Run      string                     `json:"run,omitempty"`
 	Link     string                     `json:"link,omitempty"`
 	Attempt  int                        `json:"attempt,omitempty"`
 	Replay   bool                       `json:"replay,omitempty"`

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
 )
 
@@ -28,9 +31,38 @@ type worker struct {
 	// generation is that of the files it runs.
 	generation uint64
 	tail       *tail
+	// outs and errs are its streams; at is the run that is under way, nil between two.
+	outs, errs *child.Pipe
+	at         atomic.Pointer[place]
 	// gone is closed when the process has ended and end says how.
 	gone chan struct{}
 	end  error
+}
+
+// place is where a line belongs that a worker writes.
+type place struct{ run, trace, span string }
+
+// log is a line of the worker, with the run it belongs to.
+func (w *worker) log(stream, line string) event.Log {
+	l := event.Log{Stream: stream, Line: line}
+	if w.cmd != nil && w.cmd.Process != nil {
+		l.Instance = strconv.Itoa(w.cmd.Process.Pid)
+	}
+	if at := w.at.Load(); at != nil {
+		l.Run, l.TraceID, l.SpanID = at.run, at.trace, at.span
+	}
+	return l
+}
+
+// begin says which run the worker makes from now on.
+func (w *worker) begin(at *place) { w.at.Store(at) }
+
+// finish takes in all that the run has written, so that none of it passes for
+// the next one's. A worker that is ended instead writes for its last run to the end.
+func (w *worker) finish() {
+	w.outs.Drain()
+	w.errs.Drain()
+	w.at.Store(nil)
 }
 
 // tail keeps the last lines of the standard error, to tell why a worker died.
@@ -64,21 +96,25 @@ func (p *pool) startWorker(ctx context.Context, program []string) (*worker, erro
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close())
 	}
 	w := &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, gone: make(chan struct{})}
+	if err := p.openStreams(w); err != nil {
+		return nil, errors.Join(err, theirIn.Close(), ourOut.Close(), ourIn.Close(), theirOut.Close())
+	}
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Dir, cmd.Env, cmd.ExtraFiles = p.dir, p.environ(), []*os.File{theirIn, theirOut}
-	out, errs := p.lines("stdout", nil), p.lines("stderr", w.tail)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, errs, time.Second
+	cmd.Stdout, cmd.Stderr = w.outs.Writer(), w.errs.Writer()
 	w.cmd = cmd
 	w.group, err = p.host.c.Keeper.Start(cmd)
 	closed := errors.Join(theirIn.Close(), theirOut.Close())
+	w.outs.Started()
+	w.errs.Started()
 	if err = errors.Join(err, closed); err != nil {
+		w.closeStreams()
 		return nil, errors.Join(err, ourOut.Close(), ourIn.Close())
 	}
 	p.host.work.Go(func() {
 		w.end = cmd.Wait()
 		w.group.Gone()
-		out.Flush()
-		errs.Flush()
+		w.closeStreams()
 		_ = errors.Join(w.in.Close(), ourIn.Close())
 		close(w.gone)
 	})
@@ -87,6 +123,28 @@ func (p *pool) startWorker(ctx context.Context, program []string) (*worker, erro
 		return nil, err
 	}
 	return w, nil
+}
+
+// openStreams makes the pipes of a worker's output.
+func (p *pool) openStreams(w *worker) (err error) {
+	if w.outs, err = child.NewPipe(func(line string) { p.output(w.log(event.StreamStdout, line)) }); err != nil {
+		return err
+	}
+	w.errs, err = child.NewPipe(func(line string) {
+		w.tail.add(line)
+		p.output(w.log(event.StreamStderr, line))
+	})
+	if err != nil {
+		w.outs.Started()
+		w.outs.Close(0)
+	}
+	return err
+}
+
+// closeStreams ends the streams; what the worker has started may hold them on.
+func (w *worker) closeStreams() {
+	w.outs.Close(time.Second)
+	w.errs.Close(time.Second)
 }
 
 // kill ends the process and waits for it.
