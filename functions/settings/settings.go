@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -101,9 +100,21 @@ func (s *Settings) digest() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// UsesSecrets reports whether fn has any, so that who looks for changes can
-// pass over all others.
-func UsesSecrets(fn *resource.Function) bool {
-	return slices.ContainsFunc(fn.Spec.Env, func(e resource.EnvVar) bool { return e.Secret != "" }) ||
-		slices.ContainsFunc(fn.Spec.Mounts, func(m resource.Mount) bool { return m.Secret != "" })
+// SecretNames are those of the secrets that fn uses, so that who looks for changes can
+// pass over all others; nil for most functions.
+func SecretNames(fn *resource.Function) (names []string) {
+	for i := range fn.Spec.Env {
+		if name := fn.Spec.Env[i].Secret; name != "" {
+			names = append(names, name)
+		}
+	}
+	for i := range fn.Spec.Mounts {
+		if name := fn.Spec.Mounts[i].Secret; name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
+
+// UsesSecrets reports whether fn has any.
+func UsesSecrets(fn *resource.Function) bool { return len(SecretNames(fn)) > 0 }
