@@ -21,6 +21,7 @@ var rooms = map[string][]string{
 	"resource":      {},
 	"otel":          {"event"},
 	"failpoint":     {},
+	"artifacts":     {},
 	"eventlog":      {"event", "otel", "failpoint"},
 	"ledger":        {"event", "resource", "otel", "failpoint", "catalogue"},
 	"policies":      {"event", "resource", "otel"},
@@ -39,9 +40,9 @@ var rooms = map[string][]string{
 	"client":        {"event", "resource", "graph", "catalogue"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue"},
 	"verify":        {"client", "event", "resource"},
-	"cmd/signalbox": {"app", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
+	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},
-	"e2e":           {"graph", "catalogue", "client", "event", "resource", "failpoint"},
+	"e2e":           {"artifacts", "graph", "catalogue", "client", "event", "resource", "failpoint"},
 }
 
 // roomOf is the room a package's path belongs to; "" is none.
