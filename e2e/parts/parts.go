@@ -24,8 +24,8 @@ type Env struct {
 	values map[string]string
 }
 
-// Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "podman",
-// "golang-image", "clients"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
+// Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "kube",
+// "podman", "golang-image", "clients"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
 //
 // The instance is shared by all tests of all packages and keeps running afterwards, so a test gives its topics and
 // keys names of its own and leaves the parts as they are; [UpPrivate] is for those that cannot. The first call on a
@@ -204,6 +204,18 @@ func (e Env) JaegerOTLPGRPC() string { e.tb.Helper(); return e.Value("JAEGER_OTL
 
 // JaegerQuery returns the base URL of the query API, without /api (part jaeger).
 func (e Env) JaegerQuery() string { e.tb.Helper(); return e.Value("JAEGER_QUERY") }
+
+// KubeConfig returns the path of a kubeconfig of the cluster's administrator (part kube).
+func (e Env) KubeConfig() string { e.tb.Helper(); return e.Value("KUBE_CONFIG") }
+
+// KubeServer returns the https:// URL of the API server and the path of the PEM file with its CA (part kube).
+func (e Env) KubeServer() (url, ca string) {
+	e.tb.Helper()
+	return e.Value("KUBE_SERVER"), e.Value("KUBE_CA")
+}
+
+// RestartKube kills the API server of this instance and starts it again, on the same port and data (part kube).
+func (e Env) RestartKube() { e.tb.Helper(); run(e.tb, e.dir, "kube-restart") }
 
 // Python returns the path of an interpreter that has the CloudEvents SDK, Confluent's Kafka client and Flask
 // (part clients).
