@@ -244,6 +244,29 @@ func TestAFailureIsReportedAsAnAnswerSaysIt(t *testing.T) {
 	}
 }
 
+func TestWorkThatIsGivenBackSpendsNoAttempt(t *testing.T) {
+	for kind, targets := range everyKind {
+		t.Run(kind, func(t *testing.T) {
+			inLending(t, targets(resource.Delivery{Attempts: 1, Backoff: quick.Backoff}), "60s", func(t *testing.T, y *yard, fn *lender) {
+				y.sendKeyed(0, "a1")
+				for n := range 3 {
+					synctest.Wait()
+					time.Sleep(time.Second)
+					y.report(event.Completion{Delivery: fn.token(n + 1), Status: 503, PutOff: true})
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				y.done(fn.token(4))
+				synctest.Wait()
+				y.mustBeOver(t, 1)
+				if n := len(y.log.Dead()); n != 0 || fn.count("a1") != 4 {
+					t.Errorf("%d dead letters, %d calls: want none and 4; runs %s", n, fn.count("a1"), y.outcomes())
+				}
+			})
+		})
+	}
+}
+
 func TestALeaseIsExtended(t *testing.T) {
 	for kind, targets := range everyKind {
 		for _, owners := range []string{"one owner", "handed over"} {

@@ -13,7 +13,7 @@ func (d *Dispatcher) lentReported(dl *delivery, r *report) {
 	l.good()
 	if !r.Done() {
 		verdict := judge(r.Status)
-		d.lentFailed(dl, &DeliveryError{Class: statusClass(r.Status), Status: r.Status, Permanent: verdict == verdictDead}, r.Body)
+		d.lentFailed(dl, &DeliveryError{Class: statusClass(r.Status), Status: r.Status, Permanent: verdict == verdictDead && !r.PutOff, PutOff: r.PutOff}, r.Body)
 		return
 	}
 	w := &worker{}
@@ -53,6 +53,9 @@ func (d *Dispatcher) lentFailed(dl *delivery, fail *DeliveryError, body string) 
 		a.Time = dl.leased
 	}
 	dl.attempts = append(dl.attempts, a)
+	if fail.PutOff {
+		dl.free++
+	}
 	due, spent := l.nextAttempt(dl, fail)
 	w.run.Status = fail.Status
 	if spent != "" {

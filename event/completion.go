@@ -134,6 +134,8 @@ type Completion struct {
 	// Status is what a call would have been answered with: 200 to 299 is done,
 	// others are a failed attempt. 0 for an extension.
 	Status int `json:"status,omitempty"`
+	// PutOff says of a failure that it spends no attempt: the work was given back.
+	PutOff bool `json:"putOff,omitempty"`
 	// Extend is for how much longer, from Time on; 0 unless it is an extension.
 	Extend time.Duration `json:"extendNs,omitempty"`
 	// Body is the start of what was reported with a failure.
