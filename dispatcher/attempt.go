@@ -25,7 +25,10 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 	}
 	var e *endpoint
 	if err == nil {
-		e, err = l.endpoint(rawURL, dl.spec.Timeout.D())
+		err = l.authenticate(w, dl, rawURL)
+	}
+	if err == nil {
+		e, err = l.endpoint(rawURL, dl.spec.Timeout.D(), w.identity())
 	}
 	l.startSpan(dl)
 	dl.attempt++
@@ -76,6 +79,7 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 		}
 	}
 	w.prepare(dl, e, traceparent, tracestate)
+	w.present(start)
 	failpoint.Hit(failpoint.DispatcherCallBefore)
 	err := e.call(w)
 	failpoint.Hit(failpoint.DispatcherCallAfter)
@@ -94,7 +98,7 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 		w.lease, fail = leaseOf(&w.resp)
 	}
 	status := w.resp.StatusCode()
-	if fail != nil {
+	if fail = w.presented(fail); fail != nil {
 		fail.Function, fail.Attempt = l.name, dl.attempt
 		status = fail.Status
 	}
@@ -159,6 +163,9 @@ func bodyStart(w *worker, fail *DeliveryError) string {
 		return ""
 	}
 	b := w.resp.Body()
+	if w.caller != nil {
+		b = w.caller.Redact(b)
+	}
 	return strings.ToValidUTF8(string(b[:min(len(b), bodyLimit)]), "\uFFFD")
 }
 

@@ -16,8 +16,10 @@ import (
 type endpoint struct {
 	url     string
 	timeout time.Duration
-	uri     fasthttp.URI
-	client  *fasthttp.HostClient
+	// identity is the TLS identity of its connections; nil is that of all functions.
+	identity *tls.Config
+	uri      fasthttp.URI
+	client   *fasthttp.HostClient
 }
 
 // maxEndpoints bounds those that a lane keeps; a function restarted at another
@@ -25,16 +27,16 @@ type endpoint struct {
 const maxEndpoints = 8
 
 // endpoint returns the lane's endpoint for rawURL, made when there is none.
-func (l *lane) endpoint(rawURL string, timeout time.Duration) (*endpoint, error) {
-	if e := l.findEndpoint(rawURL, timeout); e != nil {
+func (l *lane) endpoint(rawURL string, timeout time.Duration, identity *tls.Config) (*endpoint, error) {
+	if e := l.findEndpoint(rawURL, timeout, identity); e != nil {
 		return e, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.findEndpoint(rawURL, timeout); e != nil {
+	if e := l.findEndpoint(rawURL, timeout, identity); e != nil {
 		return e, nil
 	}
-	e, err := l.d.newEndpoint(rawURL, timeout)
+	e, err := l.d.newEndpoint(rawURL, timeout, identity)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +52,10 @@ func (l *lane) endpoint(rawURL string, timeout time.Duration) (*endpoint, error)
 	return e, nil
 }
 
-func (l *lane) findEndpoint(rawURL string, timeout time.Duration) *endpoint {
+func (l *lane) findEndpoint(rawURL string, timeout time.Duration, identity *tls.Config) *endpoint {
 	if known := l.endpoints.Load(); known != nil {
 		for _, e := range *known {
-			if e.timeout == timeout && e.url == rawURL {
+			if e.timeout == timeout && e.identity == identity && e.url == rawURL {
 				return e
 			}
 		}
@@ -69,7 +71,7 @@ func (l *lane) closeEndpoints() {
 	}
 }
 
-func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration) (*endpoint, error) {
+func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration, identity *tls.Config) (*endpoint, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("the function's URL: %w", err)
@@ -77,7 +79,7 @@ func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration) (*endpoin
 	if u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("the function's URL %q: want an absolute http or https URL", u.Redacted())
 	}
-	e := &endpoint{url: rawURL, timeout: timeout}
+	e := &endpoint{url: rawURL, timeout: timeout, identity: identity}
 	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	if plain.Path == "" {
 		plain.Path = "/"
@@ -86,18 +88,22 @@ func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration) (*endpoin
 	if err := e.uri.Parse(nil, []byte(plain.String())); err != nil {
 		return nil, fmt.Errorf("the function's URL %q: %w", u.Redacted(), err)
 	}
-	e.client = d.newClient(u, timeout)
+	e.client = d.newClient(u, timeout, identity)
 	return e, nil
 }
 
 // newClient makes a client that sends each request once (ground rule: fasthttp
 // by itself repeats a POST when the server closes before it answers), never
 // follows redirects and opens as many connections as the lane makes calls.
-func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration) *fasthttp.HostClient {
+func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.Config) *fasthttp.HostClient {
 	isTLS := u.Scheme == "https"
 	var tlsConfig *tls.Config
 	if isTLS {
-		tlsConfig = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.parts.RootCAs}
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.parts.RootCAs}
+		if identity != nil {
+			tlsConfig = identity.Clone()
+		}
+		tlsConfig.ServerName = u.Hostname()
 	}
 	return &fasthttp.HostClient{
 		Addr:                      fasthttp.AddMissingPort(u.Host, isTLS),

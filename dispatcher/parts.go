@@ -229,6 +229,8 @@ type Parts struct {
 	// Rand gives numbers in [0,1) for the jitter; it defaults to math/rand/v2.
 	// It is called concurrently.
 	Rand func() float64
+	// Callers: nil means that functions whose spec has call are not called.
+	Callers Callers
 	// RootCAs are who may sign the certificates of functions by https; nil are the system's.
 	RootCAs *x509.CertPool
 	// Dial opens a TCP connection; it defaults to a net.Dialer.

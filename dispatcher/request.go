@@ -99,5 +99,5 @@ func (w *worker) forget() {
 	if cap(w.body) > keepAtMost {
 		w.body = nil
 	}
-	w.run, w.runID = event.Run{}, ""
+	w.run, w.runID, w.caller = event.Run{}, "", nil
 }

@@ -31,8 +31,11 @@ type worker struct {
 	runID string        // of the call that was prepared; "" when there is none
 	lease time.Duration // that the last answer asked for
 	took  time.Duration // that the last call lasted; 0 when none was made
-	// add is req.Header.Add, bound once.
-	add func(name, value string)
+	// caller is what the call presents; nil is nothing.
+	caller Caller
+	// add and addBytes are those of req.Header, bound once.
+	add      func(name, value string)
+	addBytes func(name string, value []byte)
 }
 
 // start has a worker serve l.
@@ -47,7 +50,7 @@ func (ws *workers) start(l *lane) {
 		return
 	}
 	w := &worker{jobs: make(chan *lane, 1)}
-	w.add = w.req.Header.Add
+	w.add, w.addBytes = w.req.Header.Add, w.req.Header.AddBytesV
 	w.jobs <- l
 	ws.wg.Go(func() {
 		for l := range w.jobs {
