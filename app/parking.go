@@ -53,6 +53,11 @@ func (t *targets) use(set resource.Set) {
 
 // Target implements dispatcher.Targets.
 func (t *targets) Target(p *event.Parked) resource.Target {
+	if p.Function == resource.CallbackFunction {
+		if to, err := resource.CallbackTarget(event.Callback(p.Event)); err == nil {
+			return to
+		}
+	}
 	s := t.at.Load()
 	if s == nil {
 		return unknownTarget(p.Link, p.Function, p.Version)

@@ -9,16 +9,23 @@ const (
 	TypeSchedule = "signalbox.schedule"
 )
 
-// DirectLink is the name of the link by which e goes to the one function it is
-// for, such as manual:thumbs; "" when it is for no certain one.
-func DirectLink(e *Event) string {
-	switch {
-	case e.Subject == "":
-		return ""
-	case e.Type == TypeManual:
-		return "manual:" + e.Subject
-	case e.Type == TypeSchedule:
-		return "schedule:" + e.Subject
+// Direct says by which link e goes to the one function it is for, such as
+// manual:thumbs, and to which, as name or name@version; both are "" when it is
+// for no certain one.
+func Direct(e *Event) (link, function string) {
+	switch e.Type {
+	case TypeManual:
+		link = "manual:"
+	case TypeSchedule:
+		link = "schedule:"
+	default:
+		if function = CallTarget(e); function == "" {
+			return "", ""
+		}
+		return "call:" + function, function
 	}
-	return ""
+	if e.Subject == "" {
+		return "", ""
+	}
+	return link + e.Subject, e.Subject
 }

@@ -15,15 +15,19 @@ const (
 	ExtCauseAuthID   = "causeauthid"
 )
 
-// provenance are all of them; nothing changes it.
-var provenance = [...]string{ExtAuthType, ExtAuthID, ExtAuthClaims, ExtAuthScheme, ExtCauseAuthType, ExtCauseAuthID}
+// reserved are all of them, and those of calls; nothing changes it.
+var reserved = [...]string{
+	ExtAuthType, ExtAuthID, ExtAuthClaims, ExtAuthScheme, ExtCauseAuthType, ExtCauseAuthID,
+	ExtCallTarget, ExtCallbackURL, ExtCallID, ExtCallStatus, ExtCallMS,
+}
 
-// StripProvenance removes what an event that is not shared yet says of its
-// sender. One that says nothing costs no more than a look at its extensions.
-func StripProvenance(e *Event) {
+// StripReserved removes what is not an event's to say of itself: who sent it, and
+// whose call it is. The event is not shared yet. One that says nothing of it costs
+// no more than a look at its extensions.
+func StripReserved(e *Event) {
 	for i := range e.Extensions {
-		if IsProvenance(e.Extensions[i].Name) {
-			for _, name := range provenance {
+		if IsReserved(e.Extensions[i].Name) {
+			for _, name := range reserved {
 				e.SetExtension(name, "")
 			}
 			return
@@ -31,12 +35,12 @@ func StripProvenance(e *Event) {
 	}
 }
 
-// IsProvenance reports whether an extension says who sent an event.
-func IsProvenance(name string) bool {
+// IsReserved reports whether only Signalbox sets an extension.
+func IsReserved(name string) bool {
 	if len(name) < 6 || name[0] != 'a' && name[0] != 'c' {
 		return false
 	}
-	for _, p := range provenance {
+	for _, p := range reserved {
 		if name == p {
 			return true
 		}
@@ -46,7 +50,7 @@ func IsProvenance(name string) bool {
 
 // inheritProvenance says on e, a reply to cause, who sent the chain's first event.
 func inheritProvenance(e, cause *Event) {
-	StripProvenance(e)
+	StripReserved(e)
 	for _, x := range [...]struct{ of, inherited string }{{ExtAuthType, ExtCauseAuthType}, {ExtAuthID, ExtCauseAuthID}} {
 		v, ok := cause.Extension(x.inherited)
 		if !ok {

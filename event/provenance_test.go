@@ -7,7 +7,7 @@ import (
 
 func TestOnlyTheGatewaySaysWhoSentAnEvent(t *testing.T) {
 	e := &Event{Extensions: []Attribute{{"authid", "root"}, {"authz", "mine"}, {"causeauthid", "root"}, {"tenant", "a"}}}
-	StripProvenance(e)
+	StripReserved(e)
 	if want := []Attribute{{"authz", "mine"}, {"tenant", "a"}}; !slices.Equal(e.Extensions, want) {
 		t.Errorf("%v, want %v", e.Extensions, want)
 	}
@@ -35,7 +35,7 @@ func TestAReplyHasTheSenderAsItsCause(t *testing.T) {
 
 func TestStrippingAnOrdinaryEventCostsNothing(t *testing.T) {
 	e := full()
-	if n := testing.AllocsPerRun(100, func() { StripProvenance(e) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { StripReserved(e) }); n > 0 {
 		t.Errorf("%.0f allocations", n)
 	}
 }

@@ -59,10 +59,14 @@ func (e *Engine) Choose(ctx context.Context, ev *event.Event, key string, dst []
 func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now time.Time, dst []resource.Target) (Choice, error) {
 	sc := s.shared.scratch.Get().(*scratch)
 	defer s.shared.scratch.Put(sc)
-	s.findCandidates(sc, ev, key)
+	direct, function := event.Direct(ev)
+	if event.CallTarget(ev) == "" {
+		s.findCandidates(sc, ev, key)
+	} else { // it is a call of one function, and nobody else's
+		sc.candidates = sc.candidates[:0]
+	}
 	choice := Choice{Targets: dst, Revision: s.revision}
 	d := &everything
-	direct := event.DirectLink(ev)
 	if s.asks(sc.candidates) || direct != "" && s.rules.trigger.enforced != nil {
 		var err error
 		if d, err = s.judge(ctx, s.rules.trigger.enforced, s.memo, ev, sc, now); err != nil {
@@ -71,8 +75,13 @@ func (s *Snapshot) Choose(ctx context.Context, ev *event.Event, key string, now 
 	}
 	s.apply(&choice, d, ev, key, sc.candidates)
 	if direct != "" {
-		if to, why := s.destination(ev.Subject); why == "" {
-			choice.add(d, lowest, resource.Target{Link: s.madeLink(direct, ev.Subject), Function: to.pick(ev, key)})
+		if to, why := s.destination(function); why == "" {
+			choice.add(d, lowest, resource.Target{Link: s.madeLink(direct, function), Function: to.pick(ev, key)})
+		}
+	}
+	if to := event.Callback(ev); to != "" {
+		if t, err := resource.CallbackTarget(to); err == nil {
+			choice.Targets = append(choice.Targets, t)
 		}
 	}
 	if s.rules.trigger.shadow != nil && s.cfg.Shadow != nil {

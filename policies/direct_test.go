@@ -22,16 +22,23 @@ func TestAnEventForOneFunctionNeedsNoLink(t *testing.T) {
 		typ, subject string
 		policy       []resource.Object
 		want, why    string
+		// ext is an extension and its value.
+		ext [2]string
 	}{
-		"manual":             {event.TypeManual, "f", nil, "all v2, manual:f v2", "its subject names"},
-		"schedule":           {event.TypeSchedule, "f@v1", nil, "all v2, schedule:f@v1 v1", "its subject names"},
-		"no such function":   {event.TypeManual, "g", nil, "all v2", "function g does not exist"},
-		"no such version":    {event.TypeManual, "f@v9", nil, "all v2", "has no version v9"},
-		"nobody":             {event.TypeManual, "", nil, "all v2", ""},
-		"another type":       {"signalbox.other", "f", nil, "all v2", ""},
-		"denied":             {event.TypeManual, "f", []resource.Object{deny(`{\"link\":\"manual:f\",\"reason\":\"frozen\"}`)}, "all v2", "frozen"},
-		"everything denied":  {event.TypeManual, "f", []resource.Object{deny(`\"frozen\"`)}, "", "frozen"},
-		"denied for another": {event.TypeManual, "f", []resource.Object{deny(`{\"link\":\"all\",\"reason\":\"frozen\"}`)}, "manual:f v2", "its subject names"},
+		"manual":             {event.TypeManual, "f", nil, "all v2, manual:f v2", "its subject names", [2]string{}},
+		"schedule":           {event.TypeSchedule, "f@v1", nil, "all v2, schedule:f@v1 v1", "its subject names", [2]string{}},
+		"no such function":   {event.TypeManual, "g", nil, "all v2", "function g does not exist", [2]string{}},
+		"no such version":    {event.TypeManual, "f@v9", nil, "all v2", "has no version v9", [2]string{}},
+		"nobody":             {event.TypeManual, "", nil, "all v2", "", [2]string{}},
+		"another type":       {"signalbox.other", "f", nil, "all v2", "", [2]string{}},
+		"denied":             {event.TypeManual, "f", []resource.Object{deny(`{\"link\":\"manual:f\",\"reason\":\"frozen\"}`)}, "all v2", "frozen", [2]string{}},
+		"everything denied":  {event.TypeManual, "f", []resource.Object{deny(`\"frozen\"`)}, "", "frozen", [2]string{}},
+		"a call":             {event.TypeInvoke, "s", nil, "call:f@v1 v1", "is a call of this function", [2]string{event.ExtCallTarget, "f@v1"}},
+		"a call of nobody":   {event.TypeInvoke, "s", nil, "", "function g does not exist", [2]string{event.ExtCallTarget, "g"}},
+		"a call denied":      {event.TypeInvoke, "s", []resource.Object{deny(`{\"link\":\"call:f\",\"reason\":\"frozen\"}`)}, "", "frozen", [2]string{event.ExtCallTarget, "f"}},
+		"an answer":          {event.TypeAnswer, "f", nil, "all v2, callback:shop.example https/shop.example", "wants the answer", [2]string{event.ExtCallbackURL, "https://shop.example/done"}},
+		"a bad callback":     {event.TypeAnswer, "f", nil, "all v2", "want an absolute", [2]string{event.ExtCallbackURL, "shop"}},
+		"denied for another": {event.TypeManual, "f", []resource.Object{deny(`{\"link\":\"all\",\"reason\":\"frozen\"}`)}, "manual:f v2", "its subject names", [2]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, faults := resource.NewSet(1, append(c.policy, objects...))
@@ -40,6 +47,7 @@ func TestAnEventForOneFunctionNeedsNoLink(t *testing.T) {
 				t.Fatal(faults, more)
 			}
 			ev := &event.Event{ID: "1", Source: "/s", Type: c.typ, Subject: c.subject}
+			ev.SetExtension(c.ext[0], c.ext[1])
 			choice, err := s.Choose(t.Context(), ev, "", time.Time{}, nil)
 			var got []string
 			for _, target := range choice.Targets {
@@ -57,7 +65,7 @@ func TestAnEventForOneFunctionNeedsNoLink(t *testing.T) {
 				if l.Chosen {
 					chosen[l.Name] = true
 				}
-				if strings.HasPrefix(l.Name, "manual:") || strings.HasPrefix(l.Name, "schedule:") {
+				if l.Name != "all" {
 					why = l.Why
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // Explanation says for every link why it gets the event or does not.
@@ -53,14 +54,21 @@ const NearNothing = 20
 func (s *Snapshot) Explain(ctx context.Context, ev *event.Event, key string, now time.Time) (Explanation, error) {
 	x := Explanation{Revision: s.revision, Links: make([]LinkExplanation, len(s.links))}
 	var candidates []candidate
+	call := event.CallTarget(ev)
 	for i := range s.links {
 		x.Links[i] = s.explainLink(&s.links[i], ev, key)
+		if call != "" && x.Links[i].Matched {
+			x.Links[i].refuse("the event is a call of function " + call + " alone")
+		}
 		if x.Links[i].Matched {
 			candidates = append(candidates, s.links[i].candidate(int32(i), ev, key))
 		}
 	}
-	if direct := event.DirectLink(ev); direct != "" {
-		x.Links = append(x.Links, s.explainDirect(direct, ev, key))
+	if direct, function := event.Direct(ev); direct != "" {
+		x.Links = append(x.Links, s.explainDirect(direct, function, ev, key))
+	}
+	if to := event.Callback(ev); to != "" {
+		x.Links = append(x.Links, explainCallback(to))
 	}
 	if s.asks(candidates) || len(x.Links) > len(s.links) && s.rules.trigger.enforced != nil {
 		if err := s.explainPolicies(ctx, &x, ev, key, candidates, now); err != nil {
@@ -109,16 +117,31 @@ func (s *Snapshot) explainLink(c *compiledLink, ev *event.Event, key string) Lin
 }
 
 // explainDirect says where an event goes that is for one function.
-func (s *Snapshot) explainDirect(name string, ev *event.Event, key string) LinkExplanation {
-	x := LinkExplanation{Name: name, Function: ev.Subject, Matched: true, Chosen: true, Why: "an event of type " + ev.Type + " is for the function its subject names"}
-	to, why := s.destination(ev.Subject)
+func (s *Snapshot) explainDirect(name, function string, ev *event.Event, key string) LinkExplanation {
+	x := LinkExplanation{Name: name, Function: function, Matched: true, Chosen: true, Why: "an event of type " + ev.Type + " is for the function its subject names"}
+	if event.CallTarget(ev) != "" {
+		x.Why = "the event is a call of this function"
+	}
+	to, why := s.destination(function)
 	if why != "" {
 		x.refuse(why)
 		return x
 	}
 	x.Version = to.pick(ev, key).Spec.Version
-	x.Why += s.byTraffic(ev.Subject, x.Version, key)
+	x.Why += s.byTraffic(function, x.Version, key)
 	return x
+}
+
+// explainCallback says where an answer goes.
+func explainCallback(to string) LinkExplanation {
+	t, err := resource.CallbackTarget(to)
+	if err != nil {
+		return LinkExplanation{Name: "callback", Function: resource.CallbackFunction, Why: err.Error()}
+	}
+	return LinkExplanation{
+		Name: t.Link.Metadata.Name, Function: resource.CallbackFunction, Version: t.Function.Spec.Version, Matched: true, Chosen: true,
+		Why: "the caller wants the answer there",
+	}
 }
 
 func matchingType(patterns []string, typ string) string {

@@ -84,7 +84,7 @@ func (h *Handler) accept(req *fasthttp.RequestCtx, span tracing.Span, start time
 	}
 	sender := access.Of(req)
 	for _, e := range events {
-		event.StripProvenance(e) // who sent them is not theirs to say
+		event.StripReserved(e) // who sent them is not theirs to say
 		sender.Stamp(e)
 	}
 	a := Arrival{Start: start, Route: Route, Identity: sender, Batch: r.mode == event.Batched, Hop: span.Context()}

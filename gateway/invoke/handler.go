@@ -185,7 +185,7 @@ func (c *call) rewrite(p *httputil.ProxyRequest) {
 	header.Del("Authorization") // it is for the gateway
 	header.Del("X-Api-Key")
 	for name := range header {
-		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok && event.IsProvenance(attribute) {
+		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok && event.IsReserved(attribute) {
 			header.Del(name) // who sent it is not his to say
 		}
 	}
