@@ -1,0 +1,90 @@
+package job
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// delivery is an event on its way to a job.
+type delivery struct {
+	event *event.Event
+	// token is what is reported by; nil for a call whose caller waits for the end.
+	token                   *event.DeliveryToken
+	link                    string
+	attempt                 int
+	run                     string
+	traceParent, traceState string
+}
+
+// maxBody bounds the events that are taken.
+const maxBody = 64 << 20
+
+// callLink begins the link of synchronous calls; no name of a link has a colon.
+const callLink = "invoke:"
+
+// readDelivery reads what the dispatcher or the gateway sends.
+func readDelivery(r *http.Request) (*delivery, error) {
+	ev, err := readEvent(r)
+	if err != nil {
+		return nil, err
+	}
+	attempt, _ := strconv.Atoi(r.Header.Get("Signalbox-Attempt"))
+	d := &delivery{
+		event: ev, link: r.Header.Get("Signalbox-Link"), attempt: max(attempt, 1),
+		traceParent: r.Header.Get("Traceparent"), traceState: r.Header.Get("Tracestate"),
+	}
+	token := r.Header.Get("Signalbox-Delivery")
+	if token == "" || d.link == "" || strings.HasPrefix(d.link, callLink) {
+		if d.link == "" {
+			d.link = callLink
+		}
+		return d, nil // a caller's own headers say nothing of a delivery
+	}
+	t, err := event.ParseDeliveryToken(token)
+	if err != nil {
+		return nil, err
+	}
+	d.token, d.attempt = &t, t.Attempt
+	if d.run = r.Header.Get("Signalbox-Run"); d.run == "" {
+		d.run = event.RunID(t.Position, t.Link, t.Attempt)
+	}
+	return d, nil
+}
+
+// readEvent reads the event in any mode; of a batch there must be one.
+func readEvent(r *http.Request) (*event.Event, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
+		return nil, err
+	}
+	contentType := r.Header.Get("Content-Type")
+	mode, err := event.ModeOf(contentType)
+	if err != nil {
+		return nil, err
+	}
+	switch mode {
+	case event.Structured:
+		return event.ParseJSON(body)
+	case event.Batched:
+		batch, err := event.ParseJSONBatch(body, 1)
+		if err == nil && len(batch) != 1 {
+			err = errors.New("an empty batch")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return batch[0], nil
+	}
+	return event.ParseHTTP(contentType, func(yield func(name, value []byte)) {
+		for name, values := range r.Header {
+			for _, v := range values {
+				yield([]byte(name), []byte(v))
+			}
+		}
+	}, body)
+}

@@ -1,0 +1,235 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// Host runs jobs and answers for them over HTTP on loopback. Make it with New,
+// then Run it once. All methods are safe for concurrent use. It implements
+// functions.Runtime.
+type Host struct {
+	c   Config
+	url string
+	ln  net.Listener
+	// places by kind: process, docker, kubernetes; those that there are.
+	places map[string]place
+	// life is that of runs that are followed, reporting lasts a little longer.
+	life, reporting context.Context
+	end, silence    context.CancelFunc
+	work            sync.WaitGroup
+
+	mu    sync.Mutex
+	kinds map[string]*kind
+	// runs are those under way, by the key of their delivery.
+	runs map[string]*run
+	// closed: nothing more is started.
+	closed bool
+}
+
+var _ functions.Runtime = (*Host)(nil)
+
+// placeProcess is the place of commands; those of images are named as platforms.
+const placeProcess = "process"
+
+// New opens the port; nothing is answered before Run.
+func New(c Config) (*Host, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("job: %w", err)
+	}
+	processes, err := newProcesses(&c)
+	if err != nil {
+		return nil, fmt.Errorf("job: %w", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("job: %w", err)
+	}
+	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", places: map[string]place{placeProcess: processes}, kinds: map[string]*kind{}, runs: map[string]*run{}}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.reporting, h.silence = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// placeOf names where the runs of fn happen.
+func placeOf(fn *resource.Function) string {
+	switch {
+	case fn.Spec.Job.Image == "":
+		return placeProcess
+	case fn.Spec.Platform == "":
+		return resource.PlatformDocker
+	}
+	return fn.Spec.Platform
+}
+
+func nameOf(fn *resource.Function) string {
+	if fn.Spec.Version == "" {
+		return fn.Metadata.Name
+	}
+	return resource.VersionName(fn.Metadata.Name, fn.Spec.Version)
+}
+
+// URL implements functions.Runtime.
+func (h *Host) URL(fn *resource.Function) (string, error) {
+	err := errors.New("not known yet")
+	if h.kind(nameOf(fn)) != nil {
+		err = h.placeFor(fn).ready(fn)
+	}
+	if err != nil {
+		return "", fmt.Errorf("function %s: %w: %w", nameOf(fn), functions.ErrNotReady, err)
+	}
+	return h.url + nameOf(fn), nil
+}
+
+func (h *Host) kind(name string) *kind {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.kinds[name]
+}
+
+// Reconcile implements functions.Runtime. Runs under way go on, also those of
+// functions that are gone.
+func (h *Host) Reconcile(inUse, others []*resource.Function) {
+	all := slices.Concat(others, inUse)
+	h.mu.Lock()
+	next := make(map[string]*kind, len(all))
+	for _, fn := range all {
+		name := nameOf(fn)
+		k := h.kinds[name]
+		if k == nil {
+			k = &kind{}
+		}
+		k.fn = fn
+		next[name] = k
+	}
+	h.kinds = next
+	h.mu.Unlock()
+	for name, p := range h.places {
+		p.reconcile(slices.DeleteFunc(slices.Clone(all), func(fn *resource.Function) bool { return placeOf(fn) != name }))
+	}
+}
+
+// Run answers until ctx ends. Then processes are ended and their deliveries
+// given back, and what runs elsewhere goes on.
+func (h *Host) Run(ctx context.Context) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(h.ln) }()
+	h.adoptUntil(ctx)
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.end()
+	last := time.AfterFunc(2*h.c.StopGrace, h.silence)
+	h.work.Wait()
+	last.Stop()
+	h.silence()
+	err := server.Close() // who waits for an end learns it by the closed connection
+	<-served
+	for _, p := range h.places {
+		p.close()
+	}
+	return err
+}
+
+// adoptUntil looks for runs that nobody follows, until ctx ends.
+func (h *Host) adoptUntil(ctx context.Context) {
+	look := time.NewTicker(h.c.Lease / 6)
+	defer look.Stop()
+	for {
+		for kind, p := range h.places {
+			one, cancel := context.WithTimeout(ctx, 30*time.Second)
+			left, err := p.left(one)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				h.c.Log.Warn("runs of an earlier process cannot be looked for", "place", kind, "error", err)
+			}
+			for _, f := range left {
+				h.adopt(f)
+			}
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// adopt follows a run that an earlier process has started.
+func (h *Host) adopt(f found) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	if h.runs[f.record.Key] != nil {
+		if f.drop != nil {
+			f.drop()
+		}
+		return
+	}
+	r := newRun(h, f.record.Key)
+	r.record, r.task, r.token = f.record, f.task, f.record.Delivery
+	r.kind = h.kinds[functionName(f.record)]
+	if r.kind == nil {
+		r.kind = &kind{}
+	}
+	r.kind.running++
+	if r.token == nil {
+		f.task.stop() // its caller is gone
+	}
+	h.runs[r.key] = r
+	close(r.started)
+	h.c.Log.Info("a run is followed that an earlier process has started", "function", f.record.Function, "run", f.record.Run)
+	h.work.Go(r.follow)
+}
+
+func functionName(r *record) string {
+	if r.Version == "" {
+		return r.Function
+	}
+	return resource.VersionName(r.Function, r.Version)
+}
+
+// nowhere is the place of what this process cannot run.
+type nowhere struct{ kind string }
+
+func (n nowhere) reconcile([]*resource.Function) {}
+func (n nowhere) close()                         {}
+
+func (n nowhere) ready(*resource.Function) error {
+	return errors.New("this process runs no jobs by " + n.kind)
+}
+
+func (n nowhere) start(context.Context, *resource.Function, *record, *input) (task, error) {
+	return nil, n.ready(nil)
+}
+
+func (n nowhere) left(context.Context) ([]found, error) { return nil, nil }
+
+// ServeHTTP takes one event for the job that the path names.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	name, _, _ = strings.Cut(name, "/") // callers may add a path of their own
+	if h.kind(name) == nil {
+		busy("there is no such job").write(w)
+		return
+	}
+	d, err := readDelivery(r)
+	if err != nil {
+		answer{status: http.StatusBadRequest, body: err.Error()}.write(w)
+		return
+	}
+	h.take(r.Context(), name, d).write(w)
+}

@@ -1,0 +1,205 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/functions/settings"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// processes runs jobs as processes of this machine. They end with Signalbox.
+type processes struct {
+	c       *Config
+	keeper  *child.Keeper
+	keeping sync.WaitGroup
+	desk    *desk
+}
+
+func newProcesses(c *Config) (*processes, error) {
+	d, err := newDesk(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	p := &processes{c: c, keeper: child.NewKeeper(c.Log), desk: d}
+	p.keeping.Go(p.keeper.Run)
+	return p, nil
+}
+
+func (p *processes) reconcile([]*resource.Function) {}
+
+func (p *processes) ready(fn *resource.Function) error {
+	_, err := p.workDir(fn)
+	return err
+}
+
+func (p *processes) workDir(fn *resource.Function) (string, error) {
+	if p.c.WorkDir == nil {
+		return fn.Spec.Dir, nil
+	}
+	return p.c.WorkDir(fn)
+}
+
+// left finds what earlier processes on this directory have left: those runs
+// have ended with them.
+func (p *processes) left(context.Context) (all []found, err error) {
+	orphans, err := p.desk.orphans()
+	for _, o := range orphans {
+		all = append(all, found{record: o.record, task: o, drop: func() { o.forget(context.Background()) }})
+	}
+	return all, err
+}
+
+func (p *processes) close() {
+	p.keeper.Close()
+	p.keeping.Wait()
+	p.desk.close()
+}
+
+// The names of the files of a run in its directory.
+const (
+	fileEvent   = "event.json"
+	fileData    = "data"
+	fileReplies = "replies"
+	fileRecord  = "run.json"
+)
+
+func (p *processes) start(_ context.Context, fn *resource.Function, r *record, in *input) (task, error) {
+	work, err := p.workDir(fn)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := p.desk.lay(r, in)
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.launch(work, dir, r, in)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+	}
+	return t, err
+}
+
+func (p *processes) launch(work, dir string, r *record, in *input) (task, error) {
+	at := paths{event: filepath.Join(dir, fileEvent), data: filepath.Join(dir, fileData), replies: filepath.Join(dir, fileReplies)}
+	args, err := in.arguments(at)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(in.program, args...)
+	cmd.Dir = work
+	cmd.Env = slices.Concat(inherited(p.c.Environ), in.env, at.env())
+	mounts, err := settings.WriteFiles(dir, in.files) // they go with the directory
+	if err != nil {
+		return nil, err
+	}
+	if mounts != "" {
+		cmd.Env = append(cmd.Env, settings.MountsVar+"="+mounts)
+	}
+	cmd.WaitDelay = p.c.StopGrace
+	t := &process{places: p, dir: dir, replies: at.replies, done: make(chan struct{})}
+	watch := newPrinted(p.c, r, "", in.secrets)
+	cmd.Stdout, cmd.Stderr = watch.out, watch.err
+	if t.group, err = p.keeper.Start(cmd); err != nil {
+		return nil, err
+	}
+	go t.attend(cmd, watch)
+	return t, nil
+}
+
+// inherited is the environment without what configures Signalbox or is about
+// another event.
+func inherited(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool {
+		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "CE_") || strings.HasPrefix(v, "TRACEPARENT=") || strings.HasPrefix(v, "TRACESTATE=")
+	})
+}
+
+// process is a run by a process, with all that it starts.
+type process struct {
+	places  *processes
+	group   *child.Group
+	dir     string
+	replies string
+	stops   sync.Once
+	// done is closed once the group is gone and end says how.
+	done chan struct{}
+	end  ending
+}
+
+func (t *process) attend(cmd *exec.Cmd, watch *printed) {
+	defer close(t.done)
+	err := cmd.Wait()
+	t.group.Gone()
+	t.end = endOf(cmd, err)
+	t.end.tail = watch.flush()
+	if t.end.code == 0 && !t.end.failed {
+		t.end.replies, t.end.repliesErr = readReplies(t.replies)
+	}
+}
+
+// endOf says how a program ended.
+func endOf(cmd *exec.Cmd, err error) ending {
+	state := cmd.ProcessState
+	switch {
+	case state == nil:
+		return ending{failed: true, reason: fmt.Sprint(err)}
+	case state.ExitCode() >= 0:
+		return ending{code: state.ExitCode()}
+	}
+	return signalled(state)
+}
+
+func readReplies(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && info.Size() > maxReplyBytes {
+		err = errors.New("the replies have more than " + strconv.Itoa(maxReplyBytes) + " bytes")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+func (t *process) wait(ctx context.Context) (ending, error) {
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		select {
+		case <-t.done: // it was quicker
+		default:
+			t.stop()
+			<-t.done
+			return ending{}, errReturned
+		}
+	}
+	return t.end, nil
+}
+
+// stop asks the group to end, and kills it after the grace.
+func (t *process) stop() {
+	t.stops.Do(func() {
+		go func() {
+			t.group.Terminate()
+			if !waitFor(t.done, t.places.c.StopGrace) {
+				t.group.Kill()
+			}
+		}()
+	})
+}
+
+func (t *process) follows(context.Context) {}
+
+func (t *process) forget(context.Context) { _ = os.RemoveAll(t.dir) }
