@@ -38,6 +38,14 @@ type State interface {
 	Delete(ctx context.Context, function, key string) error
 }
 
+// Artifacts are the files of functions that name an artifact instead of a directory.
+type Artifacts interface {
+	// Use returns the directory with the files of an artifact, which are fetched where
+	// they are not here yet and stay until release is called, once. It waits until then,
+	// or until ctx ends; what it fails with says why there are no files.
+	Use(ctx context.Context, digest string) (dir string, release func(), err error)
+}
+
 // Config says how scripts are run.
 type Config struct {
 	// Dir keeps the SDKs and the virtual environments of functions.
@@ -58,6 +66,8 @@ type Config struct {
 	Sender Sender
 	// State nil keeps nothing: scripts that use it fail.
 	State State
+	// Artifacts nil: functions that name an artifact are not run.
+	Artifacts Artifacts
 	// Output, when set, gets every line of a function. It is called from several
 	// goroutines, and a worker that writes waits for it.
 	Output func(event.Log)

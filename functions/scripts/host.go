@@ -37,6 +37,8 @@ type Host struct {
 
 	mu    sync.RWMutex
 	pools map[string]*pool
+	// successors take the place of those in pools once they are ready.
+	successors map[string]*pool
 }
 
 // New opens the port; nothing is answered before Run, and nothing written before
@@ -53,7 +55,7 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scripts: %w", err)
 	}
-	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", pools: map[string]*pool{}}
+	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", pools: map[string]*pool{}, successors: map[string]*pool{}}
 	h.life, h.end = context.WithCancel(context.Background())
 	return h, nil
 }
@@ -63,7 +65,8 @@ func (h *Host) URL(fn *resource.Function) (string, error) { return h.url + name(
 
 // Reconcile makes the functions those that are run; others end once their runs
 // under way have. Each is a version with scripts. Those of warm have a worker at
-// all times, those of others when there is something to run.
+// all times, those of others when there is something to run. Where a function that
+// runs has changed, it goes on until the changed one has a worker.
 func (h *Host) Reconcile(warm, others []*resource.Function) {
 	wanted, kept := make(map[string]*resource.Function, len(warm)+len(others)), make(map[string]bool, len(warm))
 	for _, fn := range slices.Concat(others, warm) {
@@ -72,35 +75,93 @@ func (h *Host) Reconcile(warm, others []*resource.Function) {
 	for _, fn := range warm {
 		kept[name(fn)] = true
 	}
-	var gone, started []*pool
 	h.mu.Lock()
-	for key, p := range h.pools {
-		if fn := wanted[key]; fn == nil || !p.same(fn) {
-			gone = append(gone, p)
-			delete(h.pools, key)
-		}
-	}
+	gone := h.dismiss(wanted)
 	for key, fn := range wanted {
-		if p := h.pools[key]; p != nil {
-			p.fn.Store(fn) // the configuration may be another; workers get it with each run
-			continue
-		}
-		p := newPool(h, fn)
-		h.pools[key] = p
-		started = append(started, p)
-	}
-	for key, p := range h.pools {
-		p.kept.Store(kept[key])
+		h.adopt(key, fn, kept[key])
 	}
 	h.mu.Unlock()
 	for _, p := range gone {
 		p.stop()
 	}
-	for _, p := range started {
-		h.work.Go(p.watch)
-		if p.kept.Load() {
-			h.work.Go(p.warm)
+}
+
+// dismiss takes out the pools that nobody wants; mu is held.
+func (h *Host) dismiss(wanted map[string]*resource.Function) (gone []*pool) {
+	for _, pools := range []map[string]*pool{h.pools, h.successors} {
+		for key, p := range pools {
+			if wanted[key] == nil {
+				gone = append(gone, p)
+				delete(pools, key)
+			}
 		}
+	}
+	for key, next := range h.successors {
+		if !next.same(wanted[key]) {
+			gone = append(gone, next)
+			delete(h.successors, key)
+		}
+	}
+	for key, p := range h.pools {
+		// One that has not run yet is not worth waiting for.
+		if !p.same(wanted[key]) && (!p.worked.Load() || h.life.Err() != nil) {
+			gone = append(gone, p)
+			delete(h.pools, key)
+		}
+	}
+	return gone
+}
+
+// adopt sees to it that fn is run; mu is held.
+func (h *Host) adopt(key string, fn *resource.Function, kept bool) {
+	p, next := h.pools[key], h.successors[key]
+	switch {
+	case p != nil && p.same(fn):
+		p.fn.Store(fn) // the configuration may be another; workers get it with each run
+		p.kept.Store(kept)
+		if next != nil { // back before it was ready
+			delete(h.successors, key)
+			h.work.Go(next.stop)
+		}
+	case next != nil:
+		next.fn.Store(fn)
+		p.kept.Store(kept)
+	case p != nil:
+		next = newPool(h, fn)
+		next.kept.Store(true)
+		h.successors[key] = next
+		h.work.Go(func() { h.succeed(key, next) })
+	default:
+		p = newPool(h, fn)
+		p.kept.Store(kept)
+		h.pools[key] = p
+		h.work.Go(p.watch)
+		if kept {
+			h.work.Go(func() { p.warm() })
+		}
+	}
+}
+
+// succeed puts a pool in the place of the one before as soon as it has a worker.
+func (h *Host) succeed(key string, next *pool) {
+	if !next.warm() {
+		return
+	}
+	h.mu.Lock()
+	old := h.pools[key]
+	wanted := h.successors[key] == next
+	if wanted {
+		delete(h.successors, key)
+		next.kept.Store(old == nil || old.kept.Load())
+		h.pools[key] = next
+	}
+	h.mu.Unlock()
+	if !wanted {
+		return // it was stopped by who took it out
+	}
+	h.work.Go(next.watch)
+	if old != nil {
+		old.stop()
 	}
 }
 
@@ -144,6 +205,10 @@ func (h *Host) shed(now time.Time) {
 // maxBody bounds the events that are taken.
 const maxBody = 64 << 20
 
+// fetchPatience is how long a call waits for files that are being fetched; then it
+// is answered 503, so that it is made again without an attempt being spent.
+const fetchPatience = time.Second
+
 // ServeHTTP takes one event for the function that the path names.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.RLock()
@@ -152,6 +217,11 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p == nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "no such function of scripts", http.StatusServiceUnavailable)
+		return
+	}
+	if err := p.awaitFiles(r.Context(), fetchPatience); err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	ev, err := readEvent(r)

@@ -23,7 +23,11 @@ type pool struct {
 	// fn is the resource as it stands; what workers cannot do without never changes.
 	fn   atomic.Pointer[resource.Function]
 	spec resource.Scripts
-	dir  string
+	// source is where the files come from; artifact is nil where they lie in a directory.
+	source   source
+	artifact *artifact
+	// worked is set once there was a worker.
+	worked atomic.Bool
 	// kept: one worker stays although there is nothing to run.
 	kept atomic.Bool
 	// places holds one for each worker there may be.
@@ -51,16 +55,19 @@ type prepared struct {
 
 func newPool(h *Host, fn *resource.Function) *pool {
 	spec := fn.Spec.Scripts.WithDefaults()
-	p := &pool{host: h, spec: spec, dir: fn.Spec.Dir, places: make(chan struct{}, spec.Workers)}
+	p := &pool{host: h, spec: spec, source: sourceOf(fn), places: make(chan struct{}, spec.Workers)}
 	p.fn.Store(fn)
 	p.life, p.end = context.WithCancel(h.life)
+	if p.source.artifact != "" {
+		p.artifact = newArtifact(p.source.artifact)
+	}
 	return p
 }
 
 // same reports whether the workers can go on when the resource is fn.
 func (p *pool) same(fn *resource.Function) bool {
 	a, b := p.spec, fn.Spec.Scripts.WithDefaults()
-	return p.dir == fn.Spec.Dir && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
+	return p.source == sourceOf(fn) && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
 		a.Workers == b.Workers && a.MemoryMB == b.MemoryMB && a.MaxRuns == b.MaxRuns
 }
 
@@ -93,6 +100,7 @@ func (p *pool) idleOrNew(ctx context.Context) (*worker, error) {
 				return nil, err
 			}
 			w.generation = generation
+			p.worked.Store(true)
 			return w, nil
 		}
 		select {
@@ -170,22 +178,48 @@ func (p *pool) shed(now time.Time, idle time.Duration) {
 func (p *pool) stop() {
 	p.end()
 	p.changed()
+	p.artifact.end()
 }
 
-// warm starts the first worker, so that the first event need not wait for it.
-func (p *pool) warm() {
-	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout+p.host.c.ReadyTimeout)
-	defer cancel()
-	w, err := p.take(ctx)
-	if err != nil {
-		if p.life.Err() == nil {
+// warm starts the first worker, so that the first event need not wait for it. It
+// is tried again until it succeeds or the pool ends; false is the latter.
+func (p *pool) warm() bool {
+	again := time.NewTimer(0)
+	defer again.Stop()
+	pause := retryPrepare
+	for last := ""; ; {
+		select {
+		case <-p.life.Done():
+			return false
+		case <-again.C:
+		}
+		err := p.warmOnce()
+		if err == nil {
+			p.host.c.Log.Info("scripts are ready", "function", p.name())
+			return true
+		}
+		if p.life.Err() == nil && err.Error() != last {
+			last = err.Error()
 			p.host.c.Log.Warn("scripts cannot be run", "function", p.name(), "error", err)
 		}
-		return
+		again.Reset(pause)
+		pause = min(2*pause, maxRetryPrepare)
+	}
+}
+
+func (p *pool) warmOnce() error {
+	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout+p.host.c.ReadyTimeout)
+	defer cancel()
+	if err := p.awaitFiles(ctx, p.host.c.PrepareTimeout); err != nil {
+		return err
+	}
+	w, err := p.take(ctx)
+	if err != nil {
+		return err
 	}
 	w.runs--
 	p.put(w, true)
-	p.host.c.Log.Info("scripts are ready", "function", p.name())
+	return nil
 }
 
 // environ is what a worker finds.
@@ -222,7 +256,7 @@ func name(fn *resource.Function) string {
 }
 
 // command is what a worker's program is called with.
-func (p *pool) command(interpreter string) []string {
+func (p *pool) command(interpreter, dir string) []string {
 	var program []string
 	switch p.spec.Runtime {
 	case resource.RuntimePython:
@@ -231,7 +265,7 @@ func (p *pool) command(interpreter string) []string {
 		program = []string{interpreter, fmt.Sprintf("--max-old-space-size=%d", p.spec.MemoryMB), filepath.Join(*p.host.sdk.Load(), "node", "worker.cjs")}
 	}
 	for _, f := range p.spec.Files {
-		program = append(program, filepath.Join(p.dir, f))
+		program = append(program, filepath.Join(dir, f))
 	}
 	return program
 }

@@ -20,6 +20,9 @@ import (
 // retryPrepare is how long a failure to prepare is believed.
 const retryPrepare = 5 * time.Second
 
+// maxRetryPrepare is the longest pause between two attempts that nobody asked for.
+const maxRetryPrepare = 5 * time.Minute
+
 // prepare finds the interpreter and makes the virtual environment, once.
 func (p *pool) prepare(ctx context.Context) ([]string, error) {
 	p.host.preparing.Lock() // pip is not to be run twice for one environment
@@ -30,13 +33,17 @@ func (p *pool) prepare(ctx context.Context) ([]string, error) {
 	if done != nil && (done.err == nil || time.Now().Before(done.until)) {
 		return done.program, done.err
 	}
-	interpreter, err := p.interpreter(ctx)
+	dir, err := p.dir()
+	if err != nil {
+		return nil, err // it is being fetched
+	}
+	interpreter, err := p.interpreter(ctx, dir)
 	if err == nil {
-		err = errors.Join(p.filesExist(), p.host.unpackOnce())
+		err = errors.Join(p.filesExist(dir), p.host.unpackOnce())
 	}
 	done = &prepared{err: err, until: time.Now().Add(retryPrepare)}
 	if err == nil {
-		done.program = p.command(interpreter)
+		done.program = p.command(interpreter, dir)
 	}
 	p.mu.Lock()
 	if p.generation == generation {
@@ -46,9 +53,9 @@ func (p *pool) prepare(ctx context.Context) ([]string, error) {
 	return done.program, err
 }
 
-func (p *pool) filesExist() error {
+func (p *pool) filesExist(dir string) error {
 	for _, f := range p.spec.Files {
-		if _, err := os.Stat(filepath.Join(p.dir, f)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
 			return fmt.Errorf("script %s: %w", f, err)
 		}
 	}
@@ -56,7 +63,7 @@ func (p *pool) filesExist() error {
 }
 
 // interpreter is the program that runs the scripts.
-func (p *pool) interpreter(ctx context.Context) (string, error) {
+func (p *pool) interpreter(ctx context.Context, dir string) (string, error) {
 	program := p.host.c.Node
 	if p.spec.Runtime == resource.RuntimePython {
 		program = p.host.c.Python
@@ -68,13 +75,13 @@ func (p *pool) interpreter(ctx context.Context) (string, error) {
 	if p.spec.Requirements == "" {
 		return found, nil
 	}
-	return p.environment(ctx, found)
+	return p.environment(ctx, found, dir)
 }
 
 // environment makes a virtual environment with the function's requirements; one
 // that was made from the same ones before is used again.
-func (p *pool) environment(ctx context.Context, python string) (string, error) {
-	file := filepath.Join(p.dir, p.spec.Requirements)
+func (p *pool) environment(ctx context.Context, python, dir string) (string, error) {
+	file := filepath.Join(dir, p.spec.Requirements)
 	wants, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("requirements: %w", err)
@@ -84,26 +91,26 @@ func (p *pool) environment(ctx context.Context, python string) (string, error) {
 		return "", fmt.Errorf("runtime python: %w", err)
 	}
 	sum := sha256.Sum256(append(append([]byte(python+"\x00"), version...), wants...))
-	dir := filepath.Join(p.host.c.Dir, "python-"+hex.EncodeToString(sum[:12]))
-	interpreter := filepath.Join(dir, "bin", "python")
-	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+	venv := filepath.Join(p.host.c.Dir, "python-"+hex.EncodeToString(sum[:12]))
+	interpreter := filepath.Join(venv, "bin", "python")
+	if _, err := os.Stat(filepath.Join(venv, "complete")); err == nil {
 		return interpreter, nil
 	}
 	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout) // not the request's: the next one wants it too
 	defer cancel()
 	p.host.c.Log.Info("making a virtual environment", "function", p.name(), "requirements", p.spec.Requirements)
-	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(dir)); err != nil {
+	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(venv)); err != nil {
 		return "", err
 	}
 	for _, command := range [][]string{
-		{python, "-m", "venv", dir},
+		{python, "-m", "venv", venv},
 		{interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", file},
 	} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("requirements: %s: %w: %s", strings.Join(command[1:3], " "), err, lastLines(string(out)))
 		}
 	}
-	return interpreter, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o600)
+	return interpreter, os.WriteFile(filepath.Join(venv, "complete"), nil, 0o600)
 }
 
 // lastLines is the end of what a program said.

@@ -14,6 +14,9 @@ const settle = 50 * time.Millisecond
 // watch lets a change of the files, and of what stands beside them, take effect
 // with the next run, until the pool ends.
 func (p *pool) watch() {
+	if p.artifact != nil {
+		return // never changes
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		p.host.c.Log.Warn("changes of scripts are not seen", "function", p.name(), "error", err)
@@ -22,7 +25,7 @@ func (p *pool) watch() {
 	defer w.Close()
 	for _, f := range p.spec.Files {
 		// The directory, not the file: editors put another file in its place.
-		if err := w.Add(filepath.Dir(filepath.Join(p.dir, f))); err != nil {
+		if err := w.Add(filepath.Dir(filepath.Join(p.source.dir, f))); err != nil {
 			p.host.c.Log.Warn("changes of scripts are not seen", "function", p.name(), "error", err)
 		}
 	}
@@ -41,7 +44,9 @@ func (p *pool) watch() {
 			p.changed()
 			p.host.c.Log.Info("scripts have changed", "function", p.name())
 			if p.kept.Load() {
-				p.warm()
+				if err := p.warmOnce(); err != nil && p.life.Err() == nil {
+					p.host.c.Log.Warn("scripts cannot be run", "function", p.name(), "error", err)
+				}
 			}
 		}
 	}

@@ -87,6 +87,32 @@ func (t *tail) text() string {
 
 // startWorker starts a process and waits until it says that it is ready.
 func (p *pool) startWorker(ctx context.Context, program []string) (*worker, error) {
+	done, err := p.artifact.hold()
+	if err != nil {
+		return nil, err
+	}
+	w, err := p.launch(program, done)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.awaitReady(ctx, p.host.c.ReadyTimeout); err != nil {
+		w.kill()
+		return nil, err
+	}
+	return w, nil
+}
+
+// launch starts a process; done is called when it is gone, or was not started.
+func (p *pool) launch(program []string, done func()) (w *worker, err error) {
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	dir, err := p.dir()
+	if err != nil {
+		return nil, err
+	}
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -95,12 +121,12 @@ func (p *pool) startWorker(ctx context.Context, program []string) (*worker, erro
 	if err != nil {
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close())
 	}
-	w := &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, gone: make(chan struct{})}
+	w = &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, gone: make(chan struct{})}
 	if err := p.openStreams(w); err != nil {
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close(), ourIn.Close(), theirOut.Close())
 	}
 	cmd := exec.Command(program[0], program[1:]...)
-	cmd.Dir, cmd.Env, cmd.ExtraFiles = p.dir, p.environ(), []*os.File{theirIn, theirOut}
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = dir, p.environ(), []*os.File{theirIn, theirOut}
 	cmd.Stdout, cmd.Stderr = w.outs.Writer(), w.errs.Writer()
 	w.cmd = cmd
 	w.group, err = p.host.c.Keeper.Start(cmd)
@@ -116,12 +142,9 @@ func (p *pool) startWorker(ctx context.Context, program []string) (*worker, erro
 		w.group.Gone()
 		w.closeStreams()
 		_ = errors.Join(w.in.Close(), ourIn.Close())
+		done()
 		close(w.gone)
 	})
-	if err := w.awaitReady(ctx, p.host.c.ReadyTimeout); err != nil {
-		w.kill()
-		return nil, err
-	}
 	return w, nil
 }
 
