@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/scripts"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 )
 
 // Config says how local programs are run.
@@ -25,13 +27,21 @@ type Config struct {
 	RestartMax     time.Duration
 	StableAfter    time.Duration
 	// Linger is how long a version of a function that gets no events any more goes
-	// on running after the last question for its URL: until then what is in flight
-	// or on its way to it is done. Default 30s, at least 1ms.
+	// on running after the last question for its URL, and how long a program that
+	// was changed runs beside the one that took its place: until then what is in
+	// flight or on its way to it is done. Default 30s, at least 1ms.
 	Linger time.Duration
 	// Environ is what programs inherit, as "name=value"; default os.Environ().
 	// Variables that begin with SIGNALBOX_ are left out: they configure
 	// Signalbox, and may hold its passwords.
 	Environ []string
+	// Secrets finds the values of secrets that functions name; nil: there are none.
+	// It is asked again every second for those in use, so it should keep what it knows.
+	Secrets settings.Lookup
+	// MountsDir is where the files of programs and scripts are written, each
+	// process's to a directory of its own that only this user can enter, and that is
+	// removed with the process. Default: a directory below os.TempDir().
+	MountsDir string
 	// Output, when set, gets every line of a function. It is called from several
 	// goroutines, and a program that writes waits for it.
 	Output func(event.Log)
@@ -65,6 +75,7 @@ func DefaultConfig() Config {
 		StableAfter:    10 * time.Second,
 		Linger:         30 * time.Second,
 		Environ:        os.Environ(),
+		MountsDir:      filepath.Join(os.TempDir(), "signalbox-mounts"),
 		Log:            slog.Default(),
 		Now:            time.Now,
 	}

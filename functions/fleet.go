@@ -39,15 +39,27 @@ func (f *fleet) use(set resource.Set) {
 		switch {
 		case !names[which.name]:
 			f.stop(s)
-		case s.wanted && !wanted[which]:
-			s.wanted, s.idle = false, now
+		case !wanted[which]:
+			if s.wanted {
+				s.wanted, s.idle = false, now
+			}
+			f.refresh(s)
 		}
+	}
+}
+
+// refresh lets a version that gets no events, and that somebody may ask for,
+// have the settings of now.
+func (f *fleet) refresh(s *supervisor) {
+	fn := f.set.Function(s.id.name, s.id.version)
+	if fn != nil && idOf(fn) == s.id && len(fn.Spec.Command) > 0 {
+		s.offer(f.r.newProgram(fn))
 	}
 }
 
 // start sees to it that the program of fn runs.
 func (f *fleet) start(fn *resource.Function) *supervisor {
-	p := newProgram(fn)
+	p := f.r.newProgram(fn)
 	if s, ok := f.r.supervisors[p.id]; ok {
 		s.offer(p)
 		return s

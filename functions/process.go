@@ -2,7 +2,6 @@ package functions
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -36,21 +36,22 @@ type program struct {
 	id
 	command []string
 	dir     string
-	// config is JSON.
-	config string
+	// settings are its variables and files; missing says why there are none.
+	settings settings.Settings
+	missing  error
 }
 
-func newProgram(fn *resource.Function) program {
-	config := []byte("{}")
-	if len(fn.Spec.Config) > 0 {
-		// Raw messages that were read from JSON can be written again.
-		config, _ = json.Marshal(fn.Spec.Config)
-	}
-	return program{id: idOf(fn), command: fn.Spec.Command, dir: fn.Spec.Dir, config: string(config)}
+func (r *Registry) newProgram(fn *resource.Function) program {
+	p := program{id: idOf(fn), command: fn.Spec.Command, dir: fn.Spec.Dir}
+	p.settings, p.missing = settings.Resolve(fn, r.c.Secrets)
+	return p
 }
 
 func (p program) same(o program) bool {
-	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.config == o.config
+	if p.missing != nil || o.missing != nil {
+		return p.missing != nil && o.missing != nil && p.missing.Error() == o.missing.Error()
+	}
+	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.settings.Digest == o.settings.Digest
 }
 
 // process is one running program with all it started: a process group.
@@ -59,6 +60,10 @@ type process struct {
 	group *child.Group
 	port  int
 	url   string
+	// program is what it was started as.
+	program program
+	// mounts is the directory of its files, "" for none.
+	mounts string
 	// ready is closed when the program accepts connections.
 	ready chan struct{}
 	// done is closed when the group is gone and err says why.
@@ -93,45 +98,59 @@ func (r *Registry) launch(pr program) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(pr.command[0], pr.command[1:]...)
-	cmd.Dir = pr.dir
-	cmd.Env = environment(r.c.Environ, pr, port)
-	cmd.WaitDelay = r.c.StopGrace
-	out, errs := r.lines(pr.id, event.StreamStdout), r.lines(pr.id, event.StreamStderr)
-	cmd.Stdout, cmd.Stderr = out, errs
-	group, err := r.keeper.Start(cmd)
+	mounts, err := settings.WriteFiles(r.mounts, pr.settings.Files)
 	if err != nil {
 		r.freePort(port)
 		return nil, err
 	}
+	cmd := exec.Command(pr.command[0], pr.command[1:]...)
+	cmd.Dir = pr.dir
+	cmd.Env = environment(r.c.Environ, pr, port, mounts)
+	cmd.WaitDelay = r.c.StopGrace
+	mask := settings.NewMask(pr.settings.Secrets)
+	out, errs := r.lines(pr.id, event.StreamStdout, mask), r.lines(pr.id, event.StreamStderr, mask)
+	cmd.Stdout, cmd.Stderr = out, errs
+	group, err := r.keeper.Start(cmd)
+	if err != nil {
+		r.freePort(port)
+		r.removeMounts(mounts)
+		return nil, err
+	}
 	p := &process{
-		cmd: cmd, group: group, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/",
+		cmd: cmd, group: group, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/", program: pr, mounts: mounts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	go p.attend(r, out, errs)
 	return p, nil
 }
 
-// lines returns a writer for one stream of a function's program.
-func (r *Registry) lines(which id, stream string) *child.Lines {
+// removeMounts removes the files of a program that is gone.
+func (r *Registry) removeMounts(dir string) {
+	if err := settings.RemoveFiles(dir); err != nil {
+		r.c.Log.Warn("files of a function were not removed", "error", err)
+	}
+}
+
+// lines returns a writer for one stream of a function's program, without its secrets.
+func (r *Registry) lines(which id, stream string, mask *settings.Mask) *child.Lines {
 	return child.NewLines(func(line string) {
 		if r.c.Output != nil {
-			r.c.Output(event.Log{Time: r.c.Now(), Function: which.name, Version: which.version, Stream: stream, Line: line})
+			r.c.Output(event.Log{Time: r.c.Now(), Function: which.name, Version: which.version, Stream: stream, Line: mask.String(line)})
 		}
 	})
 }
 
-// environment is what the program finds.
-func environment(inherited []string, pr program, port int) []string {
+// environment is what the program finds. It is called on loopback, and so has no
+// need to listen anywhere else.
+func environment(inherited []string, pr program, port int, mounts string) []string {
 	env := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
 		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PORT=")
 	})
-	return append(env,
-		"PORT="+strconv.Itoa(port),
-		"SIGNALBOX_FUNCTION="+pr.name,
-		"SIGNALBOX_FUNCTION_VERSION="+pr.version,
-		"SIGNALBOX_CONFIG="+pr.config,
-	)
+	env = append(env, "PORT="+strconv.Itoa(port), "SIGNALBOX_HOST=127.0.0.1")
+	if mounts != "" {
+		env = append(env, settings.MountsVar+"="+mounts)
+	}
+	return append(env, pr.settings.Env...)
 }
 
 // attend waits for the program's end, with a probe beside it until it is
@@ -153,6 +172,7 @@ func (p *process) attend(r *Registry, outputs ...*child.Lines) {
 	probe.Wait()
 	p.group.Gone()
 	r.freePort(p.port)
+	r.removeMounts(p.mounts)
 	for _, l := range outputs {
 		l.Flush()
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	programs := map[string]func(args []string){
 		"serve": serve, "crash": crash, "deaf": deaf, "stubborn": stubborn, "family": family, "child": runChild, "owner": owner,
+		"confide": confide,
 	}
 	programs[os.Args[2]](os.Args[3:])
 }
@@ -57,6 +59,21 @@ func serve([]string) {
 	http.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
 	http.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	die(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
+
+// confide prints and answers its secrets. A call of /hold is answered after one of /release.
+func confide([]string) {
+	fmt.Printf("the token is %s!\n", os.Getenv("TOKEN"))
+	released := make(chan struct{})
+	http.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getenv("TOKEN")) })
+	http.HandleFunc("/file", func(w http.ResponseWriter, _ *http.Request) {
+		b, err := os.ReadFile(filepath.Join(os.Getenv("SIGNALBOX_MOUNTS"), "etc/app/token"))
+		fmt.Fprintf(w, "%s %v", b, err)
+	})
+	http.HandleFunc("/mounts", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getenv("SIGNALBOX_MOUNTS")) })
+	http.HandleFunc("/hold", func(w http.ResponseWriter, _ *http.Request) { <-released; fmt.Fprint(w, os.Getenv("TOKEN")) })
+	http.HandleFunc("/release", func(http.ResponseWriter, *http.Request) { close(released) })
+	die(http.ListenAndServe(os.Getenv("SIGNALBOX_HOST")+":"+os.Getenv("PORT"), nil))
 }
 
 func crash([]string) {
@@ -92,13 +109,16 @@ func runChild(args []string) {
 	select {}
 }
 
-// owner is a Signalbox that runs a family, to be killed.
+// owner is a Signalbox that runs a family, to be killed; args[1] is for mounts.
 func owner(args []string) {
 	c := DefaultConfig()
 	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	c.MountsDir = args[1]
 	r, err := New(c)
 	die(err)
-	set := resource.Set{Functions: []*resource.Function{command("family", as("family", args[0])...)}}
+	fn := command("family", as("family", args[0])...)
+	fn.Spec.Mounts = []resource.Mount{{Path: "/token", Value: "s3cret"}}
+	set := resource.Set{Functions: []*resource.Function{fn}}
 	go func() {
 		die(r.Reconcile(context.Background(), set))
 		_, err := r.WaitReady(context.Background(), "family", "")

@@ -2,8 +2,10 @@ package functions
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,9 @@ type Registry struct {
 	wishes  chan id
 	stopped chan struct{}
 	keeper  *child.Keeper
+	secrets *secretWatch
+	// mounts is below MountsDir, and this Registry's alone; it may not be there.
+	mounts string
 	// runtimes run what is no program, by FunctionSpec.Runtime; never changed.
 	runtimes map[string]Runtime
 
@@ -50,16 +55,23 @@ func New(c Config) (*Registry, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("functions: %w", err)
 	}
+	mounts, err := filepath.Abs(filepath.Join(c.MountsDir, rand.Text()))
+	if err != nil {
+		return nil, fmt.Errorf("functions: %w", err)
+	}
 	r := &Registry{
 		c:           c,
+		mounts:      mounts,
 		sets:        make(chan resource.Set),
 		wishes:      make(chan id, 16),
 		stopped:     make(chan struct{}),
 		keeper:      child.NewKeeper(c.Log),
+		secrets:     newSecretWatch(c.Secrets),
 		changed:     make(chan struct{}),
 		supervisors: map[id]*supervisor{},
 		ports:       map[int]bool{},
 	}
+	r.keeper.RemoveAtEnd(mounts)
 	r.endpoints.Store(&map[id]endpoint{})
 	return r, r.openRuntimes()
 }
@@ -137,13 +149,16 @@ func (r *Registry) Run(ctx context.Context) error {
 	endRuntimes := r.runRuntimes()
 	programs, stop := context.WithCancel(context.Background())
 	f := fleet{r: r, ctx: programs}
+	keeping.Go(func() { r.secrets.watch(programs) })
 	look := time.NewTicker(max(r.c.Linger/4, time.Millisecond))
 	defer look.Stop()
 	for ctx.Err() == nil {
 		select {
 		case set := <-r.sets:
-			f.use(set)
-			r.reconcileRuntimes(&set)
+			r.take(&f, set)
+		case <-r.secrets.changed:
+			r.c.Log.Info("secrets of functions have changed")
+			r.take(&f, f.set)
 		case which := <-r.wishes:
 			f.wish(which)
 		case <-look.C:
@@ -160,7 +175,15 @@ func (r *Registry) Run(ctx context.Context) error {
 	f.running.Wait()
 	r.keeper.Close()
 	keeping.Wait()
+	r.removeMounts(r.mounts)
 	return nil
+}
+
+// take brings a set into force, or the same one again with other secrets.
+func (r *Registry) take(f *fleet, set resource.Set) {
+	r.secrets.use(f.ctx, &set)
+	f.use(set)
+	r.reconcileRuntimes(&set)
 }
 
 // remove forgets a version; its supervisor can publish nothing more.

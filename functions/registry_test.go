@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -211,7 +212,9 @@ func TestWhyAProgramDoesNotRunIsSaid(t *testing.T) {
 }
 
 func TestChangedProgramTakesOverOnceItIsReady(t *testing.T) {
-	f := run(t, func(c *Config) { c.RestartInitial = time.Hour; c.RestartMax = time.Hour })
+	f := run(t, func(c *Config) {
+		c.RestartInitial, c.RestartMax, c.Linger = time.Hour, time.Hour, 100*time.Millisecond
+	})
 	address, accept := listen(t)
 	f.reconcile(command("a", as("family", address)...))
 	one, two := accept(), accept()
@@ -306,7 +309,8 @@ func TestProgramThatIgnoresSIGTERMIsKilledAtTheEnd(t *testing.T) {
 
 func TestKilledOwnerLeavesNoProgramBehind(t *testing.T) {
 	address, accept := listen(t)
-	args := as("owner", address)
+	mounts := t.TempDir()
+	args := as("owner", address, mounts)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -320,12 +324,23 @@ func TestKilledOwnerLeavesNoProgramBehind(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("the owner said %q, %v", line, err)
 	}
+	if left, err := os.ReadDir(mounts); err != nil || len(left) != 1 {
+		t.Fatalf("mounts: %v %v", left, err)
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
 	gone(t, one)
 	gone(t, two)
+	for { // the guard removes them after it has killed what was left
+		if left, err := os.ReadDir(mounts); err != nil {
+			t.Fatal(err)
+		} else if len(left) == 0 {
+			break
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestReconcileAfterRunFails(t *testing.T) {

@@ -33,7 +33,11 @@ type supervisor struct {
 	last     error
 	// retry fires when the program is due to be started again.
 	retry <-chan time.Time
-	stops sync.WaitGroup
+	// retired are closed to end processes that were replaced before their time.
+	retired []chan struct{}
+	// ending is closed when run ends.
+	ending <-chan struct{}
+	stops  sync.WaitGroup
 }
 
 func newSupervisor(r *Registry, p program) *supervisor {
@@ -53,6 +57,7 @@ func (s *supervisor) offer(p program) {
 // run starts the program and starts it again when it ends, until ctx ends;
 // then it stops what runs and waits for that.
 func (s *supervisor) run(ctx context.Context) {
+	s.ending = ctx.Done()
 	defer s.stops.Wait()
 	defer func() { s.stop(s.serving); s.stop(s.starting) }()
 	s.start()
@@ -79,6 +84,11 @@ func (s *supervisor) run(ctx context.Context) {
 // start begins another process; the one that serves goes on.
 func (s *supervisor) start() {
 	s.retry = nil
+	if err := s.program.missing; err != nil { // whoever sees the secret offers the program again
+		s.r.c.Log.Warn("function cannot be started", "function", s.id.String(), "cause", err)
+		s.notServing(err.Error())
+		return
+	}
 	p, err := s.r.launch(s.program)
 	if err != nil {
 		s.failed(err)
@@ -100,6 +110,10 @@ func (s *supervisor) change(p program) {
 	s.stop(s.starting)
 	s.starting = nil
 	s.program, s.failures = p, 0
+	if s.serving != nil && p.same(s.serving.program) { // what was to replace it is taken back
+		s.retry = nil
+		return
+	}
 	s.start()
 }
 
@@ -110,7 +124,36 @@ func (s *supervisor) promote() {
 	s.serving.readyAt = s.r.c.Now()
 	s.r.publish(s, endpoint{url: s.serving.url})
 	s.r.c.Log.Info("function is ready", "function", s.id.String(), "url", s.serving.url, "pid", s.serving.pid())
-	s.stop(old)
+	s.retire(old)
+}
+
+// maxRetired bounds the processes of a version that were replaced and wait for
+// their calls; the oldest one is stopped when there are more.
+const maxRetired = 2
+
+// retire stops a process in whose place another one serves, once the calls that
+// are on their way to it have had the time to be answered: a program need not
+// know how to end without breaking them off.
+func (s *supervisor) retire(p *process) {
+	if p == nil {
+		return
+	}
+	now := make(chan struct{})
+	if s.retired = append(s.retired, now); len(s.retired) > maxRetired {
+		close(s.retired[0])
+		s.retired = s.retired[1:]
+	}
+	s.stops.Go(func() {
+		linger := time.NewTimer(s.r.c.Linger)
+		defer linger.Stop()
+		select {
+		case <-linger.C:
+		case <-now:
+		case <-p.done:
+		case <-s.ending:
+		}
+		p.stop(s.r.c.StopGrace)
+	})
 }
 
 // lost deals with the end of the process that served.

@@ -10,7 +10,7 @@ import (
 
 // guardScript keeps the process groups it is told of and kills them when its
 // input ends without having taken them back: that is, when Signalbox was
-// killed. A parent death signal reaches the programs only, not what they
+// killed. Then it removes the directories it was told of. A parent death signal reaches the programs only, not what they
 // started, such as the server below `go run`.
 const guardScript = `groups=
 while read -r op group; do
@@ -19,9 +19,11 @@ while read -r op group; do
   -) left=
      for g in $groups; do [ "$g" = "$group" ] || left="$left $g"; done
      groups=$left ;;
+  d) set -- "$@" "$group" ;;
   esac
 done
-for g in $groups; do kill -s KILL -- "-$g"; done`
+for g in $groups; do kill -s KILL -- "-$g"; done
+[ $# = 0 ] || rm -rf -- "$@"`
 
 // guard is the shell that runs guardScript, started with the first program.
 // Where there is no shell, nothing is guarded, which is logged once.
@@ -32,6 +34,8 @@ type guard struct {
 	tried bool
 	cmd   *exec.Cmd
 	input io.WriteCloser
+	// dirs are removed at the end.
+	dirs []string
 }
 
 // open starts the guard, before the first program, so that little time passes
@@ -46,6 +50,9 @@ func (g *guard) open() {
 	if err := g.start(); err != nil {
 		g.log.Warn("programs may outlive a killed Signalbox: their guard does not run", "cause", err)
 	}
+	for _, dir := range g.dirs {
+		g.write("d " + dir)
+	}
 }
 
 func (g *guard) add(group int)    { g.tell('+', group) }
@@ -54,10 +61,15 @@ func (g *guard) remove(group int) { g.tell('-', group) }
 func (g *guard) tell(op rune, group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.write(fmt.Sprintf("%c %d", op, group))
+}
+
+// write tells the shell one line; g.mu is held.
+func (g *guard) write(line string) {
 	if g.input == nil {
 		return
 	}
-	if _, err := fmt.Fprintf(g.input, "%c %d\n", op, group); err != nil {
+	if _, err := io.WriteString(g.input, line+"\n"); err != nil {
 		g.log.Warn("programs may outlive a killed Signalbox: their guard is gone", "cause", err)
 		g.end()
 	}

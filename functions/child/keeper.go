@@ -40,6 +40,10 @@ func (k *Keeper) Close() {
 	k.guard.close()
 }
 
+// RemoveAtEnd has a directory removed when this process is gone, however it ended.
+// Its path must be absolute and have no line end in it. It is called before Start.
+func (k *Keeper) RemoveAtEnd(dir string) { k.guard.dirs = append(k.guard.dirs, dir) }
+
 // Start starts cmd in a process group of its own; its SysProcAttr is set here.
 // Whoever starts a program calls Wait of cmd and then Gone.
 func (k *Keeper) Start(cmd *exec.Cmd) (*Group, error) {
