@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/signalbox-dev/signalbox/otel/logging"
 	"github.com/signalbox-dev/signalbox/otel/metrics"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
+	"github.com/signalbox-dev/signalbox/outbound"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/replay"
 	"github.com/signalbox-dev/signalbox/schedule"
@@ -67,7 +69,13 @@ type App struct {
 	dedup    deduper
 	engine   *policies.Engine
 	registry *functions.Registry
-	reloads  *reloader
+	// secrets are those that resources name.
+	secrets *secrets.Store
+	// callers know what calls of functions present, and functionCA who may sign
+	// the certificates of functions; nil is the system's authorities.
+	callers    *outbound.Callers
+	functionCA *x509.CertPool
+	reloads    *reloader
 	// resources are what the API and the manifests of dev write to.
 	resources *resourceStore
 	// decisions is the decision log.
@@ -141,6 +149,9 @@ func (a *App) open(ctx context.Context) error {
 }
 
 func (a *App) openFunctions(context.Context) error {
+	if err := a.openCallers(); err != nil {
+		return err
+	}
 	cfg := functions.DefaultConfig()
 	cfg.Log = a.log
 	cfg.Output = a.functionOutput
@@ -199,6 +210,8 @@ func (a *App) openDispatcher(context.Context) error {
 		Chooser:   chooser{a.engine},
 		Endpoints: urls,
 		Dial:      urls.dialer(rules, cfg.ConnectTimeout),
+		Callers:   callers{a.callers},
+		RootCAs:   a.functionCA,
 		Parking:   parkedTopics{a.events},
 		Targets:   &a.targets,
 		Cursors:   a.player,
@@ -214,7 +227,7 @@ func (a *App) openDispatcher(context.Context) error {
 }
 
 func (a *App) openGateway(context.Context) error {
-	a.webhooks.secrets = secrets.New(a.opts.SecretsDir)
+	a.webhooks.secrets = a.secrets
 	cfg := gateway.DefaultConfig()
 	cfg.Addr = a.opts.HTTP
 	cfg.HealthOnly = !a.opts.has(RoleGateway)
@@ -408,6 +421,9 @@ func (a *App) close() {
 		if err != nil {
 			a.log.Warn("closing "+what, "error", err)
 		}
+	}
+	if a.callers != nil {
+		a.callers.Close()
 	}
 	if a.traces != nil {
 		failed("traces", a.traces.Shutdown(ctx))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,12 +9,14 @@ import (
 
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/gateway"
+	"github.com/signalbox-dev/signalbox/outbound"
 )
 
 // callees finds the functions of synchronous calls.
 type callees struct {
-	targets *targets
-	urls    *endpoints
+	targets   *targets
+	urls      *endpoints
+	transport *outbound.Transport
 }
 
 // defaultConcurrency is that of a function which says none.
@@ -37,10 +40,26 @@ func (c *callees) Find(name, version, key string) (gateway.Callee, error) {
 		err = fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
 	}
 	out := gateway.Callee{Function: name, Version: fn.Spec.Version, URL: url, Concurrency: fn.Spec.Concurrency}
+	if fn.Spec.Call != nil {
+		out.Transport = unready{c.transport.For(fn.Spec.Call)}
+	}
 	if out.Concurrency == 0 {
 		out.Concurrency = defaultConcurrency
 	}
 	return out, err
+}
+
+// unready tells the gateway which calls could not be made for want of what they
+// should present.
+type unready struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (u unready) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := u.RoundTripper.RoundTrip(r)
+	if errors.Is(err, outbound.ErrNotReady) {
+		err = fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
+	}
+	return resp, err
 }
 
 // callFunctions are what the gateway calls functions with, by the rules that
@@ -51,11 +70,15 @@ func (a *App) callFunctions(d *gateway.Deps) error {
 		return err
 	}
 	urls := &endpoints{Endpoints: a.registry}
-	d.Functions = &callees{targets: &a.targets, urls: urls}
-	d.Transport = &http.Transport{
+	transport := &http.Transport{
 		DialContext: urls.dialer(rules, 5*time.Second), DisableCompression: true, // what the function answers is passed on as it is
 		MaxIdleConnsPerHost: defaultConcurrency, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}
+	if a.functionCA != nil {
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: a.functionCA}
+	}
+	d.Transport = transport
+	d.Functions = &callees{targets: &a.targets, urls: urls, transport: a.callers.NewTransport(transport)}
 	d.Ran = a.replies().Run
 	return nil
 }

@@ -20,6 +20,9 @@ type Target struct {
 	URL string
 	// Concurrency bounds its calls in flight from this gateway.
 	Concurrency int
+	// Transport makes its calls where they present something; nil is that of
+	// Deps. An error that wraps problem.ErrUnavailable says that nothing was sent.
+	Transport http.RoundTripper
 }
 
 // Functions finds functions. It is safe for concurrent use and does not block.

@@ -152,8 +152,12 @@ func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event) error {
 		ID: "invoke-" + rand.Text(), Link: "invoke:" + t.Function, Function: t.Function, Version: t.Version,
 		EventSource: e.Source, EventID: e.ID, EventType: e.Type, Attempt: 1, Time: start, TraceID: one.span.Context().TraceIDString(),
 	}
+	transport := t.Transport
+	if transport == nil {
+		transport = h.deps.Transport
+	}
 	p := &httputil.ReverseProxy{
-		Rewrite: one.rewrite, Transport: h.deps.Transport, ModifyResponse: one.answered, ErrorHandler: one.failed,
+		Rewrite: one.rewrite, Transport: transport, ModifyResponse: one.answered, ErrorHandler: one.failed,
 		ErrorLog: log.New(io.Discard, "", 0), // what goes wrong is told by fail
 	}
 	err = adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -220,11 +224,18 @@ func (c *call) failed(_ http.ResponseWriter, _ *http.Request, err error) { c.fai
 func (c *call) fail(err error) {
 	c.run.Outcome, c.run.Reason = event.Dead, err.Error()
 	kind, detail := problem.BadGateway, "the function gave no answer that could be passed on"
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, problem.ErrUnavailable):
+		kind, detail = problem.Unavailable, "what a call of the function presents is not there yet"
+	case errors.Is(err, context.DeadlineExceeded):
 		kind, detail = problem.GatewayTimeout, "the function did not answer within "+c.h.config.Timeout.String()
 	}
 	c.h.deps.Logger.Warn("a call failed", "function", c.target.Function, "error", err)
-	c.err = problem.New(kind, "%s", detail)
+	p := problem.New(kind, "%s", detail)
+	if kind == problem.Unavailable {
+		p.RetryAfter = time.Second
+	}
+	c.err = p
 }
 
 // end records the call.
