@@ -157,6 +157,9 @@ func (a *App) openFunctions(context.Context) error {
 	cfg.Output = a.functionOutput
 	cfg.Scripts = a.scriptsConfig()
 	var err error
+	if cfg.Runtimes, err = a.runtimes(); err != nil {
+		return err
+	}
 	a.registry, err = functions.New(cfg)
 	return err
 }

@@ -119,16 +119,16 @@ func (l *lane) appendAnswer(w *worker, dl *delivery, events []*event.Event, stat
 	return nil
 }
 
-// uncounted is the generation up to which chains are not counted: most are
+// Uncounted is the generation up to which chains are not counted: most are
 // shorter, and a chain that loops gets beyond it soon.
-const uncounted = 8
+const Uncounted = 8
 
 // countChain counts the events against the budget of their chain. An error
 // means that it is spent.
 func (d *Dispatcher) countChain(out []Outgoing) error {
 	ev := out[0].Event
 	hops := event.Hops(ev)
-	if d.parts.Chains == nil || d.cfg.MaxChain == 0 || hops <= uncounted {
+	if d.parts.Chains == nil || d.cfg.MaxChain == 0 || hops <= Uncounted {
 		return nil
 	}
 	chain, _ := ev.Extension(event.ExtCorrelationID)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/settings"
-	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // ErrGone is a delivery that nobody waits for any more: there is no such
@@ -43,6 +42,13 @@ type Events interface {
 	Append(ctx context.Context, l *Lifecycle) error
 }
 
+// Artifacts finds files by their digest.
+type Artifacts interface {
+	// Use returns a directory with the files, which stay until release is called. It
+	// waits for them, or until ctx ends.
+	Use(ctx context.Context, digest string) (dir string, release func(), err error)
+}
+
 // Config says how jobs are run.
 type Config struct {
 	// Dir keeps the files of runs by processes of this machine.
@@ -64,9 +70,8 @@ type Config struct {
 	// StopGrace is the time between SIGTERM and SIGKILL, and that for the last
 	// reports when this process stops; default 5s, at least 1ms.
 	StopGrace time.Duration
-	// WorkDir finds the directory where a function's program runs; nil is Dir of
-	// the function. It does not block; an error says why there is none yet.
-	WorkDir func(fn *resource.Function) (string, error)
+	// Artifacts finds the files of functions that have an artifact; nil: there are none.
+	Artifacts Artifacts
 	// Secrets finds secrets; nil: there are none.
 	Secrets  settings.Lookup
 	Reporter Reporter

@@ -37,16 +37,17 @@ func newProcesses(c *Config) (*processes, error) {
 
 func (p *processes) reconcile([]*resource.Function) {}
 
-func (p *processes) ready(fn *resource.Function) error {
-	_, err := p.workDir(fn)
-	return err
-}
+func (p *processes) ready(*resource.Function) error { return nil }
 
-func (p *processes) workDir(fn *resource.Function) (string, error) {
-	if p.c.WorkDir == nil {
-		return fn.Spec.Dir, nil
+// workDir is where the program of fn runs, until release is called.
+func (p *processes) workDir(ctx context.Context, fn *resource.Function) (dir string, release func(), err error) {
+	switch {
+	case fn.Spec.Artifact == "":
+		return fn.Spec.Dir, func() {}, nil
+	case p.c.Artifacts == nil:
+		return "", nil, errors.New("artifact: this process has no store of artifacts")
 	}
-	return p.c.WorkDir(fn)
+	return p.c.Artifacts.Use(ctx, fn.Spec.Artifact)
 }
 
 // left finds what earlier processes on this directory have left: those runs
@@ -73,23 +74,25 @@ const (
 	fileRecord  = "run.json"
 )
 
-func (p *processes) start(_ context.Context, fn *resource.Function, r *record, in *input) (task, error) {
-	work, err := p.workDir(fn)
+func (p *processes) start(ctx context.Context, fn *resource.Function, r *record, in *input) (task, error) {
+	work, release, err := p.workDir(ctx, fn)
 	if err != nil {
 		return nil, err
 	}
 	dir, err := p.desk.lay(r, in)
 	if err != nil {
+		release()
 		return nil, err
 	}
-	t, err := p.launch(work, dir, r, in)
+	t, err := p.launch(work, dir, release, r, in)
 	if err != nil {
-		_ = os.RemoveAll(dir)
+		release()
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return t, err
+	return t, nil
 }
 
-func (p *processes) launch(work, dir string, r *record, in *input) (task, error) {
+func (p *processes) launch(work, dir string, release func(), r *record, in *input) (task, error) {
 	at := paths{event: filepath.Join(dir, fileEvent), data: filepath.Join(dir, fileData), replies: filepath.Join(dir, fileReplies)}
 	args, err := in.arguments(at)
 	if err != nil {
@@ -106,7 +109,7 @@ func (p *processes) launch(work, dir string, r *record, in *input) (task, error)
 		cmd.Env = append(cmd.Env, settings.MountsVar+"="+mounts)
 	}
 	cmd.WaitDelay = p.c.StopGrace
-	t := &process{places: p, dir: dir, replies: at.replies, done: make(chan struct{})}
+	t := &process{places: p, dir: dir, replies: at.replies, release: release, done: make(chan struct{})}
 	watch := newPrinted(p.c, r, "", in.secrets)
 	cmd.Stdout, cmd.Stderr = watch.out, watch.err
 	if t.group, err = p.keeper.Start(cmd); err != nil {
@@ -130,6 +133,8 @@ type process struct {
 	group   *child.Group
 	dir     string
 	replies string
+	// release lets go of the program's files.
+	release func()
 	stops   sync.Once
 	// done is closed once the group is gone and end says how.
 	done chan struct{}
@@ -140,6 +145,7 @@ func (t *process) attend(cmd *exec.Cmd, watch *printed) {
 	defer close(t.done)
 	err := cmd.Wait()
 	t.group.Gone()
+	t.release()
 	t.end = endOf(cmd, err)
 	t.end.tail = watch.flush()
 	if t.end.code == 0 && !t.end.failed {
