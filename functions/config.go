@@ -48,6 +48,8 @@ type Config struct {
 	// Runtimes run what is neither program nor script, by FunctionSpec.Runtime:
 	// docker, knative, kubernetes, openfaas, job.
 	Runtimes map[string]Runtime
+	// Artifacts nil: functions that name an artifact are not run.
+	Artifacts Artifacts
 	// Scripts is where functions of scripts are run; nil: this process runs none.
 	Scripts *ScriptsConfig
 	// Log says when programs become ready, end and are started again.

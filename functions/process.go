@@ -35,14 +35,15 @@ func (i id) String() string {
 type program struct {
 	id
 	command []string
-	dir     string
+	// dir is where it runs, unless it has an artifact.
+	dir, artifact string
 	// settings are its variables and files; missing says why there are none.
 	settings settings.Settings
 	missing  error
 }
 
 func (r *Registry) newProgram(fn *resource.Function) program {
-	p := program{id: idOf(fn), command: fn.Spec.Command, dir: fn.Spec.Dir}
+	p := program{id: idOf(fn), command: fn.Spec.Command, dir: fn.Spec.Dir, artifact: fn.Spec.Artifact}
 	p.settings, p.missing = settings.Resolve(fn, r.c.Secrets)
 	return p
 }
@@ -51,7 +52,7 @@ func (p program) same(o program) bool {
 	if p.missing != nil || o.missing != nil {
 		return p.missing != nil && o.missing != nil && p.missing.Error() == o.missing.Error()
 	}
-	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.settings.Digest == o.settings.Digest
+	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.artifact == o.artifact && p.settings.Digest == o.settings.Digest
 }
 
 // process is one running program with all it started: a process group.
@@ -64,6 +65,8 @@ type process struct {
 	program program
 	// mounts is the directory of its files, "" for none.
 	mounts string
+	// files are let go when it is gone.
+	files files
 	// ready is closed when the program accepts connections.
 	ready chan struct{}
 	// done is closed when the group is gone and err says why.
@@ -91,9 +94,10 @@ func (p *process) ended() <-chan struct{} {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// launch starts a program on a free port. What follows its end is done by a
+// launch starts a program on a free port, among files that are its own to release
+// unless this fails. What follows its end is done by a
 // goroutine that closes done.
-func (r *Registry) launch(pr program) (*process, error) {
+func (r *Registry) launch(pr program, f files) (*process, error) {
 	port, err := r.takePort()
 	if err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ func (r *Registry) launch(pr program) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(pr.command[0], pr.command[1:]...)
-	cmd.Dir = pr.dir
+	cmd.Dir = f.dir
 	cmd.Env = environment(r.c.Environ, pr, port, mounts)
 	cmd.WaitDelay = r.c.StopGrace
 	mask := settings.NewMask(pr.settings.Secrets)
@@ -117,7 +121,7 @@ func (r *Registry) launch(pr program) (*process, error) {
 		return nil, err
 	}
 	p := &process{
-		cmd: cmd, group: group, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/", program: pr, mounts: mounts,
+		cmd: cmd, group: group, port: port, url: "http://127.0.0.1:" + strconv.Itoa(port) + "/", program: pr, mounts: mounts, files: f,
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	go p.attend(r, out, errs)
@@ -173,6 +177,7 @@ func (p *process) attend(r *Registry, outputs ...*child.Lines) {
 	p.group.Gone()
 	r.freePort(p.port)
 	r.removeMounts(p.mounts)
+	p.files.release()
 	for _, l := range outputs {
 		l.Flush()
 	}

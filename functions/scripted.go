@@ -18,6 +18,8 @@ func (r *Registry) openRuntimes() error {
 	c.Dir, c.Sender, c.State = r.c.Scripts.Dir, r.c.Scripts.Sender, r.c.Scripts.State
 	c.Environ, c.Keeper, c.Output, c.Log = r.c.Environ, r.keeper, r.c.Output, r.c.Log
 	host, err := scripts.New(c)
+	c.Secrets, c.MountsDir = r.c.Secrets, r.mounts
+	c.Artifacts = r.c.Artifacts
 	if err != nil {
 		return err
 	}

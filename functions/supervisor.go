@@ -28,6 +28,8 @@ type supervisor struct {
 	// a changed program starts beside the old one.
 	serving  *process
 	starting *process
+	// fetching is under way before the program can be started; nil: it is not.
+	fetching *fetch
 	// failures are those in a row, of which last is the last one.
 	failures int
 	last     error
@@ -59,7 +61,7 @@ func (s *supervisor) offer(p program) {
 func (s *supervisor) run(ctx context.Context) {
 	s.ending = ctx.Done()
 	defer s.stops.Wait()
-	defer func() { s.stop(s.serving); s.stop(s.starting) }()
+	defer func() { s.stop(s.serving); s.stop(s.starting); s.abandon() }()
 	s.start()
 	for {
 		select {
@@ -75,6 +77,10 @@ func (s *supervisor) run(ctx context.Context) {
 			s.failed(err)
 		case <-s.serving.ended():
 			s.lost()
+		case got := <-s.fetching.fetched():
+			s.fetching.cancel()
+			s.fetching = nil
+			s.launch(got)
 		case <-s.retry:
 			s.start()
 		}
@@ -89,8 +95,25 @@ func (s *supervisor) start() {
 		s.notServing(err.Error())
 		return
 	}
-	p, err := s.r.launch(s.program)
+	if s.program.artifact == "" {
+		s.launch(filesOf(s.program))
+		return
+	}
+	s.fetching = s.fetchFiles()
+	if s.failures == 0 {
+		s.notServing("its files are being fetched")
+	}
+}
+
+// launch starts the process among its files.
+func (s *supervisor) launch(f files) {
+	if f.err != nil {
+		s.failed(fmt.Errorf("its files cannot be fetched: %w", f.err))
+		return
+	}
+	p, err := s.r.launch(s.program, f)
 	if err != nil {
+		f.release()
 		s.failed(err)
 		return
 	}
@@ -108,6 +131,7 @@ func (s *supervisor) change(p program) {
 		return
 	}
 	s.stop(s.starting)
+	s.abandon()
 	s.starting = nil
 	s.program, s.failures = p, 0
 	if s.serving != nil && p.same(s.serving.program) { // what was to replace it is taken back
@@ -163,7 +187,7 @@ func (s *supervisor) lost() {
 	}
 	err := s.serving.err
 	s.serving = nil
-	if s.starting != nil {
+	if s.starting != nil || s.fetching != nil {
 		s.notServing(err.Error())
 		return
 	}
