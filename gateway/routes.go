@@ -59,6 +59,9 @@ func (s *Server) table() []route {
 		{fiber.MethodPost, api.Prefix + "/functions/:name/rollback", s.api.Rollback, opRollback},
 		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
 		{fiber.MethodGet, "/", s.home, opHome},
+		{fiber.MethodGet, api.Prefix + "/artifacts/:digest", s.api.Artifact, opArtifact},
+		{fiber.MethodPost, api.Prefix + "/artifacts/:digest", s.api.AddArtifact, opAddArtifact},
+		{fiber.MethodPut, api.Prefix + "/artifacts/:digest", s.api.PutArtifactPart, opPutArtifactPart},
 	}
 	all = append(all, health...)
 	if s.invoke != nil {

@@ -37,6 +37,7 @@ type schemas map[string]schema
 func components() schemas {
 	s := schemas{}
 	s["Accepted"] = schema{"type": "object", "required": []any{"accepted"}, "properties": schema{"accepted": schema{"type": "integer", "minimum": 0}}}
+	s.add("Artifact", api.Artifact{})
 	s["Alive"] = schema{"type": "object", "required": []any{"status"}, "properties": schema{"status": schema{"const": "alive"}}}
 	s["Event"] = eventSchema()
 	s["LoggedEvent"] = schema{"allOf": []any{ref("Event"), schema{"type": "object", "required": []any{"logtime"}, "properties": schema{"position": text(), "logtime": text()}}}}

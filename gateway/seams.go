@@ -69,6 +69,10 @@ type (
 	// Taken what becomes of it, WebhookRefusal why nothing does.
 	Webhooks       = hooks.Webhooks
 	Delivery       = hooks.Delivery
+	// Artifacts keeps the files of functions.
+	Artifacts = api.Artifacts
+	Artifact  = api.Artifact
+
 	Taken          = hooks.Taken
 	WebhookRefusal = hooks.Refusal
 	RefusalCause   = hooks.Cause
@@ -133,6 +137,8 @@ var (
 // RetryError is what they wrap one in that passes, with the time to come again.
 type RetryError = problem.RetryError
 
+	ErrArtifact = problem.ErrArtifact
+
 // Reader is all that is read back from the log.
 type Reader interface {
 	api.Reader
@@ -164,7 +170,9 @@ type Deps struct {
 	Functions Functions
 	Transport http.RoundTripper
 	Ran       func(*event.Run)
-	// WhatIfs nil answers what-if requests with 503.
+	// Artifacts nil answers with 503.
+	Artifacts Artifacts
+	// WhatIfs nil answers what-if requests with 503, Tracer nil those for traces.
 	WhatIfs WhatIfs
 	// Graphs and Catalogue nil answer with 503, and changes come without warnings.
 	Graphs    Graphs

@@ -63,7 +63,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s := &Server{
 		config: c, deps: d, guard: guard,
 		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Validator: d.Validator, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
-		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, WhatIfs: d.WhatIfs, Graphs: d.Graphs, Catalogue: d.Catalogue, Filter: d.Filter, Now: d.Now}),
+		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, Artifacts: d.Artifacts, WhatIfs: d.WhatIfs, Tracer: d.Tracer, Graphs: d.Graphs, Catalogue: d.Catalogue, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
 	}
 	if d.Functions != nil {

@@ -24,6 +24,9 @@ const (
 // Deliveries is the kind of what functions report about; see rolesFor.
 const Deliveries = "deliveries"
 
+// Artifacts is the kind of the files of functions: who reads them reads programs.
+const Artifacts = "artifacts"
+
 // rolesFor are the roles that may do it where no management policy says who may.
 //
 // Functions report about deliveries by tokens which name them and can be guessed,
@@ -33,7 +36,7 @@ func rolesFor(r *Request) []string {
 	switch {
 	case r.Kind == resource.KindKey || r.Verb != Read && r.managesManagement():
 		return []string{resource.RoleAdmin}
-	case r.Verb == Read:
+	case r.Verb == Read && r.Kind != Artifacts:
 		return []string{resource.RoleViewer, resource.RoleAuthor, resource.RoleAdmin}
 	case r.Kind == Deliveries:
 		return []string{resource.RoleEmitter, resource.RoleAuthor, resource.RoleAdmin}

@@ -23,6 +23,10 @@ type Deps struct {
 	Letters    Letters
 	Deliveries Deliveries
 	Explainer  Explainer
+	// Artifacts nil answers with 503.
+	Artifacts Artifacts
+	// Tracer nil answers with 503.
+	Tracer Tracer
 	// WhatIfs nil answers what-if requests with 503.
 	WhatIfs WhatIfs
 	// Graphs and Catalogue nil answer with 503, and changes come without warnings.

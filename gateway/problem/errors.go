@@ -34,6 +34,8 @@ var (
 	ErrNoVersion = errors.New("no such version")
 	// ErrInUse: something names what is to be deleted.
 	ErrInUse = errors.New("in use")
+	// ErrArtifact: what was uploaded is not the artifact it says to be, or too large.
+	ErrArtifact = errors.New("not an artifact")
 	// ErrNotRedrivable: the dead letter cannot be delivered again as asked.
 	ErrNotRedrivable = errors.New("cannot be redriven")
 )
@@ -91,6 +93,7 @@ var sentinels = [...]struct {
 	{ErrNotRedrivable, NotRedrivable},
 	{ErrNoVersion, NoVersion},
 	{ErrInUse, InUse},
+	{ErrArtifact, InvalidArtifact},
 	{ErrUnavailable, Unavailable},
 	{context.DeadlineExceeded, Unavailable},
 	{context.Canceled, Stopping},

@@ -40,6 +40,7 @@ const (
 	RateLimited
 	Busy
 	LockedOut
+	InvalidArtifact
 	HeadersTooLarge
 	BadGateway
 	Unavailable
@@ -91,6 +92,7 @@ var table = [kindCount]info{
 	TooManySubscribers:   {"too-many-subscribers", "Too many subscribers", 429},
 	RateLimited:          {"rate-limited", "Too many events of one identity", 429},
 	Busy:                 {"busy", "Too many calls at a time", 429},
+	InvalidArtifact:      {"invalid-artifact", "Not the artifact it says to be", 422},
 	LockedOut:            {"locked-out", "Would lock its author out", 422},
 	HeadersTooLarge:      {"headers-too-large", "Header fields too large", 431},
 	BadGateway:           {"bad-gateway", "No answer of the function", 502},
