@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/artifacts"
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
@@ -90,6 +91,10 @@ type App struct {
 	letters *letterIndex
 	// schedules fire; nil where nothing is delivered.
 	schedules *schedule.Scheduler
+	// artifacts are the files of functions; artifactCache has those that run here,
+	// nil where none do.
+	artifacts     *artifacts.Store
+	artifactCache *artifacts.Cache
 	// webhooks are those in force.
 	webhooks webhookDesk
 	// targets are the resources of what is parked.
@@ -138,7 +143,7 @@ func (a *App) Run(ctx context.Context) error {
 // open connects to the parts and builds the components, without running them.
 func (a *App) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		a.openTracing, a.openLog, a.openLetters, a.openLedger, a.openFunctions, a.openPolicies, a.openReplay, a.openDispatcher, a.openSchedules, a.openGateway,
+		a.openTracing, a.openExport, a.openLog, a.openLetters, a.openLedger, a.openArtifacts, a.openFunctions, a.openPolicies, a.openReplay, a.openDispatcher, a.openSchedules, a.openGateway,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -161,6 +166,10 @@ func (a *App) openFunctions(context.Context) error {
 		return err
 	}
 	a.registry, err = functions.New(cfg)
+	if a.artifactCache != nil {
+		cfg.Artifacts = a.artifactCache
+	}
+	a.giveSettings(&cfg)
 	return err
 }
 
@@ -252,7 +261,7 @@ func (a *App) openGateway(context.Context) error {
 		most = maxEmbeddedApply
 	}
 	a.resources = &resourceStore{
-		most:   most,
+		most: most, artifacts: a.artifacts,
 		ledger: a.ledger, await: a.reloads.await,
 		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
@@ -265,7 +274,9 @@ func (a *App) openGateway(context.Context) error {
 		Letters:        letters,
 		Deliveries:     a.deliveryDesk(),
 		WhatIfs:        newWhatIfs(a),
-		Explainer:      a.explainer(reader),
+		Artifacts:      artifactDesk{a.artifacts},
+		Explainer:      explain,
+		Tracer:         &traceDesk{explain, a.opts.TraceURL},
 		Admitter:       admitter{a.engine},
 		Manager:        a.manager(),
 		Recorder:       decisionRecorder{a.decisions},
@@ -334,7 +345,7 @@ func (a *App) components() []component {
 		)
 	}
 	if a.opts.has(RoleGateway) {
-		list = append(list, component{name: "backlog", run: a.backlog.run, grace: grace})
+		list = append(list, component{name: "backlog", run: a.backlog.run, grace: grace}, component{name: "artifacts", run: a.sweepArtifacts, grace: grace})
 	}
 	list = append(list, component{name: "dead letters", run: a.letters.run, grace: grace})
 	list = append(list, component{name: "gateway", run: a.server.Run, grace: a.opts.StopDelay + a.opts.AcceptTimeout + 2*grace})
@@ -427,6 +438,10 @@ func (a *App) close() {
 	}
 	if a.callers != nil {
 		a.callers.Close()
+	failed("OTLP", a.exported.Shutdown(ctx))
+	if a.artifactCache != nil {
+		a.artifactCache.Close()
+	}
 	}
 	if a.traces != nil {
 		failed("traces", a.traces.Shutdown(ctx))

@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"netguard":      {},
 	"outbound":      {"resource"},
 	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue", "artifacts"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
 	"bench":         {},

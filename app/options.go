@@ -66,6 +66,7 @@ type Options struct {
 	SecretsDir      string
 
 	MaxHops       int
+	ArtifactOptions
 	MaxChain      int
 	MaxChainAge   time.Duration
 	Slots         int
@@ -92,7 +93,7 @@ func DefaultOptions() Options {
 		TopicPrefix: "signalbox.", EmbeddedRetention: 256 << 20,
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
-		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"},
+		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"}, ArtifactOptions: defaultArtifacts(),
 		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond, BundleOptions: defaultBundles(),
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
@@ -133,6 +134,8 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.RedisPrefix, "redis-prefix", o.RedisPrefix, "what the names of all Redis keys begin with")
 
 	fs.DurationVar(&o.DedupWindow, "dedup-window", o.DedupWindow, "how long a source and id is remembered")
+	o.ArtifactOptions.flags(fs)
+
 	fs.StringVar(&o.DedupAway, "dedup-away", o.DedupAway, "while Redis is away: deliver (at least once) or hold")
 
 	fs.IntVar(&o.MaxBody, "max-body", o.MaxBody, "bytes of a request's body at most")
@@ -282,6 +285,7 @@ func (o *Options) Validate() error {
 }
 
 func (o *Options) has(role string) bool { return slices.Contains(o.Roles, role) }
+	faults = append(faults, o.ArtifactOptions.validate()...)
 
 // writableDir makes the directory when it is not there.
 func writableDir(dir string) error {

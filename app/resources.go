@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/signalbox-dev/signalbox/artifacts"
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/ledger"
 	"github.com/signalbox-dev/signalbox/policies"
@@ -23,6 +24,8 @@ type resourceStore struct {
 	await  func(ctx context.Context, revision uint64)
 	// replays completes the resources of that kind.
 	replays *replayDesk
+	// artifacts has the files that functions name; nil is not asked.
+	artifacts *artifacts.Store
 	// access says how events find a link; nil leaves links without a status.
 	access func(link string) string
 }
@@ -85,6 +88,9 @@ func (s *resourceStore) Put(ctx context.Context, o resource.Object, c gateway.Co
 		return o, false, err
 	}
 	if o.Kind == resource.KindFunction {
+		if err := s.keepArtifacts(ctx, one); err != nil {
+			return o, false, err
+		}
 		return s.putFunction(ctx, one, c)
 	}
 	o = one[0]
@@ -130,6 +136,11 @@ func (s *resourceStore) Apply(ctx context.Context, objects []resource.Object, dr
 	}
 	if err := s.prepare(ctx, objects, false); err != nil {
 		return objects, err
+	}
+	if !dryRun {
+		if err := s.keepArtifacts(ctx, objects); err != nil {
+			return nil, err
+		}
 	}
 	stored, p, err := s.change(ctx, func(current []resource.Object) (*plan, error) {
 		p, err := s.planChecked(ctx, current, objects, gateway.Condition{})
