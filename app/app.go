@@ -260,6 +260,7 @@ func (a *App) openGateway(context.Context) error {
 	if a.redis != nil {
 		most = maxEmbeddedApply
 	}
+	a.opts.FrontOptions.apply(&cfg)
 	a.resources = &resourceStore{
 		most: most, artifacts: a.artifacts,
 		ledger: a.ledger, await: a.reloads.await,

@@ -30,6 +30,7 @@ type Options struct {
 	AccessOptions
 	Roles []string
 	Data  string
+	FrontOptions
 
 	Kafka             string
 	KafkaListen       string
@@ -88,7 +89,7 @@ type Options struct {
 // DefaultOptions are those of `signalbox serve`.
 func DefaultOptions() Options {
 	return Options{
-		HTTP: "127.0.0.1:8080", AccessOptions: defaultAccess(), Roles: []string{RoleGateway, RoleDispatcher}, Data: ".signalbox",
+		HTTP: "127.0.0.1:8080", AccessOptions: defaultAccess(), FrontOptions: defaultFront(), Roles: []string{RoleGateway, RoleDispatcher}, Data: ".signalbox",
 		Kafka: Embedded, KafkaListen: "127.0.0.1:9092", KafkaPartitions: 10, KafkaReplication: -1,
 		TopicPrefix: "signalbox.", EmbeddedRetention: 256 << 20,
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
@@ -114,6 +115,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.KafkaTLS, "kafka-tls", o.KafkaTLS, "speak TLS to Kafka (implied by the other kafka TLS options)")
 	fs.StringVar(&o.KafkaCA, "kafka-ca", o.KafkaCA, "file with the CA certificates that Kafka's is checked against (PEM)")
 	fs.StringVar(&o.KafkaCert, "kafka-cert", o.KafkaCert, "file with the client certificate for Kafka (PEM)")
+	o.FrontOptions.flags(fs)
 	fs.StringVar(&o.KafkaKey, "kafka-key", o.KafkaKey, "file with the client certificate's key (PEM)")
 	fs.StringVar(&o.KafkaSASL, "kafka-sasl", o.KafkaSASL, "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	fs.StringVar(&o.KafkaUser, "kafka-user", o.KafkaUser, "SASL user")
@@ -263,6 +265,7 @@ func (o *Options) Validate() error {
 	check(o.AcceptTimeout >= 10*time.Millisecond && o.AcceptTimeout <= 5*time.Minute, "accept-timeout", o.AcceptTimeout, "10ms to 5m")
 	check(o.MaxBacklog >= 0 && o.MaxBacklog <= 1e12, "max-backlog", o.MaxBacklog, "0 to 1000000000000")
 	check(o.MaxBacklogBytes >= 0 && o.MaxBacklogBytes <= 1e15, "max-backlog-bytes", o.MaxBacklogBytes, "0 to 1000000000000000")
+	faults = append(faults, o.FrontOptions.validate()...)
 	check(o.MaxHops >= 1 && o.MaxHops <= 10000, "max-hops", o.MaxHops, "1 to 10000")
 	check(o.MaxChain >= 0 && o.MaxChain <= 1000000000, "max-chain", o.MaxChain, "0 to 1000000000")
 	check(o.MaxChainAge >= 0 && o.MaxChainAge <= 10*365*24*time.Hour, "max-chain-age", o.MaxChainAge, "0 to 87600h")

@@ -3,6 +3,8 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/gateway/access"
@@ -29,6 +31,20 @@ type Config struct {
 	ReadTimeout  time.Duration
 	WriteTimeout time.Duration
 	IdleTimeout  time.Duration
+	// MaxConnections bounds the connections, 16 to 1000000, and MaxPerAddress those
+	// of one address (of IPv6: one /64); 0 is half of all. When all places are taken
+	// the connection that has kept us waiting the longest makes room.
+	MaxConnections int
+	MaxPerAddress  int
+	// FirstByte bounds the wait for the first byte of a connection, a TLS handshake
+	// included; 10ms to 1h.
+	FirstByte time.Duration
+	// CORSOrigins are the origins (https://app.example) whose pages may send
+	// requests and read the answers; "*" is any. AllowedHosts are the names by which
+	// the server is known beside addresses and localhost: with any, or without
+	// authentication on loopback, requests under other names are refused.
+	CORSOrigins  []string
+	AllowedHosts []string
 	// StopDelay is how long /readyz says 503 before the listener closes, so that
 	// load balancers notice; 0 to 5m. StopTimeout bounds the wait for the
 	// requests under way after that; 10ms to 10m.
@@ -53,6 +69,7 @@ func DefaultConfig() Config {
 	return Config{
 		Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxHeader: 16 << 10,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxConnections: 16384, FirstByte: 10 * time.Second,
 		StopTimeout: 20 * time.Second, CheckTimeout: 2 * time.Second,
 		Ingest: ingest.DefaultConfig(), Invoke: invoke.DefaultConfig(), API: api.DefaultConfig(), Subscribe: subscribe.DefaultConfig(),
 	}
@@ -79,12 +96,34 @@ func (c Config) Validate() error {
 	duration("ReadTimeout", c.ReadTimeout, 10*time.Millisecond, time.Hour)
 	duration("WriteTimeout", c.WriteTimeout, 10*time.Millisecond, time.Hour)
 	duration("IdleTimeout", c.IdleTimeout, 10*time.Millisecond, time.Hour)
+	duration("FirstByte", c.FirstByte, 10*time.Millisecond, time.Hour)
+	number("MaxConnections", c.MaxConnections, 16, 1_000_000)
+	number("MaxPerAddress", c.MaxPerAddress, 0, 1_000_000)
+	for i, o := range c.CORSOrigins {
+		if !validOrigin(o) {
+			errs = append(errs, fmt.Errorf("CORSOrigins[%d] %q: want scheme://host[:port], or *", i, o))
+		}
+	}
+	for i, h := range c.AllowedHosts {
+		if h == "" || strings.ContainsAny(h, ":/@ ") {
+			errs = append(errs, fmt.Errorf("AllowedHosts[%d] %q: want a name without port", i, h))
+		}
+	}
 	duration("StopDelay", c.StopDelay, 0, 5*time.Minute)
 	duration("StopTimeout", c.StopTimeout, 10*time.Millisecond, 10*time.Minute)
 	duration("CheckTimeout", c.CheckTimeout, 10*time.Millisecond, time.Minute)
 	errs = append(errs, within("TLS", c.TLS.validate()), within("Access", c.Access.Validate()))
 	errs = append(errs, within("Ingest", c.Ingest.Validate()), within("Invoke", c.Invoke.Validate()), within("API", c.API.Validate()), within("Subscribe", c.Subscribe.Validate()))
 	return errors.Join(errs...)
+}
+
+// validOrigin: what a browser sends as Origin.
+func validOrigin(s string) bool {
+	if s == "*" {
+		return true
+	}
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && s == u.Scheme+"://"+u.Host
 }
 
 func within(part string, err error) error {

@@ -26,7 +26,7 @@ func FuzzPostEvents(f *testing.F) {
 		var r fasthttp.Request
 		r.Header.SetMethod("POST")
 		r.SetRequestURI("/events")
-		r.Header.SetHost("a")
+		r.Header.SetHost("localhost")
 		r.Header.Set("ce-specversion", "1.0")
 		r.Header.Set("ce-source", "/s")
 		r.Header.SetContentType(contentType)
@@ -46,14 +46,14 @@ func FuzzPostEvents(f *testing.F) {
 // closed, never with a 5xx and never left hanging.
 func FuzzConnection(f *testing.F) {
 	for _, seed := range []string{
-		"POST /events HTTP/1.1\r\nHost: a\r\nce-id: 1\r\nContent-Length: 2\r\n\r\nhi",
-		"POST /events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-		"POST /events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-		"PATCH /api/v1/functions/a HTTP/1.1\r\nHost: a\r\nContent-Type: application/merge-patch+json\r\nContent-Length: 2\r\n\r\n{}",
-		"POST /api/v1/apply?dryRun=true HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\na: &a *a",
-		"GET /api/v1/events?since=%00&limit=99999999999999999999 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /events HTTP/1.1\r\nHost: localhost\r\nce-id: 1\r\nContent-Length: 2\r\n\r\nhi",
+		"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+		"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+		"PATCH /api/v1/functions/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/merge-patch+json\r\nContent-Length: 2\r\n\r\n{}",
+		"POST /api/v1/apply?dryRun=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\na: &a *a",
+		"GET /api/v1/events?since=%00&limit=99999999999999999999 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"GET http://[::1/%zz?%%% HTTP/1.1\r\nHost: \r\n\r\n",
-		"OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n",
 		"\r\n\r\n\x00", "GET / HTTP/1.1\nHost: a\n\n",
 	} {
 		f.Add([]byte(seed))
@@ -61,7 +61,7 @@ func FuzzConnection(f *testing.F) {
 	s := start(f, nil).server
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := &bytesConn{in: bytes.NewReader(b)}
-		_ = s.app.Server().ServeConn(c)
+		_ = s.app.Server().ServeConn(s.listener.wrap(c, time.Now()))
 		if out := c.written(); bytes.Contains(out, []byte("HTTP/1.1 5")) {
 			t.Fatalf("answered %s", out)
 		}

@@ -2,52 +2,252 @@ package gateway
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"io"
+	"errors"
+	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/signalbox-dev/signalbox/gateway/access"
+	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
-// What a refused sender may still send before the connection is closed.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 64 << 20
-)
+// aheadBytes is the size of the buffers into which a request's beginning is
+// read: most requests fit.
+const aheadBytes = 4 << 10
 
-// listener hands out connections that can linger, and knows those that are
-// open: fasthttp's shutdown waits for them but does not close them.
+// limits bound the connections of a listener.
+type limits struct {
+	// connections are how many there may be in all, perAddress how many of one address.
+	connections, perAddress int
+	// first is how long a new connection has for its first byte, and for its TLS handshake.
+	first time.Duration
+	// header bounds what is kept of a line that comes in pieces, in bytes.
+	header int
+}
+
+// listener accepts connections within bounds, and knows those that are open.
+// When all places are taken, the connection that has kept us waiting for its
+// request the longest makes room; if all are at work, the new one is refused.
 type listener struct {
 	net.Listener
-	once sync.Once
-	err  error
+	// tls is nil where no TLS is spoken.
+	tls     *tls.Config
+	limits  limits
+	log     *slog.Logger
+	refused []byte
+	buffers sync.Pool
+
+	once   sync.Once
+	closed chan struct{}
+	err    error
+
 	mu   sync.Mutex
 	open map[*conn]struct{}
+	// sources counts the connections by their addresses.
+	sources map[netip.Addr]int
+	// warned is when was last said that a bound was met.
+	warned time.Time
 }
 
-func newListener(ln net.Listener) *listener {
-	return &listener{Listener: ln, open: map[*conn]struct{}{}}
-}
-
-// Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+func newListener(ln net.Listener, config *tls.Config, l limits, log *slog.Logger) *listener {
+	out := &listener{
+		Listener: ln, tls: config, limits: l, log: log, refused: busyAnswer(),
+		closed: make(chan struct{}), open: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
-	wrapped := &conn{Conn: c, owner: l}
+	out.buffers.New = func() any { b := make([]byte, aheadBytes); return &b }
+	return out
+}
+
+// busyAnswer is what a connection too many is told.
+func busyAnswer() []byte {
+	var r fasthttp.Response
+	p := problem.New(problem.TooManyConnections, "there is no room for another connection at the moment")
+	p.Close = true
+	p.WriteResponse(&r)
+	r.Header.Set("X-Content-Type-Options", "nosniff")
+	return append(r.Header.Header(), r.Body()...)
+}
+
+// Accept implements net.Listener. It ends only when the listener is closed: a
+// process without free file descriptors waits for some.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := time.Duration(0)
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			if !passing(err) || !l.rest(&pause) {
+				return nil, err
+			}
+			l.warn("connections cannot be accepted at the moment", "error", err)
+			continue
+		}
+		pause = 0
+		if wrapped := l.admit(c, time.Now()); wrapped != nil {
+			return wrapped, nil
+		}
+	}
+}
+
+// passing reports whether an error of accept is one that time mends.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.ENETDOWN} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// rest waits, longer each time; false is that the listener was closed.
+func (l *listener) rest(pause *time.Duration) bool {
+	*pause = min(max(2**pause, 5*time.Millisecond), time.Second)
+	timer := time.NewTimer(*pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// admit takes a connection in, or refuses it, which is nil.
+func (l *listener) admit(c net.Conn, now time.Time) *conn {
+	wrapped := l.wrap(c, now)
 	l.mu.Lock()
-	l.open[wrapped] = struct{}{}
+	ok := l.sources[wrapped.source] < l.limits.perAddress
+	if ok && len(l.open) >= l.limits.connections {
+		ok = l.makeRoom(now)
+	}
+	if ok {
+		l.open[wrapped] = struct{}{}
+		l.sources[wrapped.source]++
+	}
 	l.mu.Unlock()
-	return wrapped, nil
+	if ok {
+		return wrapped
+	}
+	l.warn("a connection was refused: too many", "address", wrapped.source)
+	if l.tls == nil {
+		_ = c.SetWriteDeadline(now.Add(time.Second)) // it fits into the socket's buffer
+		_, _ = c.Write(l.refused)
+	}
+	_ = c.Close()
+	return nil
+}
+
+func (l *listener) wrap(c net.Conn, now time.Time) *conn {
+	_ = c.SetReadDeadline(now.Add(l.limits.first))
+	wrapped := &conn{Conn: c, owner: l, source: sourceOf(c.RemoteAddr())}
+	wrapped.since.Store(now.UnixNano())
+	wrapped.watch.Limit(l.limits.header)
+	if l.tls != nil {
+		wrapped.Conn = tls.Server(c, l.tls)
+		return wrapped
+	}
+	if s, ok := c.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			wrapped.raw, wrapped.fill = raw, wrapped.readAhead
+		}
+	}
+	return wrapped
+}
+
+// sourceOf is what the connections of an address are counted by: of IPv6 the
+// network of 64 bits, which a host has to itself.
+func sourceOf(a net.Addr) netip.Addr {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	if ip = ip.Unmap(); !ip.Is6() {
+		return ip
+	}
+	network, err := ip.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return network.Addr()
+}
+
+// What is looked at to make room, and how long a connection must have kept us
+// waiting to be closed for another.
+const (
+	roomSample = 64
+	roomWait   = time.Second
+)
+
+// makeRoom closes the connection that has waited longest of some. It is called
+// with the lock held.
+func (l *listener) makeRoom(now time.Time) bool {
+	var oldest *conn
+	seen := 0
+	for c := range l.open { // begins anywhere
+		if seen++; seen > roomSample {
+			break
+		}
+		if !c.busy.Load() && (oldest == nil || c.since.Load() < oldest.since.Load()) {
+			oldest = c
+		}
+	}
+	if oldest == nil || now.UnixNano()-oldest.since.Load() < int64(roomWait) {
+		return false
+	}
+	l.forgetLocked(oldest)
+	closeNow(oldest.Conn)
+	return true
+}
+
+// closeNow closes without the goodbye of TLS, which could block.
+func closeNow(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.Close()
+}
+
+func (l *listener) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forgetLocked(c)
+}
+
+func (l *listener) forgetLocked(c *conn) {
+	if _, ok := l.open[c]; !ok {
+		return
+	}
+	delete(l.open, c)
+	if l.sources[c.source]--; l.sources[c.source] == 0 {
+		delete(l.sources, c.source)
+	}
+}
+
+// warn says at most once a minute that a bound was met.
+func (l *listener) warn(message string, args ...any) {
+	l.mu.Lock()
+	now := time.Now()
+	silent := now.Sub(l.warned) < time.Minute
+	if !silent {
+		l.warned = now
+	}
+	n := len(l.open)
+	l.mu.Unlock()
+	if !silent {
+		l.log.Warn(message, append(args, "open", n)...)
+	}
 }
 
 // Close implements net.Listener; closing again is no error.
 func (l *listener) Close() error {
-	l.once.Do(func() { l.err = l.Listener.Close() })
+	l.once.Do(func() {
+		close(l.closed)
+		l.err = l.Listener.Close()
+	})
 	return l.err
 }
 
@@ -68,58 +268,6 @@ func (l *listener) closeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.open {
-		c.Conn.Close()
+		closeNow(c.Conn)
 	}
-}
-
-// conn is an accepted connection: Conn is a *tls.Conn where TLS is spoken.
-type conn struct {
-	net.Conn
-	access.Peer
-	owner  *listener
-	linger atomic.Bool
-	// used is set once the client has sent something.
-	used atomic.Bool
-}
-
-// Read implements net.Conn.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.used.Load() {
-		c.used.Store(true)
-	}
-	return n, err
-}
-
-// Close implements net.Conn. A connection that is closed while its client is
-// still sending is reset, and the client may lose the answer (a 413, say)
-// before it reads it; so such a one is half-closed and drained first, within bounds.
-func (c *conn) Close() error {
-	if c.linger.Load() {
-		if half, ok := c.Conn.(halfCloser); ok && half.CloseWrite() == nil {
-			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
-			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
-		}
-	}
-	c.owner.mu.Lock()
-	delete(c.owner.open, c)
-	c.owner.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// halfCloser is a TCP or TLS connection.
-type halfCloser interface{ CloseWrite() error }
-
-// ClientCertificate is the client's, verified; nil is none. It is there once
-// something was read.
-func (c *conn) ClientCertificate() *x509.Certificate {
-	t, ok := c.Conn.(*tls.Conn)
-	if !ok {
-		return nil
-	}
-	state := t.ConnectionState()
-	if len(state.VerifiedChains) == 0 {
-		return nil
-	}
-	return state.PeerCertificates[0]
 }

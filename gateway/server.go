@@ -42,6 +42,9 @@ type Server struct {
 	stopping atomic.Bool
 	mu       sync.Mutex
 	listener *listener
+	ids      *requestIDs
+	// checkHosts: requests under names that are not ours are refused.
+	checkHosts bool
 	// certificates are nil where no TLS is spoken.
 	certificates *certificates
 }
@@ -61,7 +64,7 @@ func New(c Config, d Deps) (*Server, error) {
 	guard := access.New(c.Access, access.Deps{Manager: d.Manager, Recorder: d.Recorder, Now: d.Now, Logger: d.Logger})
 	c.Access.RootKey = "" // the guard has its hash
 	s := &Server{
-		config: c, deps: d, guard: guard,
+		config: c, deps: d, guard: guard, ids: newRequestIDs(), checkHosts: c.hostsChecked(),
 		ingest: ingest.New(c.Ingest, ingest.Deps{Guard: guard, Appender: d.Appender, Admitter: d.Admitter, Validator: d.Validator, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger}),
 		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, Artifacts: d.Artifacts, WhatIfs: d.WhatIfs, Tracer: d.Tracer, Graphs: d.Graphs, Catalogue: d.Catalogue, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
@@ -95,6 +98,7 @@ func (s *Server) fiberConfig() fiber.Config {
 		CaseSensitive:                true,
 		BodyLimit:                    s.config.MaxBody,
 		ReadBufferSize:               s.config.MaxHeader,
+		ReduceMemoryUsage:            true, // see conn
 		ReadTimeout:                  s.config.ReadTimeout,
 		WriteTimeout:                 s.config.WriteTimeout,
 		IdleTimeout:                  s.config.IdleTimeout,
@@ -120,11 +124,34 @@ func (s *Server) Listen() error {
 	if s.certificates, err = openCertificates(s.config.TLS); err != nil {
 		return errors.Join(fmt.Errorf("--tls-cert: %w", err), ln.Close())
 	}
+	var config *tls.Config
 	if s.certificates != nil {
-		ln = tls.NewListener(ln, s.certificates.server())
+		config = s.certificates.server()
 	}
-	s.listener = newListener(ln)
+	s.listener = newListener(ln, config, s.limits(), s.deps.Logger)
 	return nil
+}
+
+// limits are those of the configuration, as far as the process may have files.
+func (s *Server) limits() limits {
+	l := limits{connections: s.config.MaxConnections, perAddress: s.config.MaxPerAddress, first: s.config.FirstByte, header: 2 * s.config.MaxHeader}
+	if files := maxFiles(); files > 0 && l.connections > files-files/4 {
+		l.connections = max(files-files/4, 16)
+		s.deps.Logger.Warn("fewer connections than --max-connections: the process may not open more files", "connections", l.connections, "files", files)
+	}
+	if l.perAddress == 0 {
+		l.perAddress = l.connections / 2
+	}
+	return l
+}
+
+// maxFiles is how many files the process may have open; 0 is not known.
+func maxFiles() int {
+	var r syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil || r.Cur > 1<<30 {
+		return 0
+	}
+	return int(r.Cur)
 }
 
 // LoadKeys swaps in the API keys in force. It is safe for concurrent use.

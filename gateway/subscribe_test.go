@@ -225,7 +225,7 @@ func TestSubscriberThatNeverReadsIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, _ = io.WriteString(c, "GET /subscribe HTTP/1.1\r\nHost: a\r\n\r\n")
+	_, _ = io.WriteString(c, "GET /subscribe HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	r.followers(1)
 	for i := range 40 {
 		r.emit(fmt.Sprint("b", i), "big", `"`+strings.Repeat("x", 500<<10)+`"`)

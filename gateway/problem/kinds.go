@@ -18,10 +18,12 @@ const (
 	UnverifiedWebhook
 	Denied
 	Forbidden
+	CrossSite
 	NotFound
 	AmbiguousEvent
 	MethodNotAllowed
 	RequestTimeout
+	Misdirected
 	Exists
 	Conflict
 	Decided
@@ -38,6 +40,7 @@ const (
 	Backlog
 	TooManySubscribers
 	RateLimited
+	TooManyFailures
 	Busy
 	LockedOut
 	InvalidArtifact
@@ -45,6 +48,7 @@ const (
 	BadGateway
 	Unavailable
 	Stopping
+	TooManyConnections
 	GatewayTimeout
 	kindCount
 )
@@ -71,10 +75,12 @@ var table = [kindCount]info{
 	UnverifiedWebhook:    {"unverified-webhook", "Webhook cannot be verified", 401},
 	Denied:               {"denied", "Denied by admission policy", 403},
 	Forbidden:            {"forbidden", "Forbidden", 403},
+	CrossSite:            {"cross-site", "Sent by a page of another site", 403},
 	NotFound:             {"not-found", "Not found", 404},
 	AmbiguousEvent:       {"ambiguous-event", "Several events have this id", 409},
 	MethodNotAllowed:     {"method-not-allowed", "Method not allowed", 405},
 	RequestTimeout:       {"request-timeout", "Request took too long to arrive", 408},
+	Misdirected:          {"misdirected", "Not a name of this server", 421},
 	Exists:               {"exists", "Already exists", 409},
 	Conflict:             {"revision-conflict", "Changed by somebody else", 409},
 	Decided:              {"already-decided", "Already decided otherwise", 409},
@@ -91,6 +97,7 @@ var table = [kindCount]info{
 	Backlog:              {"backlog", "Backlog over its limit", 429},
 	TooManySubscribers:   {"too-many-subscribers", "Too many subscribers", 429},
 	RateLimited:          {"rate-limited", "Too many events of one identity", 429},
+	TooManyFailures:      {"too-many-failures", "Too many wrong credentials", 429},
 	Busy:                 {"busy", "Too many calls at a time", 429},
 	InvalidArtifact:      {"invalid-artifact", "Not the artifact it says to be", 422},
 	LockedOut:            {"locked-out", "Would lock its author out", 422},
@@ -98,6 +105,7 @@ var table = [kindCount]info{
 	BadGateway:           {"bad-gateway", "No answer of the function", 502},
 	Unavailable:          {"unavailable", "Temporarily unavailable", 503},
 	Stopping:             {"stopping", "Shutting down", 503},
+	TooManyConnections:   {"too-many-connections", "Too many connections", 503},
 	GatewayTimeout:       {"gateway-timeout", "The function took too long", 504},
 }
 

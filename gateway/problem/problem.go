@@ -25,6 +25,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// RequestID names the request, as X-Request-Id of the answer does.
+	RequestID string `json:"requestId,omitempty"`
 	// Attribute is the context attribute at fault, when it is one.
 	Attribute string `json:"attribute,omitempty"`
 	// Index is that of the first bad event of a batch, from 0.
