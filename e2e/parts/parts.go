@@ -25,7 +25,7 @@ type Env struct {
 }
 
 // Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "kube",
-// "podman", "golang-image", "clients"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
+// "podman", "golang-image", "clients", "signers", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
 //
 // The instance is shared by all tests of all packages and keeps running afterwards, so a test gives its topics and
 // keys names of its own and leaves the parts as they are; [UpPrivate] is for those that cannot. The first call on a
@@ -195,6 +195,9 @@ func (e Env) RedisSentinels() (addrs []string, master string) {
 
 // RedisClusterAddrs returns the host:port of each node of the cluster (part redis-cluster).
 func (e Env) RedisClusterAddrs() []string { e.tb.Helper(); return e.list("REDIS_CLUSTER_ADDRS") }
+
+// OAuth returns the base URL of the OpenID provider, below which each path is an issuer (part oauth).
+func (e Env) OAuth() string { e.tb.Helper(); return e.Value("OAUTH_URL") }
 
 // JaegerOTLP returns the base URL that takes OTLP over HTTP, without /v1/traces (part jaeger).
 func (e Env) JaegerOTLP() string { e.tb.Helper(); return e.Value("JAEGER_OTLP_HTTP") }

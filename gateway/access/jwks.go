@@ -31,8 +31,8 @@ type published struct {
 }
 
 // keySet keeps the keys of an issuer: read from a file or fetched, again every
-// Refresh, and when a token names a key that is not among them, but then not
-// more often than MinRefetch.
+// Refresh, and when a token names a key that is not among them or is not signed
+// by the one it names, but then not more often than MinRefetch.
 type keySet struct {
 	config JWTConfig
 	now    func() time.Time
@@ -71,6 +71,17 @@ func (s *keySet) find(ctx context.Context, kid string, a algorithm) (jwk.Key, *p
 		return k, set, nil
 	}
 	return nil, nil, errUnknownKey
+}
+
+// newer returns the key of that kid which the issuer publishes now, nil when
+// nothing has changed since set: some issuers give another key the same name.
+func (s *keySet) newer(ctx context.Context, set *published, kid string, a algorithm) (jwk.Key, *published) {
+	_ = s.refetch(ctx) // then the keys are those known
+	now := s.current()
+	if now == set {
+		return nil, nil
+	}
+	return now.find(kid, a), now
 }
 
 func (p *published) find(kid string, a algorithm) jwk.Key {

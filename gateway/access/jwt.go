@@ -86,7 +86,12 @@ func (t *tokens) verify(ctx context.Context, token []byte) (*credential, *publis
 	}
 	payload, err := jws.VerifyCompactFast(key, token, alg.jwa)
 	if err != nil {
-		return nil, nil, errSignature
+		if key, set = t.keys.newer(ctx, set, head.Kid, alg); key == nil {
+			return nil, nil, errSignature
+		}
+		if payload, err = jws.VerifyCompactFast(key, token, alg.jwa); err != nil {
+			return nil, nil, errSignature
+		}
 	}
 	c, err := t.credential(payload)
 	return c, set, err

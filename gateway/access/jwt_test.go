@@ -227,6 +227,29 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
+func TestAnotherKeyByTheSameNameIsFetched(t *testing.T) {
+	i := newIssuer(t)
+	clock := noon
+	c := DefaultJWTConfig()
+	c.Issuer, c.Audience = i.URL, "signalbox"
+	tokens := newTokens(c, func() time.Time { return clock }, &buckets{})
+	first := i.token(t, i.publish(t, "1"), "ada")
+	if _, err := tokens.of(first); err != nil {
+		t.Fatal(err)
+	}
+	second := i.token(t, i.publish(t, "1"), "bob")
+	if _, err := tokens.of(second); !errors.Is(err, errSignature) || i.fetched.Load() != 1 {
+		t.Errorf("a fetch was a moment ago: %v, %d fetches", err, i.fetched.Load())
+	}
+	clock = clock.Add(11 * time.Second)
+	if c, err := tokens.of(second); err != nil || c.name != "bob" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := tokens.of(first); !errors.Is(err, errSignature) {
+		t.Errorf("%v: a token of the key before", err)
+	}
+}
+
 func TestATokenWithoutKidIsTakenWhereOneKeyFits(t *testing.T) {
 	i := newIssuer(t)
 	key := i.publish(t, "1")
