@@ -76,3 +76,6 @@ func unknownKind(err error) bool {
 	d := status.Status().Details
 	return d == nil || d.Name == "" && slices.ContainsFunc(d.Causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeUnexpectedServerResponse })
 }
+
+// UnknownKind reports whether the cluster does not know a kind at all.
+func UnknownKind(err error) bool { return unknownKind(err) }

@@ -1,0 +1,537 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
+	"github.com/signalbox-dev/signalbox/functions/kube/kubetest"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// stage is a Runtime over a fake API server, with a clock that the test moves.
+type stage struct {
+	*Runtime
+	t      *testing.T
+	server *kubetest.Server
+	log    *bytes.Buffer
+	mu     sync.Mutex
+	now    time.Time
+}
+
+const linger = 30 * time.Second
+
+func newStage(t *testing.T, platform string, change ...func(*Config)) *stage {
+	t.Helper()
+	return onServer(t, kubetest.Start(t), platform, change...)
+}
+
+// onServer makes another process that uses the same cluster.
+func onServer(t *testing.T, server *kubetest.Server, platform string, change ...func(*Config)) *stage {
+	t.Helper()
+	s := &stage{t: t, server: server, now: time.Unix(1_800_000_000, 0), log: &bytes.Buffer{}}
+	cc := cluster.DefaultConfig()
+	cc.Kubeconfig = server.Kubeconfig(t, "fns")
+	at, err := cluster.New(cc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := DefaultConfig()
+	c.Platform, c.Cluster, c.Now, c.Linger, c.Look = platform, at, s.clock, linger, time.Millisecond
+	c.Secrets = func(name string) ([]byte, error) {
+		if name == "missing" {
+			return nil, errors.New("secret missing: no such secret")
+		}
+		return []byte("value-of-" + name), nil
+	}
+	c.Log = slog.New(slog.NewTextHandler(io.MultiWriter(s, t.Output()), nil))
+	for _, fn := range change {
+		fn(&c)
+	}
+	if s.Runtime, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *stage) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(b)
+}
+
+func (s *stage) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+func (s *stage) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *stage) advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *stage) until(what string, is func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.After(10 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-end:
+			s.t.Fatalf("not in time: %s\nobjects: %v\nwrites: %v\nlog: %s", what, s.server.Paths(), s.server.Writes(), s.logged())
+		}
+	}
+}
+
+// passes waits until Run has been round twice, so that whatever was to be done is.
+func (s *stage) passes() {
+	s.t.Helper()
+	for range 3 {
+		p := s.places.Load()
+		s.until("another pass", func() bool { return s.places.Load() != p })
+	}
+}
+
+func (s *stage) there(path string) bool { return s.server.Get(path) != nil }
+
+// path is where the primary object of a version is.
+func (s *stage) path(fn *resource.Function) string {
+	name := objectName(s.c.Owner, idOf(fn))
+	if s.c.Platform == resource.PlatformKnative {
+		return "/apis/serving.knative.dev/v1/namespaces/fns/services/" + name
+	}
+	return "/apis/apps/v1/namespaces/fns/deployments/" + name
+}
+
+// serve plays the cluster's controllers: the object's pods take calls.
+func (s *stage) serve(fn *resource.Function) {
+	s.server.Update(s.path(fn), func(o kubetest.Object) {
+		if s.c.Platform == resource.PlatformKnative {
+			o["status"] = kubetest.Object{"url": "http://public", "address": kubetest.Object{"url": "http://inside"}, "latestReadyRevisionName": "r-1",
+				"conditions": []any{kubetest.Object{"type": "Ready", "status": "True"}}}
+			return
+		}
+		o["status"] = kubetest.Object{"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "conditions": []any{kubetest.Object{"type": "Available", "status": "True"}}}
+	})
+}
+
+func (s *stage) state(fn *resource.Function) string {
+	status, _ := s.Status(fn)
+	return status.State
+}
+
+func image(name, version, platform string) *resource.Function {
+	return &resource.Function{
+		Metadata: resource.Metadata{Name: name, UID: "uid-of-" + name, Revision: 7},
+		Spec:     resource.FunctionSpec{Version: version, Image: "registry.example/" + name + ":" + version, Platform: platform},
+	}
+}
+
+func TestAnImageIsBroughtUpAndHasAURLOnceItServes(t *testing.T) {
+	for _, c := range []struct{ platform, url, others string }{
+		{resource.PlatformKubernetes, "http://hello-1-" + digest("signalbox", "hello", "1")[:8] + ".fns.svc/", "services"},
+		{resource.PlatformKnative, "http://inside", ""},
+	} {
+		t.Run(c.platform, func(t *testing.T) {
+			s, fn := newStage(t, c.platform), image("hello", "1", c.platform)
+			s.Reconcile([]*resource.Function{fn}, nil)
+			s.until("the object", func() bool { return s.there(s.path(fn)) })
+			if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) {
+				t.Errorf("%v: want ErrNotReady", err)
+			}
+			s.serve(fn)
+			s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+			if url, err := s.URL(fn); url != c.url {
+				t.Errorf("URL %s, %v: want %s", url, err, c.url)
+			}
+			s.passes()
+			if got := len(s.server.Paths()); got != 1+len(strings.Fields(c.others)) {
+				t.Errorf("objects %v", s.server.Paths())
+			}
+		})
+	}
+}
+
+func TestAVersionThatGetsNoEventsLingersUntilItsPlaceIsTakenAndNobodyAsks(t *testing.T) {
+	s := newStage(t, resource.PlatformKubernetes)
+	one, two := image("f", "1", resource.PlatformKubernetes), image("f", "2", resource.PlatformKubernetes)
+	s.Reconcile([]*resource.Function{one}, nil)
+	s.until("version 1", func() bool { return s.there(s.path(one)) })
+	s.serve(one)
+	s.until("version 1 ready", func() bool { return s.state(one) == functions.StateReady })
+	s.Reconcile([]*resource.Function{two}, []*resource.Function{one})
+	s.until("version 2", func() bool { return s.there(s.path(two)) })
+	s.advance(2 * linger)
+	s.passes()
+	if !s.there(s.path(one)) {
+		t.Fatal("removed while version 2 does not serve")
+	}
+	s.serve(two)
+	s.until("version 2 ready", func() bool { return s.state(two) == functions.StateReady })
+	s.passes()
+	s.advance(linger - time.Second)
+	if _, err := s.URL(one); err != nil {
+		t.Error(err)
+	}
+	s.until("it is noted that version 1 was asked for", func() bool { return strings.Contains(fmt.Sprint(s.server.Get(s.path(one))), noteAsked) })
+	s.advance(2 * time.Second)
+	s.passes()
+	if !s.there(s.path(one)) {
+		t.Fatal("removed though it was asked for")
+	}
+	s.advance(linger)
+	s.until("removal", func() bool { return !s.there(s.path(one)) })
+	if got := s.state(one); got != functions.StateIdle && got != functions.StateStarting {
+		t.Errorf("state %s: want idle", got)
+	}
+	if _, err := s.URL(one); !errors.Is(err, functions.ErrNotReady) {
+		t.Error(err)
+	}
+	s.until("it is brought up again, being asked for", func() bool { return s.there(s.path(one)) })
+}
+
+func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
+	for _, platform := range []string{resource.PlatformKubernetes, resource.PlatformKnative} {
+		t.Run(platform, func(t *testing.T) {
+			s, fn := newStage(t, platform), image("f", "", platform)
+			s.Reconcile([]*resource.Function{fn}, nil)
+			s.until("the object", func() bool { return s.there(s.path(fn)) })
+			dir := s.path(fn)[:strings.LastIndex(s.path(fn), "/")]
+			foreign := func(owner string) kubetest.Object {
+				return kubetest.Object{"apiVersion": "v1", "kind": "X", "metadata": kubetest.Object{"name": owner, "namespace": "fns", "labels": kubetest.Object{labelOwner: owner}}}
+			}
+			s.server.Put(dir+"/theirs", foreign("theirs"))
+			s.server.Put(dir+"/nobodys", foreign(""))
+			s.Reconcile(nil, nil)
+			s.passes()
+			if !s.there(s.path(fn)) {
+				t.Error("removed at once: another process may know of it already")
+			}
+			s.advance(linger)
+			s.until("removal", func() bool { return !s.there(s.path(fn)) })
+			s.advance(10 * linger)
+			s.passes()
+			if !s.there(dir+"/theirs") || !s.there(dir+"/nobodys") {
+				t.Errorf("left are %v", s.server.Paths())
+			}
+		})
+	}
+}
+
+func TestNothingIsRemovedBeforeTheFunctionsAreKnown(t *testing.T) {
+	first, fn := newStage(t, resource.PlatformKubernetes), image("f", "", resource.PlatformKubernetes)
+	first.Reconcile([]*resource.Function{fn}, nil)
+	first.until("the object", func() bool { return first.there(first.path(fn)) })
+	s := onServer(t, first.server, resource.PlatformKubernetes)
+	s.passes()
+	s.advance(10 * linger)
+	s.passes()
+	if !s.there(s.path(fn)) {
+		t.Error("removed")
+	}
+}
+
+func TestSeveralProcessesApplyAChangeOnce(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	a := newStage(t, resource.PlatformKubernetes)
+	a.Reconcile([]*resource.Function{fn}, nil)
+	a.until("applied", func() bool { return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), noteSpec) })
+	before := len(a.server.Writes())
+	b := onServer(t, a.server, resource.PlatformKubernetes)
+	b.Reconcile([]*resource.Function{fn}, nil)
+	b.until("b knows it", func() bool { return b.state(fn) != "" })
+	b.passes()
+	if got := a.server.Writes()[before:]; len(got) != 0 {
+		t.Errorf("a second process wrote %v", got)
+	}
+	older := *fn
+	older.Metadata.Revision, older.Spec.Image = 6, "registry.example/older"
+	b.Reconcile([]*resource.Function{&older}, nil)
+	b.passes()
+	if got := a.server.Writes()[before:]; len(got) != 0 {
+		t.Errorf("a process that is behind wrote %v", got)
+	}
+	older.Metadata.UID = "of another function of that name"
+	again := older
+	b.Reconcile([]*resource.Function{&again}, nil)
+	b.passes()
+	again.Spec.Image = "registry.example/other"
+	other := again
+	b.Reconcile([]*resource.Function{&other}, nil)
+	b.until("another function of the name is applied", func() bool {
+		return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), "registry.example/other")
+	})
+}
+
+func TestAnObjectThatSomebodyRemovedOrChangedComesBack(t *testing.T) {
+	s, fn := newStage(t, resource.PlatformKubernetes), image("f", "", resource.PlatformKubernetes)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("ready", func() bool {
+		return strings.Contains(s.logged(), "applied") && s.there(s.path(fn))
+	})
+	s.passes()
+	s.server.Update(s.path(fn), func(o kubetest.Object) {
+		o["spec"].(kubetest.Object)["replicas"] = 5
+	})
+	s.advance(s.c.Resync)
+	s.until("taken back", func() bool { return fmt.Sprint(s.server.Get(s.path(fn))["spec"].(kubetest.Object)["replicas"]) == "1" })
+}
+
+func TestAnAutoscalerOfOthersKeepsTheReplicas(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes)
+	s.server.Own(s.path(fn), ".spec.replicas", "keda")
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	if _, has := s.server.Get(s.path(fn))["spec"].(kubetest.Object)["replicas"]; has {
+		t.Error("the replicas were set")
+	}
+	if strings.Contains(s.logged(), "taken back") {
+		t.Errorf("log: %s", s.logged())
+	}
+}
+
+func TestFieldsThatOthersTookAreTakenBack(t *testing.T) {
+	fn := image("f", "", resource.PlatformKnative)
+	s := newStage(t, resource.PlatformKnative)
+	s.server.Own(s.path(fn), ".spec.template", "kubectl")
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	if !strings.Contains(s.logged(), "kubectl") || !s.there(s.path(fn)) {
+		t.Errorf("log: %s", s.logged())
+	}
+}
+
+func TestAnObjectOfOthersIsNotTouched(t *testing.T) {
+	fn := image("f", "", resource.PlatformKnative)
+	s := newStage(t, resource.PlatformKnative)
+	s.server.Put(s.path(fn), kubetest.Object{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": kubetest.Object{"name": "x"}})
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) || !strings.Contains(err.Error(), "not ours") {
+		t.Error(err)
+	}
+	if got := s.server.Writes(); len(got) != 0 {
+		t.Errorf("wrote %v", got)
+	}
+}
+
+func TestARefusedApplyIsSaidAndTriedAgain(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes)
+	s.server.Refuse(func(method, path string) (int, string) {
+		if method == "PATCH" && strings.Contains(path, "/services/") {
+			return 403, "services is forbidden: quota"
+		}
+		return 0, ""
+	})
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Error(err)
+	}
+	if strings.Contains(fmt.Sprint(s.server.Get(s.path(fn))), noteSpec) {
+		t.Error("the Deployment says that all is applied")
+	}
+	tries := len(s.server.Writes())
+	s.passes()
+	if got := len(s.server.Writes()); got != tries {
+		t.Error("tried again at once")
+	}
+	s.server.Refuse(nil)
+	s.advance(retryLast)
+	s.until("the Service", func() bool { return len(s.server.Paths()) == 2 })
+	s.serve(fn)
+	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+}
+
+func TestSecretsStayInASecret(t *testing.T) {
+	for _, platform := range []string{resource.PlatformKubernetes, resource.PlatformKnative} {
+		t.Run(platform, func(t *testing.T) {
+			fn := image("f", "", platform)
+			fn.Spec.Env = []resource.EnvVar{
+				{Name: "PLAIN", Value: "costs $(X) $$"}, {Name: "HIDDEN", Secret: "api"},
+				{Name: "THEIRS", KubernetesSecret: &resource.SecretKey{Name: "db", Key: "password"}},
+			}
+			fn.Spec.Mounts = []resource.Mount{{Path: "/etc/f/token", Secret: "token"}, {Path: "/etc/f/conf", Value: "x"}}
+			s := newStage(t, platform)
+			s.Reconcile([]*resource.Function{fn}, nil)
+			s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+			primary := fmt.Sprint(s.server.Get(s.path(fn)))
+			for _, v := range []string{"value-of-api", "value-of-token"} {
+				if strings.Contains(primary, v) || strings.Contains(primary, base64.StdEncoding.EncodeToString([]byte(v))) || strings.Contains(s.logged(), v) {
+					t.Errorf("%s stands in the object or in the log", v)
+				}
+			}
+			for _, want := range []string{"map[key:env.HIDDEN name:" + objectName("signalbox", idOf(fn)), "map[key:password name:db]", "costs $$(X) $$$$", "subPath:file.0"} {
+				if !strings.Contains(primary, want) {
+					t.Errorf("no %s in %s", want, primary)
+				}
+			}
+			secret := s.server.Get("/api/v1/namespaces/fns/secrets/" + objectName("signalbox", idOf(fn)))
+			want := map[string]string{"env.HIDDEN": "value-of-api", "file.0": "value-of-token", "file.1": "x"}
+			data := secret["data"].(kubetest.Object)
+			if len(data) != len(want) {
+				t.Errorf("data %v", data)
+			}
+			for key, v := range want {
+				if data[key] != base64.StdEncoding.EncodeToString([]byte(v)) {
+					t.Errorf("%s is %v", key, data[key])
+				}
+			}
+			if !strings.Contains(fmt.Sprint(secret), "ownerReferences") {
+				t.Error("nobody owns the secret")
+			}
+			before := s.server.Get(s.path(fn))
+			s.server.Refuse(func(method, path string) (int, string) {
+				if strings.Contains(path, "/secrets/") {
+					return 422, "Secret is invalid: value-of-api"
+				}
+				return 0, ""
+			})
+			fn.Spec.Env[1].Secret = "other"
+			s.Reconcile([]*resource.Function{fn}, nil)
+			s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+			if status, _ := s.Status(fn); strings.Contains(status.Reason, "value-of") || strings.Contains(s.logged(), "value-of") {
+				t.Errorf("%s says the value", status.Reason)
+			}
+			s.server.Refuse(nil)
+			s.advance(retryLast)
+			s.until("pods are replaced", func() bool {
+				return settingsNote(s.server.Get(s.path(fn))) != settingsNote(before)
+			})
+		})
+	}
+}
+
+func settingsNote(o kubetest.Object) string {
+	_, after, _ := strings.Cut(fmt.Sprint(o), noteSettings+":")
+	note, _, _ := strings.Cut(after, "]")
+	return note
+}
+
+func TestASecretThatIsMissingIsSaid(t *testing.T) {
+	fn := image("f", "", resource.PlatformKnative)
+	fn.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "missing"}}
+	s := newStage(t, resource.PlatformKnative)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "no such secret") {
+		t.Error(err)
+	}
+	good := *fn
+	good.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "there"}}
+	s.Reconcile([]*resource.Function{&good}, nil)
+	s.until("applied", func() bool { return s.there(s.path(fn)) })
+}
+
+func TestAReferenceHasTheURLOfItsStatusAndIsNotChanged(t *testing.T) {
+	fn := &resource.Function{Metadata: resource.Metadata{Name: "ref"}, Spec: resource.FunctionSpec{Knative: &resource.KnativeRef{Service: "theirs", Namespace: "shop"}}}
+	s := newStage(t, resource.PlatformKnative)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("missing", func() bool { return s.state(fn) == functions.StateFailing })
+	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "no Knative Service theirs in namespace shop") {
+		t.Error(err)
+	}
+	path := "/apis/serving.knative.dev/v1/namespaces/shop/services/theirs"
+	put := func(status kubetest.Object) {
+		s.server.Put(path, kubetest.Object{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": kubetest.Object{"name": "theirs", "namespace": "shop"}, "status": status})
+	}
+	put(kubetest.Object{})
+	s.until("starting", func() bool { return s.state(fn) == functions.StateStarting })
+	put(kubetest.Object{"url": "http://theirs.shop", "conditions": []any{kubetest.Object{"type": "Ready", "status": "True"}}})
+	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	if url, err := s.URL(fn); url != "http://theirs.shop" {
+		t.Error(url, err)
+	}
+	put(kubetest.Object{"url": "http://theirs.shop", "latestReadyRevisionName": "r", "conditions": []any{kubetest.Object{"type": "Ready", "status": "False", "message": "no such image"}}})
+	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	if url, err := s.URL(fn); url != "http://theirs.shop" {
+		t.Errorf("%s, %v: the revision before goes on", url, err)
+	}
+	if status, _ := s.Status(fn); status.Reason != "no such image" {
+		t.Errorf("reason %q", status.Reason)
+	}
+	s.Reconcile(nil, nil)
+	s.advance(10 * linger)
+	s.passes()
+	if got := s.server.Writes(); len(got) != 0 || !s.there(path) {
+		t.Errorf("wrote %v", got)
+	}
+}
+
+func TestURLsOutliveTheAPIServer(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.serve(fn)
+	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.server.Refuse(func(string, string) (int, string) { return 500, "away" })
+	s.server.Cut()
+	s.until("it is noticed", func() bool { return strings.Contains(s.logged(), "cannot be seen") })
+	if url, err := s.URL(fn); err != nil {
+		t.Error(url, err)
+	}
+	s.server.Refuse(nil)
+	s.server.Update(s.path(fn), func(o kubetest.Object) {
+		o["status"] = kubetest.Object{"conditions": []any{kubetest.Object{"type": "Progressing", "status": "False", "message": "deadline"}}}
+	})
+	s.until("changes are seen again", func() bool { return s.state(fn) == functions.StateFailing })
+}
+
+func TestWithoutAClusterTheReasonIsSaid(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes, func(c *Config) {
+		c.Cluster, _ = cluster.New(cluster.DefaultConfig())
+	})
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) || !strings.Contains(err.Error(), "--kubeconfig") {
+		t.Error(err)
+	}
+}
+
+func TestWhyPodsDoNotRunIsSaid(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.server.Put("/api/v1/namespaces/fns/pods/p", kubetest.Object{"apiVersion": "v1", "kind": "Pod",
+		"metadata": kubetest.Object{"name": "p", "namespace": "fns", "labels": kubetest.Object{labelInstance: objectName("signalbox", idOf(fn))}},
+		"status":   kubetest.Object{"containerStatuses": []any{kubetest.Object{"state": kubetest.Object{"waiting": kubetest.Object{"reason": "ImagePullBackOff", "message": "not found"}}}}}})
+	s.advance(time.Minute)
+	s.until("the reason", func() bool {
+		status, _ := s.Status(fn)
+		return status.Reason == "ImagePullBackOff: not found"
+	})
+}
