@@ -65,6 +65,7 @@ type Options struct {
 	MaxBacklogBytes int64
 	WebhookOrigins  []string
 	SecretsDir      string
+	DockerHost      string
 
 	MaxHops       int
 	ArtifactOptions
@@ -127,6 +128,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.EmbeddedRetention, "embedded-retention", o.EmbeddedRetention, "bytes the embedded Kafka keeps over all partitions")
 
 	fs.StringVar(&o.SecretsDir, "secrets-dir", o.SecretsDir, "directory with a file for each secret that resources name; those it lacks come from SIGNALBOX_SECRET_… variables")
+	fs.StringVar(&o.DockerHost, "docker-host", o.DockerHost, "container engine for functions that are images, such as unix:///run/podman/podman.sock; empty: DOCKER_HOST, else the usual sockets of Docker and Podman")
 
 	fs.StringVar(&o.Redis, "redis", o.Redis, "embedded, or redis://…, rediss://…, redis+sentinel://…/master, redis+cluster://…")
 	fs.StringVar(&o.RedisListen, "redis-listen", o.RedisListen, "address the embedded Redis listens on")

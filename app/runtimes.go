@@ -15,5 +15,9 @@ func (a *App) runtimes() (map[string]functions.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]functions.Runtime{resource.RuntimeJob: jobs}, nil
+	containers, err := a.openContainers()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]functions.Runtime{resource.RuntimeJob: jobs, resource.PlatformDocker: containers}, nil
 }

@@ -373,7 +373,7 @@ func (p *replica) listen(ctx context.Context) {
 func (p *replica) line(stream, line string) {
 	if output := p.g.r.c.Output; output != nil {
 		output(event.Log{
-			Time: p.g.r.c.Now(), Function: p.v.name, Version: p.v.version, Stream: stream, Line: p.v.mask.Replace(line), Instance: p.id[:min(12, len(p.id))],
+			Time: p.g.r.c.Now(), Function: p.v.name, Version: p.v.version, Stream: stream, Line: p.v.mask.String(line), Instance: p.id[:min(12, len(p.id))],
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -22,7 +21,7 @@ type revision struct {
 	err error
 	// inUse: it gets events, so that spec.MinReplicas run always.
 	inUse bool
-	mask  *strings.Replacer
+	mask  *settings.Mask
 }
 
 func newRevision(fn *resource.Function, inUse bool, secrets settings.Lookup) *revision {
@@ -36,22 +35,8 @@ func newRevision(fn *resource.Function, inUse bool, secrets settings.Lookup) *re
 		h.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
 	}
 	v.digest = hex.EncodeToString(h.Sum(nil)[:16])
-	v.mask = masker(v.settings.Secrets)
+	v.mask = settings.NewMask(v.settings.Secrets)
 	return v
-}
-
-// shortest is the length from which a secret's value is masked: shorter ones would
-// mask what everybody writes.
-const shortest = 4
-
-func masker(secrets [][]byte) *strings.Replacer {
-	var pairs []string
-	for _, s := range secrets {
-		if v := strings.TrimSpace(string(s)); len(v) >= shortest {
-			pairs = append(pairs, v, "***")
-		}
-	}
-	return strings.NewReplacer(pairs...)
 }
 
 // least is how many containers run without a call.

@@ -75,7 +75,7 @@ func TestAContainerGetsNoRightsAndItsLimits(t *testing.T) {
 	}})
 	id, err := c.Create(t.Context(), &Spec{
 		Name: "n", Image: "thumbs:1", Container: resource.Container{Port: 9000, MemoryMB: 64, CPUs: "0.5", Pids: 20, User: "65532", Command: []string{"/fn"}},
-		Env: []string{"A=b"}, Files: []Bind{{"/here/0", "/etc/app/key"}}, Publish: true,
+		Env: []string{"A=b"}, Files: []Bind{{Source: "/here/0", Target: "/etc/app/key"}}, Publish: true,
 	})
 	if err != nil || id != "abc" {
 		t.Fatalf("got %q, %v", id, err)
