@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ func (l *lane) attempt(w *worker, dl *delivery) {
 	defer w.forget()
 	start := l.d.parts.Now()
 	if plan := planOf(dl.p.rec.Event); plan.expired(start) {
+		if !l.gaveUp(dl, http.StatusGatewayTimeout, plan.why()) {
+			l.d.cutOff(dl)
+			return
+		}
 		l.d.discard(dl, ClassExpired, plan.why())
 		return
 	}
@@ -79,6 +84,9 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 		}
 	}
 	w.prepare(dl, e, traceparent, tracestate)
+	if l.key.callsBack() {
+		w.toCaller(dl.p.rec.Event)
+	}
 	w.present(start)
 	failpoint.Hit(failpoint.DispatcherCallBefore)
 	err := e.call(w)
@@ -87,15 +95,18 @@ func (l *lane) call(w *worker, dl *delivery, e *endpoint, start time.Time) (trac
 	w.took = took
 	fail = l.d.failure(&w.resp, err)
 	w.lease = 0
-	if err == nil {
+	if err == nil && !l.key.callsBack() {
 		w.noteSent()
 	}
 	switch {
-	case fail != nil || err != nil:
+	case fail != nil || err != nil || l.key.callsBack():
 	case judge(w.resp.StatusCode()) == verdictReply:
 		fail = l.takeReplies(w, dl, traceparent, tracestate)
 	default:
 		w.lease, fail = leaseOf(&w.resp)
+	}
+	if fail == nil && w.lease == 0 {
+		fail = l.answered(w, dl, traceparent, tracestate)
 	}
 	status := w.resp.StatusCode()
 	if fail = w.presented(fail); fail != nil {
@@ -288,6 +299,10 @@ func (l *lane) nextAttempt(dl *delivery, fail *DeliveryError) (due time.Time, sp
 // bury writes the dead letter and settles, unless it holds its key. Without a
 // durable dead letter the delivery has no outcome and stays unsettled.
 func (l *lane) bury(w *worker, dl *delivery, class Class) {
+	if !l.gaveUp(dl, w.run.Status, lastWords(dl, w.run.Reason)) {
+		l.d.cutOff(dl)
+		return
+	}
 	rec, holds := &dl.p.rec, l.d.holdsKey(dl)
 	letter := &event.DeadLetter{
 		ID:       letterID(dl),

@@ -131,10 +131,10 @@ func (s *connSet) closeAll() {
 }
 
 // dial opens a connection within timeout, TLS handshake included.
-func (d *Dispatcher) dial(addr string, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
+func (d *Dispatcher) dial(dial Dial, addr string, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.life, min(timeout, d.cfg.ConnectTimeout))
 	defer cancel()
-	nc, err := d.parts.Dial(ctx, "tcp", addr)
+	nc, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,9 @@ func (p *Parts) defaults(cfg Config) {
 	if p.Dial == nil {
 		p.Dial = (&net.Dialer{Timeout: cfg.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	if p.DialCallback == nil {
+		p.DialCallback = p.Dial
+	}
 }
 
 // Run looks after the lanes until ctx ends: it ends those that are idle, and

@@ -36,7 +36,7 @@ func (l *lane) endpoint(rawURL string, timeout time.Duration, identity *tls.Conf
 	if e := l.findEndpoint(rawURL, timeout, identity); e != nil {
 		return e, nil
 	}
-	e, err := l.d.newEndpoint(rawURL, timeout, identity)
+	e, err := l.d.newEndpoint(rawURL, timeout, identity, l.dialer())
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (l *lane) closeEndpoints() {
 	}
 }
 
-func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration, identity *tls.Config) (*endpoint, error) {
+func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration, identity *tls.Config, dial Dial) (*endpoint, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("the function's URL: %w", err)
@@ -80,22 +80,27 @@ func (d *Dispatcher) newEndpoint(rawURL string, timeout time.Duration, identity 
 		return nil, fmt.Errorf("the function's URL %q: want an absolute http or https URL", u.Redacted())
 	}
 	e := &endpoint{url: rawURL, timeout: timeout, identity: identity}
+	e.uri.DisablePathNormalizing = true
+	if err := e.uri.Parse(nil, requested(u)); err != nil {
+		return nil, fmt.Errorf("the function's URL %q: %w", u.Redacted(), err)
+	}
+	e.client = d.newClient(u, timeout, identity, dial)
+	return e, nil
+}
+
+// requested is what is asked for at u: without user and fragment, and with a path.
+func requested(u *url.URL) []byte {
 	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	if plain.Path == "" {
 		plain.Path = "/"
 	}
-	e.uri.DisablePathNormalizing = true
-	if err := e.uri.Parse(nil, []byte(plain.String())); err != nil {
-		return nil, fmt.Errorf("the function's URL %q: %w", u.Redacted(), err)
-	}
-	e.client = d.newClient(u, timeout, identity)
-	return e, nil
+	return []byte(plain.String())
 }
 
 // newClient makes a client that sends each request once (ground rule: fasthttp
 // by itself repeats a POST when the server closes before it answers), never
 // follows redirects and opens as many connections as the lane makes calls.
-func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.Config) *fasthttp.HostClient {
+func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.Config, dial Dial) *fasthttp.HostClient {
 	isTLS := u.Scheme == "https"
 	var tlsConfig *tls.Config
 	if isTLS {
@@ -110,7 +115,7 @@ func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.
 		Name:                      "signalbox",
 		IsTLS:                     isTLS,
 		TLSConfig:                 tlsConfig,
-		Dial:                      func(addr string) (net.Conn, error) { return d.dial(addr, tlsConfig, timeout) },
+		Dial:                      func(addr string) (net.Conn, error) { return d.dial(dial, addr, tlsConfig, timeout) },
 		MaxConns:                  math.MaxInt32,
 		MaxIdleConnDuration:       d.cfg.IdleConnTimeout,
 		MaxIdemponentCallAttempts: 1,

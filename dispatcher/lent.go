@@ -36,6 +36,9 @@ func (d *Dispatcher) lentReplies(w *worker, dl *delivery, r *report) *DeliveryEr
 	l := d.lane(keyOf(dl.target))
 	for n := 1; ; n++ {
 		fail := l.appendAnswer(w, dl, r.Replies, r.Status, dl.p.rec.TraceParent, dl.p.rec.TraceState)
+		if fail == nil {
+			fail = l.reported(dl, r)
+		}
 		if fail == nil || fail.Class != ClassAppend || !d.pause(dl.p.session.grace, n) {
 			return fail
 		}

@@ -233,6 +233,10 @@ type Parts struct {
 	Callers Callers
 	// RootCAs are who may sign the certificates of functions by https; nil are the system's.
 	RootCAs *x509.CertPool
-	// Dial opens a TCP connection; it defaults to a net.Dialer.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Dial opens a TCP connection to a function; it defaults to a net.Dialer.
+	// DialCallback opens one to a caller that wants an answer; it defaults to Dial.
+	Dial, DialCallback Dial
 }
+
+// Dial opens a connection, as net.Dialer's DialContext does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
