@@ -23,7 +23,7 @@ type Spec struct {
 	Container resource.Container
 	// Env are "name=value".
 	Env []string
-	// Files are mounted read-only.
+	// Files are mounted read-only, unless they say something else.
 	Files []Bind
 	// Labels find the container again.
 	Labels map[string]string
@@ -32,7 +32,11 @@ type Spec struct {
 }
 
 // Bind is a file of this machine at a path of the container.
-type Bind struct{ Source, Target string }
+type Bind struct {
+	Source, Target string
+	// Writable lets the container write to the file.
+	Writable bool
+}
 
 // Info is a container as the engine sees it.
 type Info struct {
@@ -103,7 +107,11 @@ func (c *Client) Create(ctx context.Context, s *Spec) (string, error) {
 		},
 	}
 	for _, f := range s.Files {
-		host.Binds = append(host.Binds, f.Source+":"+f.Target+":ro,Z")
+		mode := ":ro,Z"
+		if f.Writable {
+			mode = ":rw,Z"
+		}
+		host.Binds = append(host.Binds, f.Source+":"+f.Target+mode)
 	}
 	if s.Publish {
 		port, _ := network.PortFrom(uint16(limits.Port), network.TCP)

@@ -75,7 +75,7 @@ func TestAContainerGetsNoRightsAndItsLimits(t *testing.T) {
 	}})
 	id, err := c.Create(t.Context(), &Spec{
 		Name: "n", Image: "thumbs:1", Container: resource.Container{Port: 9000, MemoryMB: 64, CPUs: "0.5", Pids: 20, User: "65532", Command: []string{"/fn"}},
-		Env: []string{"A=b"}, Files: []Bind{{Source: "/here/0", Target: "/etc/app/key"}}, Publish: true,
+		Env: []string{"A=b"}, Files: []Bind{{Source: "/here/0", Target: "/etc/app/key"}, {Source: "/here/1", Target: "/out", Writable: true}}, Publish: true,
 	})
 	if err != nil || id != "abc" {
 		t.Fatalf("got %q, %v", id, err)
@@ -90,7 +90,7 @@ func TestAContainerGetsNoRightsAndItsLimits(t *testing.T) {
 	if b := h.PortBindings["9000/tcp"]; len(b) != 1 || b[0].HostIp != "127.0.0.1" || b[0].HostPort != "" || got.ExposedPorts["9000/tcp"] == nil {
 		t.Errorf("its port is bound to %+v", h.PortBindings)
 	}
-	if !slices.Equal(h.Binds, []string{"/here/0:/etc/app/key:ro,Z"}) || got.User != "65532" || !slices.Equal(got.Entrypoint, []string{"/fn"}) || !slices.Equal(got.Env, []string{"A=b"}) {
+	if !slices.Equal(h.Binds, []string{"/here/0:/etc/app/key:ro,Z", "/here/1:/out:rw,Z"}) || got.User != "65532" || !slices.Equal(got.Entrypoint, []string{"/fn"}) || !slices.Equal(got.Env, []string{"A=b"}) {
 		t.Errorf("got %+v", got)
 	}
 }
