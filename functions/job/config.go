@@ -76,6 +76,8 @@ type Config struct {
 	Secrets  settings.Lookup
 	Reporter Reporter
 	Events   Events
+	// Engine runs containers; nil: there is none here.
+	Engine Engine
 	// Output, when set, gets every line of a run. A run that writes waits for it.
 	Output func(event.Log)
 	Log    *slog.Logger

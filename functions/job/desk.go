@@ -1,7 +1,6 @@
 package job
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,13 +20,14 @@ type desk struct {
 	mu   sync.Mutex
 	own  string
 	lock *os.File
-	// seen are directories of other processes whose runs were found.
-	seen map[string]bool
+	// held are locks of directories of processes that are gone, whose runs this
+	// process looks after now.
+	held map[string]*os.File
 }
 
 func newDesk(dir string) (*desk, error) {
 	abs, err := filepath.Abs(dir) // jobs run elsewhere
-	return &desk{dir: abs, seen: map[string]bool{}}, err
+	return &desk{dir: abs, held: map[string]*os.File{}}, err
 }
 
 // lockName is the file of a process's directory that is locked.
@@ -75,8 +75,11 @@ func (d *desk) lay(r *record, in *input) (string, error) {
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{fileEvent, in.event}, {fileData, in.data}, {fileReplies, nil}, {fileRecord, kept}} {
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, f.name), f.data, 0o600))
+		mode os.FileMode
+	}{{fileEvent, in.event, 0o444}, {fileData, in.data, 0o444}, {fileReplies, nil, 0o666}, {fileRecord, kept, 0o600}} {
+		path := filepath.Join(dir, f.name)
+		// A container may run as anybody; nobody else gets into the directory.
+		err = errors.Join(err, os.WriteFile(path, f.data, f.mode), os.Chmod(path, f.mode))
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
@@ -85,30 +88,22 @@ func (d *desk) lay(r *record, in *input) (string, error) {
 	return dir, nil
 }
 
-// orphan is a run that has ended with its process.
-type orphan struct {
-	record *record
-	dir    string
-}
-
-func (o *orphan) wait(context.Context) (ending, error) {
-	return ending{failed: true, reason: "Signalbox was killed, and the run with it"}, nil
-}
-
-func (o *orphan) stop() {}
-
-func (o *orphan) follows(context.Context) {}
-
-func (o *orphan) forget(context.Context) {
-	_ = os.RemoveAll(o.dir)
-	removeEmpty(filepath.Dir(o.dir))
-}
-
 // removeEmpty removes a process's directory that holds no runs.
 func removeEmpty(dir string) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) == 1 && entries[0].Name() == lockName {
 		_ = os.RemoveAll(dir)
 	}
+}
+
+// orphan is what is left of a run whose process is gone.
+type orphan struct {
+	record *record
+	dir    string
+}
+
+func (o *orphan) remove() {
+	_ = os.RemoveAll(o.dir)
+	removeEmpty(filepath.Dir(o.dir))
 }
 
 // orphans finds the runs of processes that are gone, each once.
@@ -129,16 +124,19 @@ func (d *desk) orphans() (all []*orphan, err error) {
 func (d *desk) abandoned(dir string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if dir == d.own || d.seen[dir] {
+	if dir == d.own || d.held[dir] != nil {
 		return false
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if err != nil {
 		return false // it is just being made, or removed
 	}
-	defer f.Close()
-	d.seen[dir] = lock(f)
-	return d.seen[dir]
+	if !lock(f) {
+		_ = f.Close()
+		return false
+	}
+	d.held[dir] = f
+	return true
 }
 
 func runsIn(dir string) (all []*orphan) {
@@ -153,7 +151,7 @@ func runsIn(dir string) (all []*orphan) {
 			err = json.Unmarshal(b, o.record)
 		}
 		if err != nil || o.record.Key == "" { // it had not begun
-			o.forget(context.Background())
+			o.remove()
 			continue
 		}
 		all = append(all, o)
@@ -166,11 +164,14 @@ func runsIn(dir string) (all []*orphan) {
 func (d *desk) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.own == "" {
-		return
+	for dir, f := range d.held {
+		removeEmpty(dir)
+		_ = f.Close()
 	}
-	removeEmpty(d.own)
-	_ = d.lock.Close()
+	if d.own != "" {
+		removeEmpty(d.own)
+		_ = d.lock.Close()
+	}
 }
 
 // waitFor reports whether done is closed within d.

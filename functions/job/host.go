@@ -24,6 +24,7 @@ type Host struct {
 	ln  net.Listener
 	// places by kind: process, docker, kubernetes; those that there are.
 	places map[string]place
+	desk   *desk
 	// life is that of runs that are followed, reporting lasts a little longer.
 	life, reporting context.Context
 	end, silence    context.CancelFunc
@@ -47,7 +48,7 @@ func New(c Config) (*Host, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}
-	processes, err := newProcesses(&c)
+	d, err := newDesk(c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}
@@ -55,7 +56,11 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}
-	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", places: map[string]place{placeProcess: processes}, kinds: map[string]*kind{}, runs: map[string]*run{}}
+	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", desk: d, kinds: map[string]*kind{}, runs: map[string]*run{}}
+	h.places = map[string]place{placeProcess: newProcesses(&h.c, d)}
+	if c.Engine != nil {
+		h.places[resource.PlatformDocker] = newContainers(&h.c, d)
+	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.reporting, h.silence = context.WithCancel(context.Background())
 	return h, nil
@@ -139,6 +144,7 @@ func (h *Host) Run(ctx context.Context) error {
 	for _, p := range h.places {
 		p.close()
 	}
+	h.desk.close()
 	return err
 }
 
@@ -146,18 +152,14 @@ func (h *Host) Run(ctx context.Context) error {
 func (h *Host) adoptUntil(ctx context.Context) {
 	look := time.NewTicker(h.c.Lease / 6)
 	defer look.Stop()
+	var orphans []*orphan
 	for {
-		for kind, p := range h.places {
-			one, cancel := context.WithTimeout(ctx, 30*time.Second)
-			left, err := p.left(one)
-			cancel()
-			if err != nil && ctx.Err() == nil {
-				h.c.Log.Warn("runs of an earlier process cannot be looked for", "place", kind, "error", err)
-			}
-			for _, f := range left {
-				h.adopt(f)
-			}
+		more, err := h.desk.orphans()
+		if err != nil {
+			h.c.Log.Warn("runs of an earlier process cannot be looked for", "error", err)
 		}
+		orphans = h.adoptOrphans(ctx, append(orphans, more...))
+		h.adoptLeft(ctx)
 		select {
 		case <-look.C:
 		case <-ctx.Done():
@@ -166,18 +168,54 @@ func (h *Host) adoptUntil(ctx context.Context) {
 	}
 }
 
-// adopt follows a run that an earlier process has started.
-func (h *Host) adopt(f found) {
+// adoptOrphans follows the runs that there are directories of, and returns those
+// of which nothing could be learned yet.
+func (h *Host) adoptOrphans(ctx context.Context, all []*orphan) (later []*orphan) {
+	for _, o := range all {
+		p := h.places[o.record.Place]
+		if p == nil {
+			p = nowhere{kind: o.record.Place}
+		}
+		one, cancel := context.WithTimeout(ctx, startTimeout)
+		t, err := p.adopt(one, o)
+		cancel()
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				h.c.Log.Warn("a run of an earlier process cannot be followed yet", "function", o.record.Function, "run", o.record.Run, "error", err)
+			}
+			later = append(later, o)
+		case t == nil, !h.adopt(found{o.record, t}):
+			o.remove()
+		}
+	}
+	return later
+}
+
+func (h *Host) adoptLeft(ctx context.Context) {
+	for kind, p := range h.places {
+		one, cancel := context.WithTimeout(ctx, startTimeout)
+		left, err := p.left(one)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			h.c.Log.Warn("runs of other processes cannot be looked for", "place", kind, "error", err)
+		}
+		for _, f := range left {
+			h.adopt(f)
+		}
+	}
+}
+
+// adopt follows a run that an earlier process has started; false when its
+// delivery has a run here already.
+func (h *Host) adopt(f found) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return
+		return true
 	}
 	if h.runs[f.record.Key] != nil {
-		if f.drop != nil {
-			f.drop()
-		}
-		return
+		return false
 	}
 	r := newRun(h, f.record.Key)
 	r.record, r.task, r.token = f.record, f.task, f.record.Delivery
@@ -193,6 +231,7 @@ func (h *Host) adopt(f found) {
 	close(r.started)
 	h.c.Log.Info("a run is followed that an earlier process has started", "function", f.record.Function, "run", f.record.Run)
 	h.work.Go(r.follow)
+	return true
 }
 
 func functionName(r *record) string {
@@ -215,6 +254,8 @@ func (n nowhere) ready(*resource.Function) error {
 func (n nowhere) start(context.Context, *resource.Function, *record, *input) (task, error) {
 	return nil, n.ready(nil)
 }
+
+func (n nowhere) adopt(context.Context, *orphan) (task, error) { return nil, n.ready(nil) }
 
 func (n nowhere) left(context.Context) ([]found, error) { return nil, nil }
 

@@ -25,7 +25,6 @@ type input struct {
 	program string
 	args    []string
 	files   []settings.File
-	secrets [][]byte
 	source  *event.Event
 }
 
@@ -51,7 +50,7 @@ func (h *Host) newInput(fn *resource.Function, d *delivery, r *record) (*input, 
 		event: d.event.AppendJSON(nil), data: d.event.Data, source: d.event,
 		env:   append(s.Env, eventEnv(d.event, r)...),
 		args:  fn.Spec.Job.Args,
-		files: s.Files, secrets: s.Secrets,
+		files: s.Files,
 	}
 	if command := fn.Spec.Job.Command; len(command) > 0 {
 		in.program, in.args = command[0], slices.Concat(command[1:], in.args)

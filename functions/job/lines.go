@@ -13,6 +13,8 @@ import (
 // ones of stderr are kept for its report.
 type printed struct {
 	out, err *child.Lines
+	// emit passes a line on, and returns it with its secrets masked.
+	emit func(stream, line string) string
 
 	mu   sync.Mutex
 	tail []string
@@ -21,24 +23,27 @@ type printed struct {
 
 // newPrinted watches a run; instance is the process or container.
 func newPrinted(c *Config, r *record, instance string, secrets [][]byte) *printed {
-	p := &printed{}
 	hide := settings.NewMask(secrets)
-	lines := func(stream string) *child.Lines {
-		return child.NewLines(func(line string) {
-			line = hide.String(line)
-			if stream == event.StreamStderr {
-				p.keep(line)
-			}
-			if c.Output != nil {
-				c.Output(event.Log{
-					Time: c.Now().UTC(), Function: r.Function, Version: r.Version, Stream: stream, Line: line,
-					Run: r.Run, Instance: instance, TraceID: r.traceID(),
-				})
-			}
-		})
-	}
-	p.out, p.err = lines(event.StreamStdout), lines(event.StreamStderr)
+	p := &printed{emit: func(stream, line string) string {
+		line = hide.String(line)
+		if c.Output != nil {
+			c.Output(event.Log{
+				Time: c.Now().UTC(), Function: r.Function, Version: r.Version, Stream: stream, Line: line,
+				Run: r.Run, Instance: instance, TraceID: r.traceID(),
+			})
+		}
+		return line
+	}}
+	p.out = child.NewLines(func(line string) { p.line(event.StreamStdout, line) })
+	p.err = child.NewLines(func(line string) { p.line(event.StreamStderr, line) })
 	return p
+}
+
+// line takes a line that was cut already.
+func (p *printed) line(stream, line string) {
+	if line = p.emit(stream, line); stream == event.StreamStderr {
+		p.keep(line)
+	}
 }
 
 func (p *printed) keep(line string) {

@@ -17,8 +17,10 @@ type place interface {
 	// start starts a run, or finds the one of the same name. An error that wraps
 	// errRefused is one that comes again each time.
 	start(ctx context.Context, fn *resource.Function, r *record, in *input) (task, error)
-	// left finds runs that nobody follows any more: those of a process that is
-	// gone. It is asked again and again; each run is found once.
+	// adopt finds the run of which there is a directory of a process that is gone. No
+	// task and no error: there is no such run any more. With an error it is asked again.
+	adopt(ctx context.Context, o *orphan) (task, error)
+	// left finds other runs that nobody follows any more. It is asked again and again.
 	left(ctx context.Context) ([]found, error)
 	// close ends what the place does besides runs, once all of these are over.
 	close()
@@ -28,8 +30,6 @@ type place interface {
 type found struct {
 	record *record
 	task   task
-	// drop, unless nil, removes it when its delivery has another run already.
-	drop func()
 }
 
 // task is a run that has been started.

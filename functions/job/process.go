@@ -25,14 +25,10 @@ type processes struct {
 	desk    *desk
 }
 
-func newProcesses(c *Config) (*processes, error) {
-	d, err := newDesk(c.Dir)
-	if err != nil {
-		return nil, err
-	}
+func newProcesses(c *Config, d *desk) *processes {
 	p := &processes{c: c, keeper: child.NewKeeper(c.Log), desk: d}
 	p.keeping.Go(p.keeper.Run)
-	return p, nil
+	return p
 }
 
 func (p *processes) reconcile([]*resource.Function) {}
@@ -50,20 +46,26 @@ func (p *processes) workDir(ctx context.Context, fn *resource.Function) (dir str
 	return p.c.Artifacts.Use(ctx, fn.Spec.Artifact)
 }
 
-// left finds what earlier processes on this directory have left: those runs
-// have ended with them.
-func (p *processes) left(context.Context) (all []found, err error) {
-	orphans, err := p.desk.orphans()
-	for _, o := range orphans {
-		all = append(all, found{record: o.record, task: o, drop: func() { o.forget(context.Background()) }})
-	}
-	return all, err
+func (p *processes) left(context.Context) ([]found, error) { return nil, nil }
+
+func (p *processes) adopt(_ context.Context, o *orphan) (task, error) { return ended{o}, nil }
+
+// ended is a run that ended with the process of Signalbox that had started it.
+type ended struct{ orphan *orphan }
+
+func (e ended) wait(context.Context) (ending, error) {
+	return ending{failed: true, reason: "Signalbox was killed, and the run with it"}, nil
 }
+
+func (e ended) stop() {}
+
+func (e ended) follows(context.Context) {}
+
+func (e ended) forget(context.Context) { e.orphan.remove() }
 
 func (p *processes) close() {
 	p.keeper.Close()
 	p.keeping.Wait()
-	p.desk.close()
 }
 
 // The names of the files of a run in its directory.
@@ -110,7 +112,7 @@ func (p *processes) launch(work, dir string, release func(), r *record, in *inpu
 	}
 	cmd.WaitDelay = p.c.StopGrace
 	t := &process{places: p, dir: dir, replies: at.replies, release: release, done: make(chan struct{})}
-	watch := newPrinted(p.c, r, "", in.secrets)
+	watch := newPrinted(p.c, r, "", r.secretValues(p.c.Secrets))
 	cmd.Stdout, cmd.Stderr = watch.out, watch.err
 	if t.group, err = p.keeper.Start(cmd); err != nil {
 		return nil, err

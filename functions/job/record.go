@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -18,6 +19,8 @@ import (
 type record struct {
 	// Key names the delivery, whatever its attempt.
 	Key string `json:"key"`
+	// Place is where the run happens.
+	Place string `json:"place"`
 	// Run is the id of the run.
 	Run      string `json:"run"`
 	Function string `json:"function"`
@@ -34,19 +37,21 @@ type record struct {
 	Permanent   []int  `json:"permanent,omitempty"`
 	TraceParent string `json:"traceparent,omitempty"`
 	TraceState  string `json:"tracestate,omitempty"`
+	// Secrets names those that are masked in what the run prints.
+	Secrets []string `json:"secrets,omitempty"`
 	// Cause is the event in the JSON format, without its data.
 	Cause json.RawMessage `json:"cause"`
 }
 
 // newRecord is the record of a run that is about to begin.
-func newRecord(fn *resource.Function, d *delivery, now time.Time) *record {
+func newRecord(fn *resource.Function, d *delivery, key string, now time.Time) *record {
 	j := fn.Spec.Job.WithDefaults()
 	cause := *d.event
 	cause.Data = nil
 	r := &record{
-		Key: d.key(fn), Run: d.run, Function: fn.Metadata.Name, Version: fn.Spec.Version, Link: d.link, Attempt: d.attempt,
+		Key: key, Place: placeOf(fn), Run: d.run, Function: fn.Metadata.Name, Version: fn.Spec.Version, Link: d.link, Attempt: d.attempt,
 		Delivery: d.token, Began: now.UTC(), Timeout: j.Timeout.D(), Permanent: j.PermanentExitCodes,
-		TraceParent: d.traceParent, TraceState: d.traceState, Cause: cause.AppendJSON(nil),
+		TraceParent: d.traceParent, TraceState: d.traceState, Secrets: settings.SecretNames(fn), Cause: cause.AppendJSON(nil),
 	}
 	if r.Run == "" {
 		r.Run = "call-" + r.Key
@@ -58,14 +63,14 @@ func newRecord(fn *resource.Function, d *delivery, now time.Time) *record {
 	return r
 }
 
-// key names the delivery to a version of a function.
-func (d *delivery) key(fn *resource.Function) string {
+// key names the delivery to a version of a function, in one installation.
+func (d *delivery) key(installation string, fn *resource.Function) string {
 	h := sha256.New()
 	part := func(s string) {
 		_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(s))))
 		_, _ = h.Write([]byte(s))
 	}
-	for _, s := range []string{fn.Metadata.Name, fn.Spec.Version, d.event.Source, d.event.ID, d.link} {
+	for _, s := range []string{installation, fn.Metadata.Name, fn.Spec.Version, d.event.Source, d.event.ID, d.link} {
 		part(s)
 	}
 	if d.token != nil {
@@ -92,6 +97,19 @@ func (r *record) name() string {
 
 // cause is the event of the run, without its data.
 func (r *record) cause() (*event.Event, error) { return event.ParseJSON(r.Cause) }
+
+// secretValues are what is masked in what the run prints, as far as they are known.
+func (r *record) secretValues(lookup settings.Lookup) (values [][]byte) {
+	for _, name := range r.Secrets {
+		if lookup == nil {
+			break
+		}
+		if v, err := lookup(name); err == nil {
+			values = append(values, v)
+		}
+	}
+	return values
+}
 
 // traceID is the trace that the run belongs to; "" is none.
 func (r *record) traceID() string {

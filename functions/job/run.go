@@ -45,7 +45,7 @@ func (h *Host) take(ctx context.Context, name string, d *delivery) answer {
 		return busy("Signalbox is stopping")
 	}
 	fn := k.fn
-	key := d.key(fn)
+	key := d.key(h.c.Installation, fn)
 	r := h.runs[key]
 	mine := r == nil
 	if mine {
@@ -121,7 +121,7 @@ func (r *run) start(ctx context.Context, fn *resource.Function, d *delivery) *an
 	if err := p.ready(fn); err != nil {
 		return refuse(err)
 	}
-	r.record, r.token = newRecord(fn, d, r.h.c.Now()), d.token
+	r.record, r.token = newRecord(fn, d, r.key, r.h.c.Now()), d.token
 	in, err := r.h.newInput(fn, d, r.record)
 	if err != nil {
 		return refuse(err)
@@ -238,8 +238,8 @@ func (r *run) finish(end ending) {
 	if end.at.IsZero() {
 		end.at = h.c.Now()
 	}
-	if !r.outcome.done() {
-		h.forgetRun(r) // the next attempt is another run
+	if !r.outcome.done() || r.latest() == nil {
+		h.forgetRun(r) // the next attempt, or call, is another run
 	}
 	h.note(r.kind, &r.outcome, end.at)
 	h.c.Log.Info("a run has ended", "function", r.record.Function, "run", r.record.Run, "status", r.outcome.status, "reason", r.outcome.reason)
