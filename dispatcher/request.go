@@ -12,6 +12,8 @@ const (
 	headerLink        = "Signalbox-Link"
 	headerAttempt     = "Signalbox-Attempt"
 	headerMaxAttempts = "Signalbox-Max-Attempts"
+	// headerTimeout is how long the answer is waited for, in milliseconds.
+	headerTimeout     = "Signalbox-Timeout"
 	headerIdempotency = "Idempotency-Key"
 	headerReplay      = "Signalbox-Replay"
 	// headerRun is the id of the run record that this call will have: what a
@@ -53,6 +55,8 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 	h.AddBytesV(headerAttempt, w.value)
 	w.value = strconv.AppendInt(w.value[:0], int64(dl.spec.Attempts), 10)
 	h.AddBytesV(headerMaxAttempts, w.value)
+	w.value = strconv.AppendInt(w.value[:0], e.timeout.Milliseconds(), 10)
+	h.AddBytesV(headerTimeout, w.value)
 	w.value = append(w.value[:0], dl.p.position...)
 	w.value = append(w.value, '/')
 	w.value = append(w.value, dl.target.Link.Metadata.Name...)

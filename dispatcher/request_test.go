@@ -50,6 +50,7 @@ Signalbox-Delivery: fn~link~3~1289~1
 Signalbox-Link: link
 Signalbox-Max-Attempts: 3
 Signalbox-Run: 3-1289-bf4b9bad694f4809-1
+Signalbox-Timeout: 5000
 Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00
 Tracestate: a=1
 User-Agent: signalbox`
