@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox-dev/signalbox/eventlog"
 	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/ledger"
 	redisserver "github.com/signalbox-dev/signalbox/ledger/embedded"
@@ -72,6 +73,8 @@ type App struct {
 	registry *functions.Registry
 	// secrets are those that resources name.
 	secrets *secrets.Store
+	// cluster is where functions of Kubernetes and Knative run.
+	cluster *cluster.Cluster
 	// callers know what calls of functions present, and functionCA who may sign
 	// the certificates of functions; nil is the system's authorities.
 	callers    *outbound.Callers

@@ -65,6 +65,7 @@ type Options struct {
 	MaxBacklogBytes int64
 	WebhookOrigins  []string
 	SecretsDir      string
+	ClusterOptions
 	DockerHost      string
 
 	MaxHops       int
@@ -95,7 +96,7 @@ func DefaultOptions() Options {
 		TopicPrefix: "signalbox.", EmbeddedRetention: 256 << 20,
 		Redis: Embedded, RedisListen: "127.0.0.1:6379", RedisPrefix: "signalbox:",
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
-		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"}, ArtifactOptions: defaultArtifacts(),
+		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"}, ClusterOptions: defaultCluster(), ArtifactOptions: defaultArtifacts(),
 		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond, BundleOptions: defaultBundles(),
 		TraceSample: 0.01,
 		LogFormat:   "text", LogLevel: "info",
@@ -129,6 +130,8 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 
 	fs.StringVar(&o.SecretsDir, "secrets-dir", o.SecretsDir, "directory with a file for each secret that resources name; those it lacks come from SIGNALBOX_SECRET_… variables")
 	fs.StringVar(&o.DockerHost, "docker-host", o.DockerHost, "container engine for functions that are images, such as unix:///run/podman/podman.sock; empty: DOCKER_HOST, else the usual sockets of Docker and Podman")
+
+	o.ClusterOptions.flags(fs)
 
 	fs.StringVar(&o.Redis, "redis", o.Redis, "embedded, or redis://…, rediss://…, redis+sentinel://…/master, redis+cluster://…")
 	fs.StringVar(&o.RedisListen, "redis-listen", o.RedisListen, "address the embedded Redis listens on")
@@ -278,6 +281,7 @@ func (o *Options) Validate() error {
 	check(o.DrainTimeout >= 0 && o.DrainTimeout <= 10*time.Minute, "drain-timeout", o.DrainTimeout, "0 to 10m")
 	check(o.PolicyTimeout >= time.Millisecond && o.PolicyTimeout <= 10*time.Second, "policy-timeout", o.PolicyTimeout, "1ms to 10s")
 	faults = append(faults, o.BundleOptions.validate()...)
+	faults = append(faults, o.ClusterOptions.validate()...)
 	check(o.TraceSample >= 0 && o.TraceSample <= 1, "trace-sample", o.TraceSample, "0 to 1")
 	check(o.LogFormat == "text" || o.LogFormat == "json", "log-format", o.LogFormat, "text or json")
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, o.LogLevel), "log-level", o.LogLevel, "debug, info, warn or error")

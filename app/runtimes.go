@@ -5,11 +5,16 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// runtimes are what runs functions that are neither programs nor scripts, where
-// anything is run at all.
+// runtimes are what runs functions that are neither programs nor scripts. Those
+// of clusters can be called by every process; what runs on one machine belongs
+// to who delivers.
 func (a *App) runtimes() (map[string]functions.Runtime, error) {
+	all := map[string]functions.Runtime{}
+	if err := a.openKube(all); err != nil {
+		return nil, err
+	}
 	if !a.opts.has(RoleDispatcher) {
-		return nil, nil
+		return all, nil
 	}
 	jobs, err := a.openJobs()
 	if err != nil {
@@ -19,5 +24,6 @@ func (a *App) runtimes() (map[string]functions.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]functions.Runtime{resource.RuntimeJob: jobs, resource.PlatformDocker: containers}, nil
+	all[resource.RuntimeJob], all[resource.PlatformDocker] = jobs, containers
+	return all, nil
 }

@@ -24,6 +24,8 @@ type Config struct {
 	// ServiceURL is where a Deployment's Service is reached from here; {service}
 	// and {namespace} stand for its. Default http://{service}.{namespace}.svc/
 	ServiceURL string
+	// ReadOnly processes see where functions are, and change nothing in the cluster.
+	ReadOnly bool
 	// Secrets finds the secrets that functions name.
 	Secrets settings.Lookup
 	// Linger is how long a version goes on that gets no events any more, and what

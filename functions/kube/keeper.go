@@ -32,8 +32,10 @@ func (k *keeper) pass() {
 	k.adopt()
 	k.watch()
 	k.hear()
-	k.applyAll()
-	k.dismiss()
+	if !k.r.c.ReadOnly {
+		k.applyAll()
+		k.dismiss()
+	}
 	k.explain()
 	notify(k.r.dirty)
 }
@@ -162,7 +164,7 @@ func (k *keeper) hear() {
 			continue
 		}
 		k.set(func() { v.lastAsked = now })
-		if v.used || v.ref() || v.objects == nil || now.Sub(v.noted) < k.r.c.Linger/3 || k.object(v) == nil {
+		if v.used || v.ref() || k.r.c.ReadOnly || v.objects == nil || now.Sub(v.noted) < k.r.c.Linger/3 || k.object(v) == nil {
 			continue
 		}
 		k.note(v)
