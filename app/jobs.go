@@ -13,9 +13,9 @@ import (
 	"github.com/signalbox-dev/signalbox/dispatcher"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
+	"github.com/signalbox-dev/signalbox/functions/container/engine"
 	"github.com/signalbox-dev/signalbox/functions/job"
 	"github.com/signalbox-dev/signalbox/gateway"
-	"github.com/signalbox-dev/signalbox/secrets"
 )
 
 // openJobs makes what runs jobs.
@@ -23,7 +23,8 @@ func (a *App) openJobs() (*job.Host, error) {
 	cfg := job.DefaultConfig()
 	cfg.Dir = filepath.Join(a.opts.Data, "jobs")
 	cfg.Installation, cfg.Instance = a.installation(), a.instance()
-	cfg.Secrets = secrets.New(a.opts.SecretsDir).Lookup
+	cfg.Engine = engine.New(a.opts.DockerHost)
+	cfg.Secrets = a.secrets.Lookup
 	cfg.Reporter, cfg.Events = jobReports{a}, jobEvents{a}
 	cfg.Output, cfg.Log = a.functionOutput, a.log
 	return job.New(cfg)
