@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/signalbox-dev/signalbox/functions/scripts"
@@ -17,12 +18,24 @@ func (r *Registry) openRuntimes() error {
 	c := scripts.DefaultConfig()
 	c.Dir, c.Sender, c.State = r.c.Scripts.Dir, r.c.Scripts.Sender, r.c.Scripts.State
 	c.Environ, c.Keeper, c.Output, c.Log = r.c.Environ, r.keeper, r.c.Output, r.c.Log
-	host, err := scripts.New(c)
 	c.Secrets, c.MountsDir = r.c.Secrets, r.mounts
 	c.Artifacts = r.c.Artifacts
+	host, err := scripts.New(c)
 	if err != nil {
 		return err
 	}
-	r.runtimes[resource.RuntimeScripts] = host
+	r.runtimes[resource.RuntimeScripts] = scripted{host}
 	return nil
+}
+
+// scripted is the host of scripts as a Runtime.
+type scripted struct{ *scripts.Host }
+
+// URL implements Runtime.
+func (s scripted) URL(fn *resource.Function) (string, error) {
+	url, err := s.Host.URL(fn)
+	if err != nil {
+		return "", fmt.Errorf("function %s: %w: %w", idOf(fn), ErrNotReady, err)
+	}
+	return url, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 )
 
 // Sent is an event that a script sends during a run.
@@ -61,6 +62,11 @@ type Config struct {
 	IdleTimeout time.Duration
 	// Environ is what workers inherit; see functions.Config.
 	Environ []string
+	// Secrets finds the values of secrets that functions name; nil: there are none.
+	Secrets settings.Lookup
+	// MountsDir is where the files of workers are written, see functions.Config;
+	// default: below Dir.
+	MountsDir string
 	// Keeper starts the processes; whoever made it runs it.
 	Keeper *child.Keeper
 	Sender Sender

@@ -1,6 +1,7 @@
 package scripts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -39,6 +41,15 @@ type Host struct {
 	pools map[string]*pool
 	// successors take the place of those in pools once they are ready.
 	successors map[string]*pool
+	// missing says what versions wait for that have no workers for want of secrets; nil is none.
+	missing atomic.Pointer[map[string]error]
+}
+
+// wanted is a version to run, with its settings, or why there are none.
+type wanted struct {
+	fn       *resource.Function
+	settings settings.Settings
+	missing  error
 }
 
 // New opens the port; nothing is answered before Run, and nothing written before
@@ -51,6 +62,7 @@ func New(c Config) (*Host, error) {
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil { // workers run elsewhere
 		return nil, fmt.Errorf("scripts: %w", err)
 	}
+	c.MountsDir = cmp.Or(c.MountsDir, filepath.Join(c.Dir, "mounts"))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("scripts: %w", err)
@@ -60,26 +72,37 @@ func New(c Config) (*Host, error) {
 	return h, nil
 }
 
-// URL is where a function of scripts gets its events.
-func (h *Host) URL(fn *resource.Function) (string, error) { return h.url + name(fn), nil }
+// URL is where a function of scripts gets its events. It fails while a secret is
+// not there that the function needs.
+func (h *Host) URL(fn *resource.Function) (string, error) {
+	if missing := h.missing.Load(); missing != nil {
+		if err := (*missing)[name(fn)]; err != nil {
+			return "", err
+		}
+	}
+	return h.url + name(fn), nil
+}
 
 // Reconcile makes the functions those that are run; others end once their runs
 // under way have. Each is a version with scripts. Those of warm have a worker at
 // all times, those of others when there is something to run. Where a function that
 // runs has changed, it goes on until the changed one has a worker.
 func (h *Host) Reconcile(warm, others []*resource.Function) {
-	wanted, kept := make(map[string]*resource.Function, len(warm)+len(others)), make(map[string]bool, len(warm))
+	all, kept := make(map[string]*wanted, len(warm)+len(others)), make(map[string]bool, len(warm))
 	for _, fn := range slices.Concat(others, warm) {
-		wanted[name(fn)] = fn
+		w := &wanted{fn: fn}
+		w.settings, w.missing = settings.Resolve(fn, h.c.Secrets)
+		all[name(fn)] = w
 	}
 	for _, fn := range warm {
 		kept[name(fn)] = true
 	}
 	h.mu.Lock()
-	gone := h.dismiss(wanted)
-	for key, fn := range wanted {
-		h.adopt(key, fn, kept[key])
+	gone := h.dismiss(all)
+	for key, w := range all {
+		h.adopt(key, w, kept[key])
 	}
+	h.noteMissing()
 	h.mu.Unlock()
 	for _, p := range gone {
 		p.stop()
@@ -87,24 +110,24 @@ func (h *Host) Reconcile(warm, others []*resource.Function) {
 }
 
 // dismiss takes out the pools that nobody wants; mu is held.
-func (h *Host) dismiss(wanted map[string]*resource.Function) (gone []*pool) {
+func (h *Host) dismiss(all map[string]*wanted) (gone []*pool) {
 	for _, pools := range []map[string]*pool{h.pools, h.successors} {
 		for key, p := range pools {
-			if wanted[key] == nil {
+			if all[key] == nil {
 				gone = append(gone, p)
 				delete(pools, key)
 			}
 		}
 	}
 	for key, next := range h.successors {
-		if !next.same(wanted[key]) {
+		if !next.same(all[key]) {
 			gone = append(gone, next)
 			delete(h.successors, key)
 		}
 	}
 	for key, p := range h.pools {
 		// One that has not run yet is not worth waiting for.
-		if !p.same(wanted[key]) && (!p.worked.Load() || h.life.Err() != nil) {
+		if !p.same(all[key]) && (!p.worked.Load() || h.life.Err() != nil) {
 			gone = append(gone, p)
 			delete(h.pools, key)
 		}
@@ -113,26 +136,26 @@ func (h *Host) dismiss(wanted map[string]*resource.Function) (gone []*pool) {
 }
 
 // adopt sees to it that fn is run; mu is held.
-func (h *Host) adopt(key string, fn *resource.Function, kept bool) {
+func (h *Host) adopt(key string, w *wanted, kept bool) {
 	p, next := h.pools[key], h.successors[key]
 	switch {
-	case p != nil && p.same(fn):
-		p.fn.Store(fn) // the configuration may be another; workers get it with each run
+	case p != nil && p.same(w):
+		p.fn.Store(w.fn) // the configuration may be another; workers get it with each run
 		p.kept.Store(kept)
 		if next != nil { // back before it was ready
 			delete(h.successors, key)
 			h.work.Go(next.stop)
 		}
 	case next != nil:
-		next.fn.Store(fn)
+		next.fn.Store(w.fn)
 		p.kept.Store(kept)
 	case p != nil:
-		next = newPool(h, fn)
+		next = newPool(h, w)
 		next.kept.Store(true)
 		h.successors[key] = next
 		h.work.Go(func() { h.succeed(key, next) })
 	default:
-		p = newPool(h, fn)
+		p = newPool(h, w)
 		p.kept.Store(kept)
 		h.pools[key] = p
 		h.work.Go(p.watch)
@@ -140,6 +163,32 @@ func (h *Host) adopt(key string, fn *resource.Function, kept bool) {
 			h.work.Go(func() { p.warm() })
 		}
 	}
+}
+
+// noteMissing tells URL which versions cannot be run; mu is held.
+func (h *Host) noteMissing() {
+	var missing map[string]error
+	for key, p := range h.pools {
+		if p.missing == nil {
+			continue
+		}
+		if missing == nil {
+			missing = map[string]error{}
+		}
+		missing[key] = p.missing
+	}
+	if missing == nil {
+		h.missing.Store(nil)
+		return
+	}
+	h.missing.Store(&missing)
+}
+
+// pool is what runs a version now; nil is none.
+func (h *Host) pool(key string) *pool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.pools[key]
 }
 
 // succeed puts a pool in the place of the one before as soon as it has a worker.
@@ -211,9 +260,7 @@ const fetchPatience = time.Second
 
 // ServeHTTP takes one event for the function that the path names.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.mu.RLock()
-	p := h.pools[strings.TrimPrefix(r.URL.Path, "/")]
-	h.mu.RUnlock()
+	p := h.pool(strings.TrimPrefix(r.URL.Path, "/"))
 	if p == nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "no such function of scripts", http.StatusServiceUnavailable)

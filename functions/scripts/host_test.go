@@ -27,11 +27,12 @@ type rig struct {
 	host *Host
 	dir  string
 
-	mu    sync.Mutex
-	sent  []*Sent
-	state map[string]string
-	lines []string
-	logs  []event.Log
+	mu      sync.Mutex
+	sent    []*Sent
+	state   map[string]string
+	lines   []string
+	logs    []event.Log
+	secrets map[string]string
 	// refuse, when set, is what Send fails with.
 	refuse error
 	// heard is closed and replaced with each line.
@@ -73,10 +74,11 @@ func (r *rig) Delete(_ context.Context, function, key string) error {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), state: map[string]string{}, heard: make(chan struct{})}
+	r := &rig{t: t, dir: t.TempDir(), state: map[string]string{}, secrets: map[string]string{}, heard: make(chan struct{})}
 	keeper := child.NewKeeper(slog.New(slog.DiscardHandler))
 	c := DefaultConfig()
 	c.Dir, c.Environ, c.Keeper, c.Sender, c.State, c.Log = t.TempDir(), os.Environ(), keeper, r, r, slog.New(slog.NewTextHandler(io.Discard, nil))
+	c.Secrets = r.secret
 	c.Output = func(l event.Log) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -2,7 +2,6 @@ package scripts
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -26,6 +26,10 @@ type pool struct {
 	// source is where the files come from; artifact is nil where they lie in a directory.
 	source   source
 	artifact *artifact
+	// settings are the variables and files of workers; missing says why there are none.
+	settings settings.Settings
+	missing  error
+	mask     *settings.Mask
 	// worked is set once there was a worker.
 	worked atomic.Bool
 	// kept: one worker stays although there is nothing to run.
@@ -53,10 +57,13 @@ type prepared struct {
 	until time.Time
 }
 
-func newPool(h *Host, fn *resource.Function) *pool {
-	spec := fn.Spec.Scripts.WithDefaults()
-	p := &pool{host: h, spec: spec, source: sourceOf(fn), places: make(chan struct{}, spec.Workers)}
-	p.fn.Store(fn)
+func newPool(h *Host, w *wanted) *pool {
+	spec := w.fn.Spec.Scripts.WithDefaults()
+	p := &pool{
+		host: h, spec: spec, source: sourceOf(w.fn), places: make(chan struct{}, spec.Workers),
+		settings: w.settings, missing: w.missing, mask: settings.NewMask(w.settings.Secrets),
+	}
+	p.fn.Store(w.fn)
 	p.life, p.end = context.WithCancel(h.life)
 	if p.source.artifact != "" {
 		p.artifact = newArtifact(p.source.artifact)
@@ -64,10 +71,14 @@ func newPool(h *Host, fn *resource.Function) *pool {
 	return p
 }
 
-// same reports whether the workers can go on when the resource is fn.
-func (p *pool) same(fn *resource.Function) bool {
-	a, b := p.spec, fn.Spec.Scripts.WithDefaults()
-	return p.source == sourceOf(fn) && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
+// same reports whether the workers can go on when what is wanted is w. They do
+// with the secrets they have when one is not there any more.
+func (p *pool) same(w *wanted) bool {
+	if p.missing != nil || w.missing == nil && p.settings.Digest != w.settings.Digest {
+		return false
+	}
+	a, b := p.spec, w.fn.Spec.Scripts.WithDefaults()
+	return p.source == sourceOf(w.fn) && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
 		a.Workers == b.Workers && a.MemoryMB == b.MemoryMB && a.MaxRuns == b.MaxRuns
 }
 
@@ -223,14 +234,21 @@ func (p *pool) warmOnce() error {
 }
 
 // environ is what a worker finds.
-func (p *pool) environ() []string {
+func (p *pool) environ(mounts string) []string {
 	env := slices.DeleteFunc(slices.Clone(p.host.c.Environ), func(v string) bool {
 		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PYTHONHOME=")
 	})
-	config, _ := json.Marshal(p.fn.Load().Spec.Config) // raw messages that were read from JSON can be written again
-	return append(env,
-		"SIGNALBOX_FUNCTION="+p.fn.Load().Metadata.Name, "SIGNALBOX_CONFIG="+string(config), "SIGNALBOX_MEMORY_MB="+strconv.Itoa(p.spec.MemoryMB),
-		"PYTHONPATH="+filepath.Join(*p.host.sdk.Load(), "python", "src"), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
+	if mounts != "" {
+		env = append(env, settings.MountsVar+"="+mounts)
+	}
+	path := filepath.Join(*p.host.sdk.Load(), "python", "src")
+	for _, v := range p.settings.Env {
+		if own, ok := strings.CutPrefix(v, "PYTHONPATH="); ok {
+			path += string(filepath.ListSeparator) + own
+		}
+	}
+	env = append(env, p.settings.Env...)
+	return append(env, "SIGNALBOX_MEMORY_MB="+strconv.Itoa(p.spec.MemoryMB), "PYTHONPATH="+path, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 }
 
 // output passes a line on; which function's it is, and when, is filled in.

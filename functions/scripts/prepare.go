@@ -25,6 +25,9 @@ const maxRetryPrepare = 5 * time.Minute
 
 // prepare finds the interpreter and makes the virtual environment, once.
 func (p *pool) prepare(ctx context.Context) ([]string, error) {
+	if p.missing != nil {
+		return nil, p.missing
+	}
 	p.host.preparing.Lock() // pip is not to be run twice for one environment
 	defer p.host.preparing.Unlock()
 	p.mu.Lock()

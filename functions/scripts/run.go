@@ -37,7 +37,7 @@ type outcome struct {
 
 // do makes the run in a worker of the pool.
 func (r *run) do(ctx context.Context) outcome {
-	w, err := r.pool.take(ctx)
+	w, err := r.take(ctx)
 	if err != nil {
 		return notRun(ctx, err)
 	}
@@ -49,6 +49,22 @@ func (r *run) do(ctx context.Context) outcome {
 		w.finish()
 	}
 	return end
+}
+
+// take gets a worker. Who waits for one of a function that changes meanwhile gets
+// one of the changed function.
+func (r *run) take(ctx context.Context) (*worker, error) {
+	for {
+		w, err := r.pool.take(ctx)
+		if !errors.Is(err, errStopped) {
+			return w, err
+		}
+		next := r.pool.host.pool(r.pool.name())
+		if next == nil || next == r.pool {
+			return nil, err
+		}
+		r.pool = next
+	}
 }
 
 // place is where what the worker writes belongs.
@@ -84,7 +100,9 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 		case "done":
 			return outcome{status: http.StatusNoContent}, true
 		case "failed":
-			return failed(&m), !strings.HasPrefix(m.Error, "MemoryError")
+			end := failed(&m)
+			end.body = w.mask.String(end.body)
+			return end, !strings.HasPrefix(m.Error, "MemoryError")
 		case "log":
 			line := w.log(event.StreamLog, m.Message)
 			line.Level = m.Level

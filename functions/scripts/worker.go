@@ -15,6 +15,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/child"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 )
 
 // worker is one process that makes one run at a time. It belongs to whoever
@@ -31,6 +32,8 @@ type worker struct {
 	// generation is that of the files it runs.
 	generation uint64
 	tail       *tail
+	// mask hides the secrets it has.
+	mask *settings.Mask
 	// outs and errs are its streams; at is the run that is under way, nil between two.
 	outs, errs *child.Pipe
 	at         atomic.Pointer[place]
@@ -44,7 +47,7 @@ type place struct{ run, trace, span string }
 
 // log is a line of the worker, with the run it belongs to.
 func (w *worker) log(stream, line string) event.Log {
-	l := event.Log{Stream: stream, Line: line}
+	l := event.Log{Stream: stream, Line: w.mask.String(line)}
 	if w.cmd != nil && w.cmd.Process != nil {
 		l.Instance = strconv.Itoa(w.cmd.Process.Pid)
 	}
@@ -113,6 +116,12 @@ func (p *pool) launch(program []string, done func()) (w *worker, err error) {
 	if err != nil {
 		return nil, err
 	}
+	mounts, err := settings.WriteFiles(p.host.c.MountsDir, p.settings.Files)
+	if err != nil {
+		return nil, err
+	}
+	release := done
+	done = func() { p.removeMounts(mounts); release() }
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -121,12 +130,12 @@ func (p *pool) launch(program []string, done func()) (w *worker, err error) {
 	if err != nil {
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close())
 	}
-	w = &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, gone: make(chan struct{})}
+	w = &worker{in: ourOut, out: bufio.NewReader(ourIn), tail: &tail{}, mask: p.mask, gone: make(chan struct{})}
 	if err := p.openStreams(w); err != nil {
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close(), ourIn.Close(), theirOut.Close())
 	}
 	cmd := exec.Command(program[0], program[1:]...)
-	cmd.Dir, cmd.Env, cmd.ExtraFiles = dir, p.environ(), []*os.File{theirIn, theirOut}
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = dir, p.environ(mounts), []*os.File{theirIn, theirOut}
 	cmd.Stdout, cmd.Stderr = w.outs.Writer(), w.errs.Writer()
 	w.cmd = cmd
 	w.group, err = p.host.c.Keeper.Start(cmd)
@@ -148,13 +157,20 @@ func (p *pool) launch(program []string, done func()) (w *worker, err error) {
 	return w, nil
 }
 
+// removeMounts removes the files of a worker that is gone.
+func (p *pool) removeMounts(dir string) {
+	if err := settings.RemoveFiles(dir); err != nil {
+		p.host.c.Log.Warn("files of a function were not removed", "function", p.name(), "error", err)
+	}
+}
+
 // openStreams makes the pipes of a worker's output.
 func (p *pool) openStreams(w *worker) (err error) {
 	if w.outs, err = child.NewPipe(func(line string) { p.output(w.log(event.StreamStdout, line)) }); err != nil {
 		return err
 	}
 	w.errs, err = child.NewPipe(func(line string) {
-		w.tail.add(line)
+		w.tail.add(w.mask.String(line))
 		p.output(w.log(event.StreamStderr, line))
 	})
 	if err != nil {
