@@ -98,8 +98,8 @@ func TestTheDigestFollowsFromTheFilesAlone(t *testing.T) {
 func TestWhatIsLeftOut(t *testing.T) {
 	dir := write(t, map[string]string{
 		"a.py": "", "b.log": "", "keep.log": "", ".git/config": "", "x/.git/HEAD": "", "__pycache__/a.pyc": "", "c.pyc": "", ".env": "",
-		"node_modules/m/index.js": "", "venv/bin/python": "", "data/big": "", "sub/data/small": "", "build/out/x": "", "build/keep/y": "", "f.yaml": "",
-		IgnoreFile: "# comment\n*.log\n!keep.log\n/data\nbuild/**/x\n.env\n",
+		"node_modules/m/index.js": "", "venv/bin/python": "", "data/big": "", "sub/data/small": "", "build/out/x": "", "build/keep/y": "", "f.yaml": "", ".ssh/id": "", ".well-known/x": "",
+		IgnoreFile: "# comment\n*.log\n!keep.log\n/data\nbuild/**/x\n!.well-known/\n",
 	})
 	var b bytes.Buffer
 	p, err := Pack(dir, DefaultLimits(), func(name string) bool { return name == "f.yaml" }, &b)
@@ -110,7 +110,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 	if err := Unpack(&b, p.Digest, out, DefaultLimits()); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, out); got != "a.py build/keep/y keep.log node_modules/m/index.js sub/data/small" {
+	if got := names(t, out); got != ".well-known/x a.py build/keep/y keep.log node_modules/m/index.js sub/data/small" {
 		t.Error(got)
 	}
 }

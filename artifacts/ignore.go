@@ -16,9 +16,10 @@ import (
 // ! to take in again, # for a comment.
 const IgnoreFile = ".signalboxignore"
 
-// alwaysIgnored is what no function needs; an ignore file can take it in again.
-// Dependencies in node_modules are packed: nobody fetches them later.
-const alwaysIgnored = ".git/\n.hg/\n.svn/\n.venv/\nvenv/\n__pycache__/\n*.pyc\n.signalbox/\n.DS_Store\n" + IgnoreFile + "\n"
+// alwaysIgnored is what a function does not need, and names with a dot, behind
+// which histories, environments and credentials lie; an ignore file can take them
+// in again. Dependencies in node_modules are packed: nobody fetches them later.
+const alwaysIgnored = ".*\nvenv/\n__pycache__/\n*.pyc\n"
 
 // maxIgnore bounds the ignore file, in bytes.
 const maxIgnore = 64 << 10

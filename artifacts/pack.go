@@ -126,7 +126,11 @@ func statFile(root *os.Root, name string) (file, error) {
 	info, err := root.Stat(name) // follows links, but not out of the directory
 	switch {
 	case err != nil:
-		return file{}, fmt.Errorf("%s: %w", name, err)
+		var cause *fs.PathError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return file{}, fmt.Errorf("%s cannot be packed: %w", name, err)
 	case info.IsDir():
 		return file{}, fmt.Errorf("%s is a link to a directory: want files; leave it out by a file %s", name, IgnoreFile)
 	case !info.Mode().IsRegular():

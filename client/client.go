@@ -79,6 +79,28 @@ type request struct {
 
 // send makes the call and returns the answer when its status is below 300.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := c.do(ctx, r)
+	if err != nil || resp.StatusCode < 300 {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		b = nil
+	}
+	return nil, readProblem(resp, b)
+}
+
+// readProblem reads an answer of 300 and above; one that is no problem document
+// keeps its status.
+func readProblem(resp *http.Response, body []byte) *Problem {
+	p := &Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode)}
+	_ = json.Unmarshal(body, p)
+	return p
+}
+
+// do makes the call and returns the answer, whatever it is.
+func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
 	target := c.base + r.path
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
@@ -97,15 +119,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.explainDial(err)
 	}
-	if resp.StatusCode < 300 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	p := &Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode)}
-	if b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20)); err == nil {
-		_ = json.Unmarshal(b, p) // an answer that is no problem document keeps its status
-	}
-	return nil, p
+	return resp, nil
 }
 
 // explainDial turns a refused connection into what to do about it.

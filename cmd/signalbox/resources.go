@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/signalbox-dev/signalbox/artifacts"
 	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -19,15 +20,18 @@ import (
 
 func newApply() *cobra.Command {
 	var file string
-	var dryRun bool
+	var dryRun, inPlace bool
 	cmd := &cobra.Command{
-		Use:     "apply -f FILE|DIR",
-		Short:   "Write resources from manifests: all of them, or none",
+		Use:   "apply -f FILE|DIR",
+		Short: "Write resources from manifests: all of them, or none",
+		Long: "Write resources from manifests: all of them, or none.\n\nThe files of functions are packed and uploaded, so that every server has them: those of scripts, and those\nof a command where the manifest says dir. What " +
+			artifacts.IgnoreFile + " names is left out, and what begins with a dot.",
 		GroupID: "resources",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "manifest, directory of manifests, or - for standard input")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check only, write nothing")
+	cmd.Flags().BoolVar(&inPlace, "in-place", false, "pack nothing: the server runs the files where they are, which is on its own machine")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
 			return usagef("-f is missing: want a manifest, a directory, or -")
@@ -39,6 +43,12 @@ func newApply() *cobra.Command {
 		manifests, err := readManifests(cmd.InOrStdin(), file)
 		if err != nil {
 			return err
+		}
+		if !inPlace {
+			p := packer{client: c, said: cmd.ErrOrStderr(), upload: !dryRun}
+			if err := p.pack(cmd.Context(), manifests); err != nil {
+				return err
+			}
 		}
 		applied, err := c.ApplyWarned(cmd.Context(), manifests.Objects, dryRun)
 		if err != nil {
