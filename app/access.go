@@ -43,6 +43,7 @@ type AccessOptions struct {
 	OIDCRoleMap    []string
 
 	FunctionNetworks []string
+	CallbackNetworks []string
 	FunctionCA       string
 }
 
@@ -69,6 +70,7 @@ func (o *AccessOptions) flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.OIDCRoleMap, "oidc-role-map", o.OIDCRoleMap, "what values of that claim stand for, as value=role,…; other values are no roles then; empty: the values are the roles")
 
 	fs.StringSliceVar(&o.FunctionNetworks, "function-networks", o.FunctionNetworks, "addresses at which functions may be called: public, private, loopback, or networks such as 10.0.0.0/8; empty: public and private, and loopback where --http is loopback")
+	fs.StringSliceVar(&o.CallbackNetworks, "callback-networks", o.CallbackNetworks, "addresses at which callers may want answers (X-Callback-Url), as for --function-networks; empty: public, and private and loopback where --http is loopback")
 	fs.StringVar(&o.FunctionCA, "function-ca", o.FunctionCA, "file with CA certificates (PEM) that those of functions and token endpoints are checked against, beside the system's")
 }
 
@@ -88,6 +90,9 @@ func (o *Options) validateAccess(check func(ok bool, flag string, value any, all
 	}
 	if _, err := o.functionRules(); err != nil {
 		faults = append(faults, fmt.Errorf("--function-networks: %w", err))
+	}
+	if _, err := o.callbackRules(); err != nil {
+		faults = append(faults, fmt.Errorf("--callback-networks: %w", err))
 	}
 	if _, err := readFunctionCA(o.FunctionCA); err != nil {
 		faults = append(faults, err)

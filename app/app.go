@@ -219,6 +219,10 @@ func (a *App) openDispatcher(context.Context) error {
 	if err != nil {
 		return err
 	}
+	callbacks, err := a.opts.callbackRules()
+	if err != nil {
+		return err
+	}
 	urls := &endpoints{Endpoints: a.registry}
 	a.dispatcher, err = dispatcher.New(cfg, dispatcher.Parts{
 		Deduper:   a.dedup,
@@ -237,6 +241,8 @@ func (a *App) openDispatcher(context.Context) error {
 		Tracer:    &deliveryTracer{traces: a.traces, group: consumerGroup},
 		Observer:  a.observer(),
 		Logger:    a.log,
+
+		DialCallback: dialCallbacks(callbacks, cfg.ConnectTimeout),
 	})
 	return err
 }

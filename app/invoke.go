@@ -69,6 +69,11 @@ func (a *App) callFunctions(d *gateway.Deps) error {
 	if err != nil {
 		return err
 	}
+	callbacks, err := a.opts.callbackRules()
+	if err != nil {
+		return err
+	}
+	d.Callbacks = checkCallback(callbacks)
 	urls := &endpoints{Endpoints: a.registry}
 	transport := &http.Transport{
 		DialContext: urls.dialer(rules, 5*time.Second), DisableCompression: true, // what the function answers is passed on as it is

@@ -31,7 +31,7 @@ func ruleOf(method, path string) rule {
 	switch {
 	case method == fiber.MethodOptions && path == ingest.Route, openRoute(path):
 		return rule{open: true}
-	case path == ingest.Route, strings.HasPrefix(path, invoke.Prefix):
+	case path == ingest.Route, strings.HasPrefix(path, invoke.Prefix), strings.HasPrefix(path, invoke.AsyncPrefix):
 		return rule{inside: true}
 	case path == subscribe.Route:
 		return rule{verb: access.Read, kind: "subscribe"}

@@ -22,6 +22,7 @@ func (f callees) Find(name, version, _ string) (Callee, error) {
 	case !ok || version != "" && version != "v2":
 		return t, fmt.Errorf("function %s: %w", name, ErrNotFound)
 	case t.URL == "":
+		t.Function = name
 		return t, fmt.Errorf("function %s: %w: it is not started", name, ErrUnavailable)
 	}
 	t.Function, t.Version, t.Concurrency = name, version, 2

@@ -26,3 +26,17 @@ func (o operation) below() operation {
 	o.id += "Path"
 	return o
 }
+
+// opQueue is a call through the log.
+var opQueue = operation{
+	tag: "functions", id: "callFunctionLater",
+	summary: "Call a function, as name or name@version, later: through the log, with retries. It gets the body as an event of type signalbox.invoke, or the event that the request is.",
+	params: []param{
+		{name: "X-Callback-Url", in: "header", what: "Where the function's answer is posted, or the news that there will be none"},
+		{name: "X-Call-Id", in: "header", what: "The id of the call, which is made only once; the default is one that nobody else has"},
+	},
+	body: []media{{"*/*", schema{}, nil}}, bodyOptional: true,
+	answers: replies([]reply{ok(202, "Durable in the log; X-Call-Id is the id", "Queued")},
+		problem.MalformedRequest, problem.InvalidEvent, problem.Denied, problem.Forbidden, problem.NotFound, problem.TooLarge, problem.Schema,
+		problem.UnsupportedFormat, problem.UnsupportedEncoding, problem.RateLimited, problem.Backlog, problem.Unavailable),
+}

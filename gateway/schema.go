@@ -10,6 +10,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/api"
 	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
+	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -44,6 +45,7 @@ func components() schemas {
 	s["LoggedEventList"] = listOf(ref("LoggedEvent"))
 	s.add("Problem", problem.Problem{})
 	s.add("Readiness", readiness{})
+	s.add("Queued", invoke.Queued{})
 	s.add("Object", resource.Object{})
 	s["ObjectList"] = listOf(ref("Object"))
 	s.add("Run", event.Run{})

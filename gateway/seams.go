@@ -170,6 +170,9 @@ type Deps struct {
 	Functions Functions
 	Transport http.RoundTripper
 	Ran       func(*event.Run)
+	// Callbacks says what is wrong with a URL that a caller wants an answer at; nil
+	// is what resource.CheckCallback finds.
+	Callbacks func(url string) error
 	// Artifacts nil answers with 503.
 	Artifacts Artifacts
 	// WhatIfs nil answers what-if requests with 503, Tracer nil those for traces.

@@ -69,8 +69,11 @@ func New(c Config, d Deps) (*Server, error) {
 		api:    api.New(c.API, api.Deps{Guard: guard, Resources: d.Resources, Reader: d.Reader, Letters: d.Letters, Deliveries: d.Deliveries, Explainer: d.Explainer, Artifacts: d.Artifacts, WhatIfs: d.WhatIfs, Tracer: d.Tracer, Graphs: d.Graphs, Catalogue: d.Catalogue, Filter: d.Filter, Now: d.Now}),
 		hub:    subscribe.New(c.Subscribe, subscribe.Deps{Valid: guard.Valid, Follower: d.Reader, History: d.Reader, Filter: d.Filter, Logger: d.Logger, Now: d.Now}),
 	}
+	if d.Callbacks == nil {
+		d.Callbacks = resource.CheckCallback
+	}
 	if d.Functions != nil {
-		s.invoke = invoke.New(c.Invoke, invoke.Deps{Functions: d.Functions, Admitter: s.ingest, Transport: d.Transport, Ran: d.Ran, Traces: d.Traces, Logger: d.Logger, Now: d.Now})
+		s.invoke = invoke.New(c.Invoke, invoke.Deps{Functions: d.Functions, Admitter: s.ingest, Acceptor: s.ingest, Callbacks: d.Callbacks, Transport: d.Transport, Ran: d.Ran, Traces: d.Traces, Logger: d.Logger, Now: d.Now})
 	}
 	if d.Webhooks != nil {
 		s.hooks = hooks.New(hooks.Deps{Webhooks: d.Webhooks, Acceptor: s.ingest, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger, Now: d.Now})

@@ -52,6 +52,20 @@ func (r *reader) read(req *fasthttp.Request, maxBatch int) ([]*event.Event, erro
 	return []*event.Event{e}, nil
 }
 
+// EventOf is the event of a request that may hold one, in binary or structured
+// mode; it owns all it holds. The error is event.ErrNotEvent for a request of anything else.
+func EventOf(req *fasthttp.RequestCtx) (*event.Event, error) {
+	r := newReader()
+	events, err := r.read(&req.Request, 1)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.mode == event.Batched:
+		return nil, problem.New(problem.MalformedRequest, "a batch: want one event")
+	}
+	return events[0], nil
+}
+
 func (r *reader) one(mode event.Mode, contentType string, body []byte) (*event.Event, error) {
 	if mode == event.Structured {
 		return event.ParseJSON(body)

@@ -39,6 +39,12 @@ type Admitter interface {
 	Admit(a ingest.Arrival, events []*event.Event) error
 }
 
+// Acceptor takes calls that are made later.
+type Acceptor interface {
+	// Accept admits and appends; nil means that all events are durable. The errors are problems.
+	Accept(a ingest.Arrival, events []*event.Event) error
+}
+
 // Config bounds calls.
 type Config struct {
 	// Timeout bounds one call; 10ms to 1h.
@@ -62,10 +68,14 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Deps are what the handler calls; Functions, Admitter and Logger are required.
+// Deps are what the handler calls; Functions, Admitter, Acceptor, Callbacks and
+// Logger are required.
 type Deps struct {
 	Functions Functions
 	Admitter  Admitter
+	Acceptor  Acceptor
+	// Callbacks says what is wrong with a URL for answers; nil is nothing.
+	Callbacks func(url string) error
 	// Transport makes the calls; nil is that of net/http.
 	Transport http.RoundTripper
 	// Ran is told of every call; nil: nobody is.
