@@ -61,17 +61,22 @@ func (c *Cluster) Create(ctx context.Context, k Kind, o *Object) (*Object, error
 
 // Annotate sets annotations of an object, and leaves everything else.
 func (c *Cluster) Annotate(ctx context.Context, k Kind, namespace, name string, annotations map[string]string) (*Object, error) {
+	return c.Merge(ctx, k, namespace, name, map[string]any{"metadata": map[string]any{"annotations": annotations}})
+}
+
+// Merge sets the fields of an object that patch has, and leaves everything else.
+func (c *Cluster) Merge(ctx context.Context, k Kind, namespace, name string, patch map[string]any) (*Object, error) {
 	in, ctx, cancel, err := c.kind(ctx, k, namespace)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	data, err := json.Marshal(patch)
 	if err != nil {
-		return nil, fmt.Errorf("annotate %s %s: %w", k, name, err)
+		return nil, fmt.Errorf("patch %s %s: %w", k, name, err)
 	}
-	got, err := in.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager + "-notes"})
-	return got, about("annotate", k, namespace, name, err)
+	got, err := in.Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: Manager + "-notes"})
+	return got, about("patch", k, namespace, name, err)
 }
 
 // Get reads an object.
