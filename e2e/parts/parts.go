@@ -258,3 +258,9 @@ func (e Env) GolangImageFlags() []string {
 	e.tb.Helper()
 	return strings.Fields(e.Value("GOLANG_IMAGE_FLAGS"))
 }
+
+// PodmanSocket returns the path of the socket of podman's Docker API (part podman-api, which starts podman too).
+func (e Env) PodmanSocket() string { e.tb.Helper(); return e.Value("PODMAN_SOCKET") }
+
+// DockerSocket returns the path of the socket of Docker's engine (part dockerd).
+func (e Env) DockerSocket() string { e.tb.Helper(); return e.Value("DOCKER_SOCKET") }

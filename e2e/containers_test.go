@@ -1,0 +1,410 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	moby "github.com/moby/moby/client"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/e2e/parts"
+	"github.com/signalbox-dev/signalbox/event"
+)
+
+// containedImage is an image of the program in contained, made without an engine.
+var containedImage = sync.OnceValues(func() (v1.Image, error) {
+	dir, err := os.MkdirTemp("", "contained")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "fn"), "./contained")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	program, err := os.ReadFile(filepath.Join(dir, "fn"))
+	if err != nil {
+		return nil, err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	if err := w.WriteHeader(&tar.Header{Name: "fn", Mode: 0o755, Size: int64(len(program))}); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(program); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	l, err := tarball.LayerFromReader(&layer)
+	if err != nil {
+		return nil, err
+	}
+	image, err := mutate.AppendLayers(empty.Image, l)
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = runtime.GOOS, runtime.GOARCH
+	config.Config = v1.Config{User: "65532:65532", Entrypoint: []string{"/fn"}}
+	return mutate.ConfigFile(image, config)
+})
+
+// engine is a container engine of the parts with the image in it.
+type engine struct {
+	t      *testing.T
+	socket string
+	image  string
+	*moby.Client
+}
+
+// loaded gives the engine at socket the image, which is removed when the test ends.
+func loaded(t *testing.T, socket string) *engine {
+	t.Helper()
+	image, err := containedImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{t: t, socket: socket, image: "localhost/contained:" + unique(t)}
+	if e.Client, err = moby.New(moby.WithHost("unix://" + socket)); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.NewTag(e.image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	if err := tarball.Write(ref, image, &archive); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := e.ImageLoad(t.Context(), &archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if _, err := said.ReadFrom(answer); err != nil {
+		t.Fatal(err)
+	}
+	answer.Close()
+	t.Cleanup(func() {
+		if _, err := e.ImageRemove(context.Background(), e.image, moby.ImageRemoveOptions{Force: true}); err != nil {
+			t.Errorf("%v; loading it said %s", err, said.String())
+		}
+	})
+	return e
+}
+
+// onPodman is podman with the image, and the arguments of a server that uses it.
+func onPodman(t *testing.T) (*engine, []string) {
+	e := loaded(t, parts.Up(t, "podman-api").PodmanSocket())
+	return e, append(embeddedArgs(t), "--docker-host", "unix://"+e.socket)
+}
+
+// containers are those of a function, by their ids.
+func (e *engine) containers(function string) []string {
+	e.t.Helper()
+	r, err := e.ContainerList(context.Background(), moby.ContainerListOptions{All: true, Filters: moby.Filters{}.Add("label", "signalbox.dev/function="+function)})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	var ids []string
+	for _, c := range r.Items {
+		ids = append(ids, c.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// contained is the manifest of the function with an image, and its link.
+func contained(name, image, container, more string) string {
+	return fmt.Sprintf(`---
+apiVersion: signalbox.dev/v1
+kind: Function
+metadata: {name: %[1]s}
+spec:
+  image: %[2]s
+  container: {memoryMB: 32, health: /healthz%[3]s}
+%[4]s
+---
+apiVersion: signalbox.dev/v1
+kind: Link
+metadata: {name: to-%[1]s}
+spec: {function: %[1]s, types: [com.example.%[1]s], delivery: {attempts: 2, backoff: {initial: 10ms, max: 50ms}, timeout: 5s}}
+`, name, image, container, more)
+}
+
+// found is what the function answers with.
+type found struct {
+	Of, Host, Path, File, Written string
+	UID                           int
+	Env                           []string
+}
+
+// atOnce reports the fault of runs that are not all delivered at the first attempt.
+func (s *server) atOnce(function string, n int) error {
+	runs, err := s.Runs(s.t.Context(), client.Query{Function: function, Since: time.Now().Add(-time.Hour)})
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, r := range runs {
+		switch {
+		case r.Outcome == event.Delivered && r.Attempt != 1, r.Outcome != event.Delivered && r.Outcome != event.Waiting:
+			s.t.Fatalf("a run is %+v: want it delivered at the first attempt", r)
+		case r.Outcome == event.Delivered && done[r.EventID]:
+			s.t.Fatalf("event %s was delivered twice", r.EventID)
+		case r.Outcome == event.Delivered:
+			done[r.EventID] = true
+		}
+	}
+	if len(done) < n {
+		return fmt.Errorf("%d of %d delivered", len(done), n)
+	}
+	return nil
+}
+
+func TestAFunctionInAContainerAnswersAndHasNoRights(t *testing.T) {
+	e, args := onPodman(t)
+	dir := writeFiles(t, map[string]string{"token": "hush-hush"})
+	s := start(t, append(args, "--secrets-dir", dir)...)
+	sink := newRecorder(t, nil)
+	fn := unique(t)
+	s.apply(functionManifest("sink", sink.URL, "com.example."+fn+".done") + contained(fn, e.image, "", `  config: {width: 200}
+  env: [{name: LEVEL, value: debug}]
+  mounts: [{path: /etc/app/token, secret: token}]`))
+	if n := e.containers(fn); len(n) != 0 {
+		t.Errorf("%d containers run before the first event", len(n))
+	}
+	s.emitID("1", "com.example."+fn, `{"read": "/etc/app/token", "write": "/etc/x"}`)
+	var got found
+	if err := json.Unmarshal([]byte(sink.awaitCalls(t, 1)[0].body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Of != "1" || got.UID != 65532 || got.File != "hush-hushok" || !strings.Contains(got.Written, "read-only") {
+		t.Errorf("the function found %+v", got)
+	}
+	for _, want := range []string{"PORT=8080", "SIGNALBOX_FUNCTION=" + fn, `SIGNALBOX_CONFIG={"width":200}`, "LEVEL=debug"} {
+		if !slices.Contains(got.Env, want) {
+			t.Errorf("its environment lacks %s: %v", want, got.Env)
+		}
+	}
+	if status, body := s.post("/function/"+fn+"/a?b=c", nil, "{}"); status != 200 || !strings.Contains(body, `"path":"/a?b=c"`) {
+		t.Errorf("a direct call got %d %s", status, body)
+	}
+	await(t, "its lines", func() error { return s.printed("got 1") })
+	s.apply(fmt.Sprintf("---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: %s}\nspec: {image: %q}\n", fn, e.image+"-none"))
+	s.stop()
+	if n := e.containers(fn); len(n) != 0 {
+		t.Errorf("%d containers stay", len(n))
+	}
+}
+
+func TestAContainerThatRunsOutOfMemoryHarmsItsOwnDelivery(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	fn := unique(t)
+	s.apply(contained(fn, e.image, "", ""))
+	s.emitID("1", "com.example."+fn, `{}`)
+	s.emitID("glutton", "com.example."+fn, `{"eat": 200}`)
+	await(t, "the dead letter", func() error {
+		letters, err := s.DeadLetters(t.Context(), client.Query{Function: fn, Since: time.Now().Add(-time.Hour)})
+		if err != nil || len(letters) == 0 {
+			return fmt.Errorf("none yet: %v", err)
+		}
+		if l := string(letters[0]); !strings.Contains(l, "memory (limit 32 MB, exit code 137)") || !strings.Contains(l, `"glutton"`) {
+			t.Fatalf("the dead letter is %s", l)
+		}
+		return nil
+	})
+	s.emitID("2", "com.example."+fn, `{}`)
+	await(t, "the one after it", func() error {
+		runs, err := s.Runs(t.Context(), client.Query{Function: fn, ID: "2", Since: time.Now().Add(-time.Hour)})
+		if err == nil && (len(runs) == 0 || runs[len(runs)-1].Outcome != event.Delivered) {
+			err = fmt.Errorf("runs are %+v", runs)
+		}
+		return err
+	})
+}
+
+// pour emits n events at so many a second.
+func (s *server) pour(fn string, from, n, rate int) {
+	s.t.Helper()
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	var posts sync.WaitGroup
+	for i := range n {
+		<-tick.C
+		posts.Go(func() {
+			header := binaryHeader(fmt.Sprint(from+i), "com.example."+fn)
+			if status, body := s.post("/events", header, `{"sleepMS": 20}`); status != http.StatusAccepted {
+				s.t.Errorf("event %d: %d %s", from+i, status, body)
+			}
+		})
+	}
+	posts.Wait()
+}
+
+func TestLoadOnAFunctionAtZeroLosesNothingAndSpendsNoAttempt(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	fn := unique(t)
+	s.apply(contained(fn, e.image, ", target: 8, maxReplicas: 3", `  env: [{name: START_DELAY, value: 1s}]`))
+	s.pour(fn, 0, 600, 200)
+	await(t, "all events to be delivered", func() error { return s.atOnce(fn, 600) })
+	if n := len(e.containers(fn)); n < 2 {
+		t.Errorf("%d containers: want more with so many calls at a time", n)
+	}
+}
+
+func TestAChangeUnderLoadFailsNoDelivery(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	fn := unique(t)
+	version := func(n int) string {
+		return contained(fn, e.image, ", maxReplicas: 2", fmt.Sprintf("  config: {release: %d}", n))
+	}
+	s.apply(version(0))
+	poured := make(chan struct{})
+	go func() {
+		defer close(poured)
+		s.pour(fn, 0, 500, 100)
+	}()
+	var seen []string
+	for n := range 3 {
+		await(t, "other containers to serve alone", func() error {
+			now := e.containers(fn)
+			if len(now) == 0 || slices.ContainsFunc(now, func(id string) bool { return slices.Contains(seen, id) }) {
+				return fmt.Errorf("there are %v, before that %v", now, seen)
+			}
+			seen = now
+			return nil
+		})
+		s.apply(version(n + 1))
+	}
+	<-poured
+	await(t, "all events to be delivered", func() error { return s.atOnce(fn, 500) })
+}
+
+func TestAKilledProcessLeavesNoContainerForEver(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	neighbour := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+e.socket)...)
+	fn, other := unique(t), unique(t)+"n"
+	s.apply(contained(fn, e.image, ", minReplicas: 2", ""))
+	neighbour.apply(contained(other, e.image, ", minReplicas: 1", ""))
+	running := func(fn string, n int) func() error {
+		return func() error {
+			if got := e.containers(fn); len(got) != n {
+				return fmt.Errorf("%d of %s run: want %d", len(got), fn, n)
+			}
+			return nil
+		}
+	}
+	await(t, "two containers", running(fn, 2))
+	await(t, "the neighbour's", running(other, 1))
+	before, others := e.containers(fn), e.containers(other)
+	s.kill()
+	s.launch()
+	s.awaitReady()
+	await(t, "the containers that were left to be gone, and new ones", func() error {
+		now := e.containers(fn)
+		if len(now) != 2 || slices.Contains(now, before[0]) || slices.Contains(now, before[1]) {
+			return fmt.Errorf("there are %v, before that %v", now, before)
+		}
+		return nil
+	})
+	s.emitID("1", "com.example."+fn, `{}`)
+	await(t, "a delivery", func() error { return s.atOnce(fn, 1) })
+	if now := e.containers(other); !slices.Equal(now, others) {
+		t.Errorf("the neighbour's are %v, and were %v", now, others)
+	}
+	s.stop()
+	neighbour.stop()
+	if n := append(e.containers(fn), e.containers(other)...); len(n) != 0 {
+		t.Errorf("%d containers stay", len(n))
+	}
+}
+
+func TestContainersOnDocker(t *testing.T) {
+	socket := parts.Up(t, "dockerd").DockerSocket()
+	image, err := containedImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer r.Close()
+	where := strings.TrimPrefix(r.URL, "http://") + "/contained:" + unique(t)
+	ref, err := name.ParseReference(where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{t: t, socket: socket, image: where}
+	if e.Client, err = moby.New(moby.WithHost("unix://" + socket)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := e.ImageRemove(context.Background(), where, moby.ImageRemoveOptions{Force: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+socket)...)
+	fn := unique(t)
+	s.apply(contained(fn, where, "", ""))
+	s.pour(fn, 0, 100, 100)
+	await(t, "all events to be delivered", func() error { return s.atOnce(fn, 100) })
+	s.emitID("glutton", "com.example."+fn, `{"eat": 200}`)
+	await(t, "the reason", func() error { return s.printed("the container ran out of memory (limit 32 MB, exit code 137)") })
+	s.stop()
+	if n := e.containers(fn); len(n) != 0 {
+		t.Errorf("%d containers stay", len(n))
+	}
+}
+
+func TestWithoutAContainerEngineTheReasonIsTold(t *testing.T) {
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix:///nowhere/engine.sock")...)
+	other := newRecorder(t, nil)
+	s.apply(contained("lonely", "localhost/none:1", "", "") + functionManifest("other", other.URL, "com.example.lonely"))
+	s.emitID("1", "com.example.lonely", `{}`)
+	other.awaitCalls(t, 1)
+	await(t, "the reason", func() error {
+		status, body := s.post("/function/lonely", nil, "{}")
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, "no container engine answers") {
+			return fmt.Errorf("a direct call got %d %s", status, body)
+		}
+		return nil
+	})
+}
