@@ -20,6 +20,7 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/ledger"
 	redisserver "github.com/signalbox-dev/signalbox/ledger/embedded"
+	"github.com/signalbox-dev/signalbox/otel/export"
 	"github.com/signalbox-dev/signalbox/otel/logging"
 	"github.com/signalbox-dev/signalbox/otel/metrics"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
@@ -84,20 +85,23 @@ type App struct {
 	resources *resourceStore
 	// decisions is the decision log.
 	decisions *decisionLog
+	// lines are what functions print; exported is where they go, and metrics, over OTLP.
+	lines    *lineDesk
+	exported *export.Exporter
 	// bundles are polled; nil where there are none.
 	bundles *bundlePolls
 	// types is the catalogue of the types of events.
 	types *typeDesk
 	// schemas check the data of events.
 	schemas schemaDesk
-	// letters are the dead letters and what was decided about them.
-	letters *letterIndex
-	// schedules fire; nil where nothing is delivered.
-	schedules *schedule.Scheduler
 	// artifacts are the files of functions; artifactCache has those that run here,
 	// nil where none do.
 	artifacts     *artifacts.Store
 	artifactCache *artifacts.Cache
+	// letters are the dead letters and what was decided about them.
+	letters *letterIndex
+	// schedules fire; nil where nothing is delivered.
+	schedules *schedule.Scheduler
 	// webhooks are those in force.
 	webhooks webhookDesk
 	// targets are the resources of what is parked.
@@ -162,27 +166,19 @@ func (a *App) openFunctions(context.Context) error {
 	}
 	cfg := functions.DefaultConfig()
 	cfg.Log = a.log
+	a.openLines()
 	cfg.Output = a.functionOutput
 	cfg.Scripts = a.scriptsConfig()
+	if a.artifactCache != nil {
+		cfg.Artifacts = a.artifactCache
+	}
+	a.giveSettings(&cfg)
 	var err error
 	if cfg.Runtimes, err = a.runtimes(); err != nil {
 		return err
 	}
 	a.registry, err = functions.New(cfg)
-	if a.artifactCache != nil {
-		cfg.Artifacts = a.artifactCache
-	}
-	a.giveSettings(&cfg)
 	return err
-}
-
-// functionOutput passes a function's line on: to the terminal in dev, else to the log.
-func (a *App) functionOutput(l event.Log) {
-	if a.hooks.FunctionOutput != nil {
-		a.hooks.FunctionOutput(l)
-		return
-	}
-	a.log.Info("function output", "function", l.Function, "version", l.Version, "stream", l.Stream, "line", l.Line)
 }
 
 func (a *App) openPolicies(context.Context) error {
@@ -276,7 +272,7 @@ func (a *App) openGateway(context.Context) error {
 		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
 	}
-	letters := a.letterDesk()
+	letters, explain := a.letterDesk(), a.explainer(reader)
 	deps := gateway.Deps{
 		Appender:       &appender{log: a.events, traces: a.traces, topic: a.topic(eventlog.Events), backlog: a.backlog},
 		Resources:      a.resources,
@@ -448,13 +444,13 @@ func (a *App) close() {
 	}
 	if a.callers != nil {
 		a.callers.Close()
-	failed("OTLP", a.exported.Shutdown(ctx))
-	if a.artifactCache != nil {
-		a.artifactCache.Close()
-	}
 	}
 	if a.traces != nil {
 		failed("traces", a.traces.Shutdown(ctx))
+	}
+	failed("OTLP", a.exported.Shutdown(ctx))
+	if a.artifactCache != nil {
+		a.artifactCache.Close()
 	}
 	if a.ledger != nil {
 		failed("ledger", a.ledger.Close())

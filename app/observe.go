@@ -38,13 +38,16 @@ func (a *App) logHooks() eventlog.Hooks {
 	}
 }
 
-// telemetryDropped counts a record that found no room.
-func (a *App) telemetryDropped(topic eventlog.Topic) {
-	if topic == eventlog.Decisions {
+// telemetryDropped counts a record that found no room; a line's key is its function.
+func (a *App) telemetryDropped(topic eventlog.Topic, key []byte) {
+	switch topic {
+	case eventlog.Decisions:
 		a.metrics.DecisionsDropped.Inc()
-		return
+	case eventlog.Logs:
+		a.metrics.Function(string(key)).LinesLost.Inc()
+	default:
+		a.metrics.RunsDropped.Inc()
 	}
-	a.metrics.RunsDropped.Inc()
 }
 
 // observer measures the dispatcher, and passes runs on to the caller.
@@ -140,6 +143,7 @@ func (a *App) countResources(set resource.Set) {
 		names[i] = fn.Metadata.Name
 	}
 	a.metrics.Retain(names)
+	a.lines.retain(names)
 	names = make([]string, len(set.Policies))
 	for i, p := range set.Policies {
 		names[i] = p.Metadata.Name
@@ -174,6 +178,7 @@ func (a *App) watchGauges(ctx context.Context) error {
 			fn.Limit.Set(float64(l.Limit))
 			fn.Leases.Set(float64(l.Leased))
 			fn.Closed.Set(number(l.Closed))
+			fn.Running.Set(float64(l.Running))
 			inFlight += l.Running
 		}
 		a.metrics.InFlight.Set(float64(inFlight))

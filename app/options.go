@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/signalbox-dev/signalbox/otel/export"
 )
 
 // Embedded is the value of --kafka and --redis that starts the part in this process.
@@ -67,9 +69,9 @@ type Options struct {
 	SecretsDir      string
 	ClusterOptions
 	DockerHost      string
+	ArtifactOptions
 
 	MaxHops       int
-	ArtifactOptions
 	MaxChain      int
 	MaxChainAge   time.Duration
 	Slots         int
@@ -81,7 +83,12 @@ type Options struct {
 	BundleOptions
 
 	OTLP        string
+	OTLPSignals []string
 	TraceSample float64
+	TraceURL    string
+
+	FunctionLogRate      int
+	FunctionLogRetention time.Duration
 
 	LogFormat string
 	LogLevel  string
@@ -98,8 +105,9 @@ func DefaultOptions() Options {
 		DedupWindow: 24 * time.Hour, DedupAway: "deliver",
 		MaxBody: 1 << 20, MaxBatch: 1000, MaxHeader: 16 << 10, AcceptTimeout: 5 * time.Second, MaxBacklog: 10_000_000, WebhookOrigins: []string{"*"}, ClusterOptions: defaultCluster(), ArtifactOptions: defaultArtifacts(),
 		MaxHops: 64, MaxChain: 100000, MaxChainAge: 7 * 24 * time.Hour, Slots: 4096, QueueLength: 1024, Window: 100000, DrainTimeout: 20 * time.Second, PolicyTimeout: 50 * time.Millisecond, BundleOptions: defaultBundles(),
-		TraceSample: 0.01,
-		LogFormat:   "text", LogLevel: "info",
+		OTLPSignals: []string{export.Traces, export.Logs, export.Metrics}, TraceSample: 0.01,
+		FunctionLogRate: 1000, FunctionLogRetention: 7 * 24 * time.Hour,
+		LogFormat: "text", LogLevel: "info",
 	}
 }
 
@@ -131,6 +139,8 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.SecretsDir, "secrets-dir", o.SecretsDir, "directory with a file for each secret that resources name; those it lacks come from SIGNALBOX_SECRET_… variables")
 	fs.StringVar(&o.DockerHost, "docker-host", o.DockerHost, "container engine for functions that are images, such as unix:///run/podman/podman.sock; empty: DOCKER_HOST, else the usual sockets of Docker and Podman")
 
+	o.ArtifactOptions.flags(fs)
+
 	o.ClusterOptions.flags(fs)
 
 	fs.StringVar(&o.Redis, "redis", o.Redis, "embedded, or redis://…, rediss://…, redis+sentinel://…/master, redis+cluster://…")
@@ -141,8 +151,6 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.RedisPrefix, "redis-prefix", o.RedisPrefix, "what the names of all Redis keys begin with")
 
 	fs.DurationVar(&o.DedupWindow, "dedup-window", o.DedupWindow, "how long a source and id is remembered")
-	o.ArtifactOptions.flags(fs)
-
 	fs.StringVar(&o.DedupAway, "dedup-away", o.DedupAway, "while Redis is away: deliver (at least once) or hold")
 
 	fs.IntVar(&o.MaxBody, "max-body", o.MaxBody, "bytes of a request's body at most")
@@ -164,8 +172,12 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.PolicyTimeout, "policy-timeout", o.PolicyTimeout, "how long one evaluation of a policy may take")
 	o.BundleOptions.flags(fs)
 
-	fs.StringVar(&o.OTLP, "otlp", o.OTLP, "where traces go: http://host:4318 or grpc://host:4317; empty: the OTEL_* variables, else nowhere")
+	fs.StringVar(&o.OTLP, "otlp", o.OTLP, "where traces, lines of functions and metrics go: http://host:4318 or grpc://host:4317; empty: the OTEL_* variables, else nowhere")
+	fs.StringSliceVar(&o.OTLPSignals, "otlp-signals", o.OTLPSignals, "what goes there: traces, logs, metrics")
 	fs.Float64Var(&o.TraceSample, "trace-sample", o.TraceSample, "share of new traces that is recorded, 0 to 1")
+	fs.StringVar(&o.TraceURL, "trace-url", o.TraceURL, "address of a trace for people, with {trace} for its id, such as http://jaeger:16686/trace/{trace}; signalbox trace prints it")
+	fs.IntVar(&o.FunctionLogRate, "function-log-rate", o.FunctionLogRate, "lines a second of one function that this process keeps, each KiB of a line counting as one; more are dropped and counted")
+	fs.DurationVar(&o.FunctionLogRetention, "function-log-retention", o.FunctionLogRetention, "how long lines of functions are kept, for when the topic is made; the embedded Kafka keeps a sixteenth of its bytes")
 
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "text or json")
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
@@ -282,7 +294,14 @@ func (o *Options) Validate() error {
 	check(o.PolicyTimeout >= time.Millisecond && o.PolicyTimeout <= 10*time.Second, "policy-timeout", o.PolicyTimeout, "1ms to 10s")
 	faults = append(faults, o.BundleOptions.validate()...)
 	faults = append(faults, o.ClusterOptions.validate()...)
+	faults = append(faults, o.ArtifactOptions.validate()...)
 	check(o.TraceSample >= 0 && o.TraceSample <= 1, "trace-sample", o.TraceSample, "0 to 1")
+	for _, signal := range o.OTLPSignals {
+		check(slices.Contains([]string{export.Traces, export.Logs, export.Metrics}, signal), "otlp-signals", signal, "some of traces, logs and metrics")
+	}
+	check(o.TraceURL == "" || strings.Contains(o.TraceURL, "{trace}"), "trace-url", o.TraceURL, "a URL with {trace} in it")
+	check(o.FunctionLogRate >= 0 && o.FunctionLogRate <= 1e6, "function-log-rate", o.FunctionLogRate, "0 to 1000000")
+	check(o.FunctionLogRetention >= time.Minute && o.FunctionLogRetention <= 10*365*24*time.Hour, "function-log-retention", o.FunctionLogRetention, "1m to 87600h")
 	check(o.LogFormat == "text" || o.LogFormat == "json", "log-format", o.LogFormat, "text or json")
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, o.LogLevel), "log-level", o.LogLevel, "debug, info, warn or error")
 	if o.Kafka == Embedded || o.Redis == Embedded {
@@ -294,7 +313,6 @@ func (o *Options) Validate() error {
 }
 
 func (o *Options) has(role string) bool { return slices.Contains(o.Roles, role) }
-	faults = append(faults, o.ArtifactOptions.validate()...)
 
 // writableDir makes the directory when it is not there.
 func writableDir(dir string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
 	"github.com/signalbox-dev/signalbox/ledger"
 	redisserver "github.com/signalbox-dev/signalbox/ledger/embedded"
+	"github.com/signalbox-dev/signalbox/otel/export"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
@@ -24,6 +26,7 @@ const embeddedDedupIDs = 500_000
 func (a *App) openTracing(ctx context.Context) error {
 	cfg := tracing.DefaultConfig()
 	cfg.Endpoint = a.opts.OTLP
+	cfg.Off = !slices.Contains(a.opts.OTLPSignals, export.Traces)
 	cfg.SampleRatio = a.opts.TraceSample
 	cfg.Version = Version()
 	cfg.Topic = a.topic(eventlog.Events)
@@ -36,6 +39,16 @@ func (a *App) openTracing(ctx context.Context) error {
 	}
 	var err error
 	a.traces, err = tracing.Open(ctx, cfg)
+	return err
+}
+
+// openExport sends lines of functions and metrics to a collector, if there is one.
+func (a *App) openExport(ctx context.Context) error {
+	cfg := export.DefaultConfig()
+	cfg.Endpoint, cfg.Signals, cfg.Version, cfg.Log = a.opts.OTLP, a.opts.OTLPSignals, Version(), a.log
+	cfg.Gatherer, cfg.Lost = a.metrics.Gatherer(), a.metrics.Unsent
+	var err error
+	a.exported, err = export.Open(ctx, cfg)
 	return err
 }
 
@@ -57,6 +70,7 @@ func (a *App) openLog(ctx context.Context) error {
 	if o.TopicPrefix != DefaultOptions().TopicPrefix {
 		cfg.Group = o.TopicPrefix + "dispatcher" // another prefix is another system on the same brokers
 	}
+	cfg.Retention.Logs = o.FunctionLogRetention
 	cfg.DrainTimeout, cfg.Window = o.DrainTimeout, o.Window
 	cfg.TLS = eventlog.TLS{Enable: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey}
 	cfg.SASL = eventlog.SASL{Mechanism: o.KafkaSASL, User: o.KafkaUser, Password: o.KafkaPassword}

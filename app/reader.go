@@ -46,6 +46,18 @@ func (r *logReader) Runs(ctx context.Context, q gateway.Query) (gateway.Page[eve
 	})
 }
 
+// Lines implements gateway.Reader. Those of one function stand in one partition.
+func (r *logReader) Lines(ctx context.Context, q gateway.Query) (gateway.Page[gateway.Line], error) {
+	return page(ctx, r.log, eventlog.Logs, q, func(rec event.Record) (gateway.Line, bool) {
+		if q.Function != "" && string(rec.Message.Key) != q.Function {
+			return gateway.Line{}, false // most lines of a search end here
+		}
+		l, err := event.ParseLog(rec.Message)
+		line := gateway.Line{Log: l, Position: rec.Position}
+		return line, err == nil && q.MatchLine(&line)
+	})
+}
+
 // Decisions implements gateway.Reader.
 func (r *logReader) Decisions(ctx context.Context, q gateway.Query) (gateway.Page[event.Decision], error) {
 	return page(ctx, r.log, eventlog.Decisions, q, func(rec event.Record) (event.Decision, bool) {
@@ -209,6 +221,15 @@ func (r *logReader) FollowRuns(ctx context.Context, started func(), handle func(
 	return r.follow(ctx, eventlog.Runs, started, func(rec event.Record) {
 		if run, err := event.ParseRun(rec.Message); err == nil {
 			handle([]event.Run{run})
+		}
+	})
+}
+
+// FollowLines implements gateway.Reader.
+func (r *logReader) FollowLines(ctx context.Context, started func(), handle func([]gateway.Line)) error {
+	return r.follow(ctx, eventlog.Logs, started, func(rec event.Record) {
+		if l, err := event.ParseLog(rec.Message); err == nil {
+			handle([]gateway.Line{{Log: l, Position: rec.Position}})
 		}
 	})
 }

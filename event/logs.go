@@ -86,7 +86,7 @@ func (l *Log) Structured() {
 		return ""
 	}
 	if l.Level == "" {
-		l.Level = level(one("level", "severity", "levelname"))
+		l.Level = Level(one("level", "severity", "levelname"))
 	}
 	if run := one("signalbox_run", "run"); l.Run == "" && isRunID(run) {
 		l.Run = run
@@ -106,8 +106,9 @@ func (l *Log) Structured() {
 	}
 }
 
-// level is one of debug, info, warning and error, whatever a language calls it.
-func level(s string) string {
+// Level is one of debug, info, warning and error, whatever a language calls it;
+// "" is none of them.
+func Level(s string) string {
 	if len(s) > 16 {
 		return ""
 	}

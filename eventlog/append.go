@@ -225,7 +225,7 @@ func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Positi
 func (l *Log) appendTelemetry(topic Topic, msg event.Message) {
 	size, room := messageSize(&msg), l.roomOf(topic)
 	if size > int64(l.cfg.maxBytesOf(topic)) || !room.take(1, size) {
-		l.dropped(topic)
+		l.dropped(topic, msg.Key)
 		return
 	}
 	r := &kgo.Record{}
@@ -233,7 +233,7 @@ func (l *Log) appendTelemetry(topic Topic, msg event.Message) {
 	l.cl.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
 		room.give(1, size)
 		if err != nil {
-			l.dropped(topic)
+			l.dropped(topic, msg.Key)
 			return
 		}
 		l.stats.produced.Add(1)
@@ -250,10 +250,10 @@ func (l *Log) roomOf(topic Topic) *budget {
 	return &l.telemetry
 }
 
-func (l *Log) dropped(topic Topic) {
+func (l *Log) dropped(topic Topic, key []byte) {
 	l.stats.dropped.Add(1)
 	if l.cfg.Hooks.Dropped != nil {
-		l.cfg.Hooks.Dropped(topic)
+		l.cfg.Hooks.Dropped(topic, key)
 	}
 }
 

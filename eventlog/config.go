@@ -109,8 +109,9 @@ type Hooks struct {
 	Commit func(partitions int, took time.Duration, err error)
 	// Polled: records were fetched for the consumer.
 	Polled func(records int)
-	// Dropped: telemetry was dropped because its buffer is full.
-	Dropped func(topic Topic)
+	// Dropped: telemetry was dropped, because its buffer is full or the broker
+	// refused it. key is the record's.
+	Dropped func(topic Topic, key []byte)
 }
 
 // DefaultConfig is the configuration for a broker at 127.0.0.1:9092.

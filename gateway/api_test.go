@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -294,6 +297,50 @@ func TestRunsAndDeadLetters(t *testing.T) {
 		t.Errorf("%v", d)
 	}
 	r.do("GET", "/api/v1/deadletters/none", "").refused(t, 404, "not-found")
+}
+
+func TestLines(t *testing.T) {
+	r := start(t, nil)
+	trace := strings.Repeat("a", 32)
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "f", Version: "v1", Stream: "stdout", Line: "one", Run: "r1", TraceID: trace})
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "f", Version: "v2", Stream: "stderr", Line: "two", Run: "r2"})
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "g", Stream: "log", Level: "info", Line: "three"})
+	for q, want := range map[string]int{"": 3, "?function=f": 2, "?version=v2": 1, "?run=r1": 1, "?trace=" + trace: 1, "?since=1h&limit=2": 2, "?until=1h": 0} {
+		if n := len(r.do("GET", "/api/v1/logs"+q, "").page(t).Items); n != want {
+			t.Errorf("%s: %d items, want %d", q, n, want)
+		}
+	}
+	r.do("GET", "/api/v1/logs?outcome=dead", "").refused(t, 400, "invalid-query")
+}
+
+// oneChain is a Tracer that knows one chain.
+type oneChain struct{ asked history.TraceQuery }
+
+func (o *oneChain) Trace(_ context.Context, q history.TraceQuery) (history.Trace, error) {
+	o.asked = q
+	if q.ID != "1" {
+		return history.Trace{}, problem.ErrNotFound
+	}
+	run := history.TraceRun{Run: event.Run{ID: "r", Function: "f", Outcome: event.Delivered, Time: time.Now()}, Lines: []event.Log{{Line: "x"}}}
+	run.Effects = []*history.TraceEvent{{Source: "/f", ID: "2", Type: "u", Runs: []history.TraceRun{}}}
+	return history.Trace{Asked: "event", Traces: []history.TraceRef{{ID: "t"}}, Roots: []*history.TraceEvent{{Source: "/s", ID: "1", Type: "t", Runs: []history.TraceRun{run}}}}, nil
+}
+
+func TestTrace(t *testing.T) {
+	chain := &oneChain{}
+	r := start(t, func(_ *Config, d *Deps) { d.Tracer = chain })
+	a := r.do("GET", "/api/v1/trace?id=1&source=/s&logs=true", "")
+	for _, part := range []string{`"asked":"event"`, `"function":"f"`, `"effects":[{"source":"/f"`, `"lines":[`} {
+		if a.StatusCode != 200 || !strings.Contains(string(a.body), part) {
+			t.Errorf("%d %s: want %s", a.StatusCode, a.body, part)
+		}
+	}
+	if chain.asked != (history.TraceQuery{ID: "1", Source: "/s", Lines: true}) {
+		t.Errorf("asked %+v", chain.asked)
+	}
+	r.do("GET", "/api/v1/trace?id=2", "").refused(t, 404, "not-found")
+	r.do("GET", "/api/v1/trace", "").refused(t, 400, "invalid-query")
+	r.do("GET", "/api/v1/trace?id=1&logs=maybe", "").refused(t, 400, "invalid-query")
 }
 
 func TestExplain(t *testing.T) {

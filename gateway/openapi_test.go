@@ -83,10 +83,11 @@ func TestReferencesOfTheDocumentResolve(t *testing.T) {
 // TestAnswersAreAsDocumented asks every route for every kind of answer it can
 // be brought to, and checks status, content type and body against the document.
 func TestAnswersAreAsDocumented(t *testing.T) {
-	r := start(t, withMetrics)
+	r := start(t, func(c *Config, d *Deps) { withMetrics(c, d); d.Tracer = &oneChain{} })
 	now := time.Now()
 	e := &event.Event{ID: "1", Source: "/s", Type: "t", Data: []byte("x"), DataContentType: "text/plain"}
 	r.log.AddRun(event.Run{ID: "r", Outcome: event.Delivered, Time: now, Replies: []event.ReplyRef{{Source: "/f", ID: "2", Type: "u"}}})
+	r.log.AddLine(event.Log{Time: now, Function: "f", Stream: "stdout", Line: "x"})
 	r.log.AddDeadLetter(event.DeadLetter{ID: "d1", Event: e, Time: now, Attempts: []event.Attempt{{Number: 1, Time: now}}})
 	r.log.AddDeadLetter(event.DeadLetter{ID: "d2", Raw: event.Message{Value: []byte("x")}, Time: now})
 	r.log.AddDecision(event.Decision{Kind: event.DecidedAdmission, Time: now, Event: &event.DecidedEvent{Source: "/s", ID: "1", Type: "t"}, Identity: map[string]any{"name": "x"}})
@@ -111,6 +112,10 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"GET", "/api/v1/events", "", "", "", 200},
 		{"GET", "/api/v1/events", "?limit=x", "", "", 400},
 		{"GET", "/api/v1/runs", "", "", "", 200},
+		{"GET", "/api/v1/logs", "", "", "", 200},
+		{"GET", "/api/v1/logs", "?limit=x", "", "", 400},
+		{"GET", "/api/v1/trace", "?id=1&logs=true", "", "", 200},
+		{"GET", "/api/v1/trace", "?id=2", "", "", 404},
 		{"GET", "/api/v1/decisions", "", "", "", 200},
 		{"GET", "/api/v1/decisions", "?kind=nonsense", "", "", 400},
 		{"GET", "/api/v1/deadletters", "", "", "", 200},

@@ -99,6 +99,9 @@ var (
 	}
 )
 
+// paramCall select calls of functions.
+var paramCall = []param{query("version", "the function's version"), query("run", "the run's id"), query("trace", "the trace's id, 32 hexadecimal digits")}
+
 func params(lists ...[]param) []param {
 	var all []param
 	for _, l := range lists {
@@ -133,11 +136,12 @@ var (
 	}
 	opSubscribe = operation{
 		tag: "events", id: "subscribe",
-		summary: "The live stream as Server-Sent Events, or as a WebSocket on upgrade. Each message is an event in the CloudEvents JSON format with position and logtime, or a run record. A subscriber that is too slow is cut off.",
+		summary: "The live stream as Server-Sent Events, or as a WebSocket on upgrade. Each message is an event in the CloudEvents JSON format with position and logtime, a run record, or a line of a function. A subscriber that is too slow is cut off.",
 		params: params([]param{
-			{name: "stream", in: "query", what: "events (default) or runs", schema: schema{"type": "string", "enum": []any{"events", "runs"}}},
+			{name: "stream", in: "query", what: "events (default), runs or logs", schema: schema{"type": "string", "enum": []any{"events", "runs", "logs"}}},
 			query("filter", "a CESQL expression over the event"),
-			query("function", "with stream=runs: the function's name"), query("link", "with stream=runs: the link's name"),
+			query("function", "with stream=runs or logs: the function's name"), query("version", "with stream=runs or logs: the function's version"),
+			query("run", "with stream=runs or logs: the run's id"), query("trace", "with stream=runs or logs: the trace's id"), query("link", "with stream=runs: the link's name"),
 			query("since", "begin with what is that old: an RFC 3339 time, or how long ago (such as 10m)"),
 			header("Last-Event-ID", "position of the last event seen; the stream goes on from there"),
 		}, paramIdentity),
@@ -164,10 +168,24 @@ var (
 	}
 	opRuns = operation{
 		tag: "history", id: "listRuns", summary: "Run records: one for each delivery and each attempt that is repeated, oldest first.",
-		params: params(paramIdentity, paramDelivery, []param{
+		params: params(paramIdentity, paramDelivery, paramCall, []param{
 			{name: "outcome", in: "query", what: "how it ended", schema: schema{"type": "string", "enum": []any{"delivered", "dead", "dropped", "retrying", "waiting"}}},
 		}, paramPage),
 		answers: replies([]reply{ok(200, "A page", "RunList")}, problem.InvalidQuery, problem.Unavailable),
+	}
+	opLines = operation{
+		tag: "history", id: "listLogs", summary: "Lines that functions printed, oldest first; without since the newest ones.",
+		params:  params([]param{query("function", "the function's name")}, paramCall, paramPage),
+		answers: replies([]reply{ok(200, "A page", "LineList")}, problem.InvalidQuery, problem.Unavailable),
+	}
+	opTrace = operation{
+		tag: "history", id: "trace", summary: "The whole chain that an event, a run or a trace belongs to, as a tree: events, the runs of each, and what those answered with.",
+		params: []param{
+			{name: "id", in: "query", what: "an event's id, a run's id, or a trace's id", required: true},
+			query("source", "the event's source; needed when several sources use the id"),
+			{name: "logs", in: "query", what: "with the lines that each run printed", schema: schema{"type": "boolean"}},
+		},
+		answers: replies([]reply{ok(200, "The chain", "Trace")}, problem.InvalidQuery, problem.NotFound, problem.AmbiguousEvent, problem.Unavailable),
 	}
 	opDecisions = operation{
 		tag: "history", id: "listDecisions", summary: "The decision log, oldest first: what was refused or changed, what policies in shadow mode would have done, and by which revision events are chosen for.",

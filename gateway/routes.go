@@ -42,6 +42,8 @@ func (s *Server) table() []route {
 		{fiber.MethodPost, api.Prefix + "/apply", s.api.Apply, opApply},
 		{fiber.MethodGet, api.Prefix + "/events", s.api.Events, opEvents},
 		{fiber.MethodGet, api.Prefix + "/runs", s.api.Runs, opRuns},
+		{fiber.MethodGet, api.Prefix + "/logs", s.api.Lines, opLines},
+		{fiber.MethodGet, api.Prefix + "/trace", s.api.Trace, opTrace},
 		{fiber.MethodGet, api.Prefix + "/decisions", s.api.Decisions, opDecisions},
 		{fiber.MethodGet, api.Prefix + "/deadletters", s.api.DeadLetters, opDeadLetters},
 		{fiber.MethodGet, api.Prefix + "/deadletters/:id", s.api.DeadLetter, opDeadLetter},
@@ -57,11 +59,11 @@ func (s *Server) table() []route {
 		{fiber.MethodGet, api.Prefix + "/types/:name", s.api.Type, opType},
 		{fiber.MethodPost, api.Prefix + "/whatif", s.api.WhatIf, opWhatIf},
 		{fiber.MethodPost, api.Prefix + "/functions/:name/rollback", s.api.Rollback, opRollback},
-		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
-		{fiber.MethodGet, "/", s.home, opHome},
 		{fiber.MethodGet, api.Prefix + "/artifacts/:digest", s.api.Artifact, opArtifact},
 		{fiber.MethodPost, api.Prefix + "/artifacts/:digest", s.api.AddArtifact, opAddArtifact},
 		{fiber.MethodPut, api.Prefix + "/artifacts/:digest", s.api.PutArtifactPart, opPutArtifactPart},
+		{fiber.MethodGet, "/openapi.json", s.openapi, opOpenAPI},
+		{fiber.MethodGet, "/", s.home, opHome},
 	}
 	all = append(all, health...)
 	if s.invoke != nil {

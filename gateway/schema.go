@@ -50,6 +50,10 @@ func components() schemas {
 	s["ObjectList"] = listOf(ref("Object"))
 	s.add("Run", event.Run{})
 	s["RunList"] = listOf(ref("Run"))
+	s.add("Line", event.Log{})
+	s.with("Line", "position", text())
+	s["LineList"] = listOf(ref("Line"))
+	s.add("Trace", history.Trace{})
 	s.add("Decision", event.Decision{})
 	s["DecisionList"] = listOf(ref("Decision"))
 	s.add("DeadLetter", event.DeadLetter{})
@@ -133,10 +137,11 @@ func (s schemas) structure(name string, t reflect.Type) schema {
 	return ref(name)
 }
 
+// fields are those of a struct, and of those that are embedded in it.
 func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
+		for _, f := range reflect.VisibleFields(t) {
+			if !f.Anonymous && !yield(f) {
 				return
 			}
 		}

@@ -50,6 +50,10 @@ type (
 	// Explainer says what became of an event.
 	Explainer   = api.Explainer
 	Explanation = history.Explanation
+	// Tracer follows chains; Line is a line of a function with its place.
+	Tracer     = api.Tracer
+	TraceQuery = history.TraceQuery
+	Line       = history.Line
 	// Graphs knows what leads where, Catalogue the types of events.
 	Graphs    = api.Graphs
 	Catalogue = api.Catalogue
@@ -65,14 +69,14 @@ type (
 	Functions = invoke.Functions
 	Callee    = invoke.Target
 
-	// Webhooks verifies what third parties send: a Delivery is a request of theirs,
-	// Taken what becomes of it, WebhookRefusal why nothing does.
-	Webhooks       = hooks.Webhooks
-	Delivery       = hooks.Delivery
 	// Artifacts keeps the files of functions.
 	Artifacts = api.Artifacts
 	Artifact  = api.Artifact
 
+	// Webhooks verifies what third parties send: a Delivery is a request of theirs,
+	// Taken what becomes of it, WebhookRefusal why nothing does.
+	Webhooks       = hooks.Webhooks
+	Delivery       = hooks.Delivery
 	Taken          = hooks.Taken
 	WebhookRefusal = hooks.Refusal
 	RefusalCause   = hooks.Cause
@@ -132,12 +136,12 @@ var (
 
 	ErrNoVersion = problem.ErrNoVersion
 	ErrInUse     = problem.ErrInUse
+
+	ErrArtifact = problem.ErrArtifact
 )
 
 // RetryError is what they wrap one in that passes, with the time to come again.
 type RetryError = problem.RetryError
-
-	ErrArtifact = problem.ErrArtifact
 
 // Reader is all that is read back from the log.
 type Reader interface {
@@ -177,6 +181,7 @@ type Deps struct {
 	Artifacts Artifacts
 	// WhatIfs nil answers what-if requests with 503, Tracer nil those for traces.
 	WhatIfs WhatIfs
+	Tracer  Tracer
 	// Graphs and Catalogue nil answer with 503, and changes come without warnings.
 	Graphs    Graphs
 	Catalogue Catalogue

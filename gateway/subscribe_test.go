@@ -159,7 +159,7 @@ func TestStreamFilters(t *testing.T) {
 	if _, data := c.event(); data["id"] != "2" {
 		t.Errorf("%v", data)
 	}
-	for _, bad := range []string{"?filter=broken", "?stream=logs", "?nonsense=1", "?since=soon", "?stream=runs&filter=x", "?function=f"} {
+	for _, bad := range []string{"?filter=broken", "?stream=other", "?stream=logs&source=x", "?run=1", "?nonsense=1", "?since=soon", "?stream=runs&filter=x", "?function=f"} {
 		r.do("GET", "/subscribe"+bad, "").refused(t, 400, "invalid-query")
 	}
 	r.do("GET", "/subscribe", "", "Last-Event-ID", "x").refused(t, 400, "invalid-query")
@@ -197,6 +197,20 @@ func TestRunStream(t *testing.T) {
 	r.log.AddRun(event.Run{ID: "y", Function: "f", EventType: "t", Outcome: event.Delivered})
 	if id, data := c.event(); id != "y" || data["outcome"] != "delivered" {
 		t.Errorf("id %s, data %v", id, data)
+	}
+}
+
+func TestLineStream(t *testing.T) {
+	r := start(t, nil)
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "f", Line: "before", Run: "1"})
+	c := r.subscribe("?stream=logs&function=f&run=1&since=1h")
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "g", Line: "x", Run: "1"})
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "f", Line: "x", Run: "2"})
+	r.log.AddLine(event.Log{Time: time.Now(), Function: "f", Line: "after", Run: "1"})
+	for _, want := range []string{"0:0 before", "0:3 after"} {
+		if id, data := c.event(); fmt.Sprint(id, " ", data["line"]) != want || data["position"] != id {
+			t.Errorf("id %s, data %v, want %s", id, data, want)
+		}
 	}
 }
 

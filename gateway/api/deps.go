@@ -53,6 +53,8 @@ type Reader interface {
 	Runs(ctx context.Context, q history.Query) (history.Page[event.Run], error)
 	// Decisions returns the records of the decision log for which Query.MatchDecision holds.
 	Decisions(ctx context.Context, q history.Query) (history.Page[event.Decision], error)
+	// Lines returns the lines of functions for which Query.MatchLine holds.
+	Lines(ctx context.Context, q history.Query) (history.Page[history.Line], error)
 	// DeadLetters returns those for which Query.MatchDeadLetter holds.
 	DeadLetters(ctx context.Context, q history.Query) (history.Page[history.Letter], error)
 	// DeadLetter returns one with what was decided about it, or problem.ErrNotFound.

@@ -14,7 +14,8 @@ import (
 // The parameters of the query routes; nothing changes them.
 var (
 	eventParameters    = []string{"source", "id", "type", "since", "until", "limit", "cursor"}
-	runParameters      = []string{"source", "id", "type", "function", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
+	runParameters      = []string{"source", "id", "type", "function", "version", "run", "trace", "link", "outcome", "reason", "since", "until", "limit", "cursor"}
+	lineParameters     = []string{"function", "version", "run", "trace", "since", "until", "limit", "cursor"}
 	decisionParameters = []string{"kind", "source", "id", "type", "since", "until", "limit", "cursor"}
 	explainParameters  = []string{"source", "id"}
 )
@@ -61,6 +62,21 @@ func (a *API) Decisions(c *fiber.Ctx) error {
 			return err
 		}
 		return page(c, p, func(d *event.Decision) ([]byte, error) { return json.Marshal(d) })
+	})
+}
+
+// Lines lists what functions print.
+func (a *API) Lines(c *fiber.Ctx) error {
+	q, err := a.query(c, lineParameters...)
+	if err != nil {
+		return err
+	}
+	return a.within(func(ctx context.Context) error {
+		p, err := a.deps.Reader.Lines(ctx, q)
+		if err != nil {
+			return err
+		}
+		return page(c, p, func(l *history.Line) ([]byte, error) { return l.MarshalJSON() })
 	})
 }
 

@@ -41,6 +41,12 @@ func (a *API) parameter(q *history.Query, name, value string, allowed []string) 
 		q.Type = value
 	case "function":
 		q.Function = value
+	case "version":
+		q.Version = value
+	case "run":
+		q.Run = value
+	case "trace":
+		q.Trace = value
 	case "link":
 		q.Link = value
 	case "reason":

@@ -24,6 +24,7 @@ type Log struct {
 	mu      sync.Mutex
 	records []event.Record
 	runs    []event.Run
+	lines   []history.Line
 	dead    []history.Letter
 	reports []event.Completion
 	decided []event.Decision
@@ -54,6 +55,13 @@ func (l *Log) AppendEvents(ctx context.Context, events []*event.Event, hop traci
 
 // AddRun appends a run record.
 func (l *Log) AddRun(r event.Run) { l.change(func() { l.runs = append(l.runs, r) }) }
+
+// AddLine appends a line of a function.
+func (l *Log) AddLine(one event.Log) {
+	l.change(func() {
+		l.lines = append(l.lines, history.Line{Log: one, Position: event.Position{Offset: int64(len(l.lines))}})
+	})
+}
 
 // AddDecision appends a record of the decision log.
 func (l *Log) AddDecision(d event.Decision) { l.change(func() { l.decided = append(l.decided, d) }) }
@@ -118,6 +126,11 @@ func (l *Log) FollowRuns(ctx context.Context, started func(), handle func([]even
 	return follow(l, ctx, started, func() []event.Run { return l.runs }, handle)
 }
 
+// FollowLines implements gateway.Reader.
+func (l *Log) FollowLines(ctx context.Context, started func(), handle func([]history.Line)) error {
+	return follow(l, ctx, started, func() []history.Line { return l.lines }, handle)
+}
+
 func follow[T any](l *Log, ctx context.Context, started func(), all func() []T, handle func([]T)) error {
 	var at int
 	l.change(func() { l.followers, at, l.broken = l.followers+1, len(all()), nil })
@@ -163,6 +176,13 @@ func (l *Log) Runs(_ context.Context, q history.Query) (history.Page[event.Run],
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return scan(q, l.runs, q.MatchRun)
+}
+
+// Lines implements gateway.Reader.
+func (l *Log) Lines(_ context.Context, q history.Query) (history.Page[history.Line], error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return scan(q, l.lines, q.MatchLine)
 }
 
 // Decisions implements gateway.Reader.

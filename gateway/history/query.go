@@ -20,6 +20,11 @@ type Query struct {
 	Link     string
 	Outcome  event.Outcome
 	Reason   string
+	// Version (of the function), Run (its id) and Trace (its id) apply to runs and
+	// lines of functions.
+	Version string
+	Run     string
+	Trace   string
 	// State and Where apply to dead letters only. One that was no event matches
 	// no Where.
 	State LetterState
@@ -56,7 +61,19 @@ func (q *Query) MatchRun(r *event.Run) bool {
 		(q.Function == "" || q.Function == r.Function) &&
 		(q.Link == "" || q.Link == r.Link) &&
 		(q.Outcome == "" || q.Outcome == r.Outcome) &&
+		(q.Version == "" || q.Version == r.Version) &&
+		(q.Run == "" || q.Run == r.ID) &&
+		(q.Trace == "" || q.Trace == r.TraceID) &&
 		strings.Contains(r.Reason, q.Reason)
+}
+
+// MatchLine reports whether the query asks for a line of a function.
+func (q *Query) MatchLine(l *Line) bool {
+	return q.matchTime(l.Time) &&
+		(q.Function == "" || q.Function == l.Function) &&
+		(q.Version == "" || q.Version == l.Version) &&
+		(q.Run == "" || q.Run == l.Run) &&
+		(q.Trace == "" || q.Trace == l.TraceID)
 }
 
 // MatchDeadLetter reports whether the query asks for a dead letter. One that

@@ -200,6 +200,7 @@ func (c *call) rewrite(p *httputil.ProxyRequest) {
 		header.Set("Ce-Type", c.event.Type)
 	}
 	header.Set("Signalbox-Link", c.run.Link)
+	header.Set("Signalbox-Run", c.run.ID)
 	header.Set("Signalbox-Attempt", "1")
 	if parent := c.span.Context().TraceParent(); parent != "" {
 		header.Set("Traceparent", parent)

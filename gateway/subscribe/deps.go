@@ -19,13 +19,16 @@ type Follower interface {
 	Follow(ctx context.Context, started func(), handle func([]event.Record)) error
 	// FollowRuns is Follow for run records.
 	FollowRuns(ctx context.Context, started func(), handle func([]event.Run)) error
+	// FollowLines is Follow for lines of functions.
+	FollowLines(ctx context.Context, started func(), handle func([]history.Line)) error
 }
 
 // History answers what a subscriber that resumes has missed.
 type History interface {
-	// Events and Runs are those of the API: oldest first, a page at a time.
+	// Events, Runs and Lines are those of the API: oldest first, a page at a time.
 	Events(ctx context.Context, q history.Query) (history.Page[event.Record], error)
 	Runs(ctx context.Context, q history.Query) (history.Page[event.Run], error)
+	Lines(ctx context.Context, q history.Query) (history.Page[history.Line], error)
 	// Record returns the record at a position, or problem.ErrNotFound.
 	Record(ctx context.Context, p event.Position) (event.Record, error)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
@@ -16,6 +17,7 @@ type Hub struct {
 	deps   Deps
 	events stream
 	runs   stream
+	lines  stream
 
 	mu     sync.Mutex
 	closed bool
@@ -36,7 +38,18 @@ func New(c Config, d Deps) *Hub {
 	h.runs.follow = func(ctx context.Context, started func(), handle func([]*message)) error {
 		return d.Follower.FollowRuns(ctx, started, func(runs []event.Run) { handle(runMessages(runs)) })
 	}
+	h.lines.follow = func(ctx context.Context, started func(), handle func([]*message)) error {
+		return d.Follower.FollowLines(ctx, started, func(lines []history.Line) { handle(lineMessages(lines)) })
+	}
 	return h
+}
+
+func lineMessages(lines []history.Line) []*message {
+	all := make([]*message, len(lines))
+	for i := range lines {
+		all[i] = &message{line: &lines[i]}
+	}
+	return all
 }
 
 func eventMessages(records []event.Record) []*message {
@@ -64,11 +77,13 @@ func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Unlock()
 	h.events.endAll(reasonStopping)
 	h.runs.endAll(reasonStopping)
+	h.lines.endAll(reasonStopping)
 	done := make(chan struct{})
 	go func() { // ends with the last stream, each of which WriteTimeout bounds
 		h.work.Wait()
 		h.events.followers.Wait()
 		h.runs.followers.Wait()
+		h.lines.followers.Wait()
 		close(done)
 	}()
 	select {
@@ -142,8 +157,11 @@ func (h *Hub) join(s *subscriber) error {
 func (h *Hub) part(s *subscriber) { h.stream(s.sel).remove(s) }
 
 func (h *Hub) stream(sel *selection) *stream {
-	if sel.runs {
+	switch sel.stream {
+	case streamRuns:
 		return &h.runs
+	case streamLogs:
+		return &h.lines
 	}
 	return &h.events
 }

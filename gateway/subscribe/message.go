@@ -8,19 +8,23 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway/history"
 )
 
-// message is one thing that is streamed: an event with its position, or a run.
-// It is encoded once, when the first subscriber wants it.
+// message is one thing that is streamed: an event with its position, a run, or
+// a line of a function. It is encoded once, when the first subscriber wants it.
 type message struct {
 	record *event.Record
 	run    *event.Run
+	line   *history.Line
 	text   []byte
 }
 
 // id is what a client gives back as Last-Event-ID: the position of an event,
-// the id of a run.
+// the id of a run, the position of a line.
 func (m *message) id() string {
-	if m.run != nil {
+	switch {
+	case m.run != nil:
 		return m.run.ID
+	case m.line != nil:
+		return m.line.Position.String()
 	}
 	return m.record.Position.String()
 }
@@ -33,6 +37,10 @@ func (m *message) json() []byte {
 	}
 	if m.run != nil {
 		m.text, _ = json.Marshal(m.run) // plain fields: it cannot fail
+		return m.text
+	}
+	if m.line != nil {
+		m.text, _ = m.line.MarshalJSON() // likewise
 		return m.text
 	}
 	m.text = history.EventJSON(m.record)

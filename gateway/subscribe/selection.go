@@ -15,10 +15,10 @@ import (
 
 // selection is what one subscriber wants to see.
 type selection struct {
-	runs bool
+	stream string
 	// types are event types or prefixes ending in '*'; none is all.
 	types []string
-	// query holds source and id, and for runs function, link and outcome.
+	// query holds source and id, and for runs and logs function, link, version, run and trace.
 	query history.Query
 	// filter is nil when there is none.
 	filter func(*event.Event) bool
@@ -31,7 +31,7 @@ type selection struct {
 
 // parse reads the parameters of a request, copying every string.
 func (h *Hub) parse(c *fiber.Ctx) (*selection, error) {
-	s := &selection{identity: access.Of(c.Context())}
+	s := &selection{stream: streamEvents, identity: access.Of(c.Context())}
 	var err error
 	c.Context().QueryArgs().VisitAll(func(k, v []byte) {
 		if err == nil {
@@ -41,25 +41,44 @@ func (h *Hub) parse(c *fiber.Ctx) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.runs && s.filter != nil {
-		return nil, problem.New(problem.InvalidQuery, "filter: applies to events, not to stream=runs")
-	}
-	if !s.runs && (s.query.Function != "" || s.query.Link != "") {
-		return nil, problem.New(problem.InvalidQuery, "function and link: apply to stream=runs only")
+	if err := s.fitting(); err != nil {
+		return nil, err
 	}
 	return s, s.resume(strings.Clone(c.Get("Last-Event-ID")))
 }
 
+// The streams.
+const (
+	streamEvents = "events"
+	streamRuns   = "runs"
+	streamLogs   = "logs"
+)
+
+// fitting refuses parameters that mean nothing for the stream.
+func (s *selection) fitting() error {
+	q := &s.query
+	ofCalls := q.Function != "" || q.Version != "" || q.Run != "" || q.Trace != ""
+	switch {
+	case s.stream != streamEvents && s.filter != nil:
+		return problem.New(problem.InvalidQuery, "filter: applies to events, not to stream=%s", s.stream)
+	case s.stream == streamEvents && (ofCalls || q.Link != ""):
+		return problem.New(problem.InvalidQuery, "function, version, run, trace and link: apply to stream=runs and stream=logs only")
+	case s.stream == streamLogs && (q.Link != "" || q.Source != "" || q.ID != "" || len(s.types) > 0):
+		return problem.New(problem.InvalidQuery, "source, id, type and link: do not apply to stream=logs")
+	}
+	return nil
+}
+
 // parameters are those of the route.
-const parameters = "stream, type, filter, source, id, function, link, since"
+const parameters = "stream, type, filter, source, id, function, version, run, trace, link, since"
 
 func (h *Hub) parameter(s *selection, name, value string) (err error) {
 	switch name {
 	case "stream":
-		if value != "events" && value != "runs" {
-			return problem.New(problem.InvalidQuery, "stream: want events or runs")
+		if value != streamEvents && value != streamRuns && value != streamLogs {
+			return problem.New(problem.InvalidQuery, "stream: want events, runs or logs")
 		}
-		s.runs = value == "runs"
+		s.stream = value
 	case "type":
 		s.types = append(s.types, strings.Split(value, ",")...)
 	case "filter":
@@ -70,6 +89,12 @@ func (h *Hub) parameter(s *selection, name, value string) (err error) {
 		s.query.ID = value
 	case "function":
 		s.query.Function = value
+	case "version":
+		s.query.Version = value
+	case "run":
+		s.query.Run = value
+	case "trace":
+		s.query.Trace = value
 	case "link":
 		s.query.Link = value
 	case "since":
@@ -91,9 +116,9 @@ func (h *Hub) compile(expression string) (func(*event.Event) bool, error) {
 	return f, nil
 }
 
-// resume takes the id a client saw last; for runs it is no place in the log.
+// resume takes the id a client saw last; for runs and lines it is no place in the log of events.
 func (s *selection) resume(lastID string) error {
-	if lastID == "" || s.runs {
+	if lastID == "" || s.stream != streamEvents {
 		return nil
 	}
 	p, err := event.ParsePosition(lastID)
@@ -106,6 +131,9 @@ func (s *selection) resume(lastID string) error {
 
 // wants reports whether the subscriber gets the message.
 func (s *selection) wants(m *message) bool {
+	if m.line != nil {
+		return s.query.MatchLine(m.line)
+	}
 	if m.run != nil {
 		return s.wantsType(m.run.EventType) && s.query.MatchRun(m.run)
 	}

@@ -100,20 +100,30 @@ type seen struct {
 	runs    map[string]bool
 }
 
+// place is the position of what has one.
+func (m *message) place() event.Position {
+	if m.line != nil {
+		return m.line.Position
+	}
+	return m.record.Position
+}
+
 func (s *seen) add(m *message) {
 	if m.run != nil {
 		s.runs[runKey(m.run)] = true
 		return
 	}
-	s.offsets[m.record.Partition] = max(m.record.Offset, s.offsets[m.record.Partition])
+	at := m.place()
+	s.offsets[at.Partition] = max(at.Offset, s.offsets[at.Partition])
 }
 
 func (s *seen) has(m *message) bool {
 	if m.run != nil {
 		return s.runs[runKey(m.run)]
 	}
-	last, ok := s.offsets[m.record.Partition]
-	return ok && m.record.Offset <= last
+	at := m.place()
+	last, ok := s.offsets[at.Partition]
+	return ok && at.Offset <= last
 }
 
 func runKey(r *event.Run) string { return r.ID + " " + string(r.Outcome) }
@@ -137,7 +147,7 @@ func (h *Hub) replay(s *subscriber, to sink) (seen, error) {
 		return done, nil
 	}
 	for {
-		messages, next, err := h.past(s.sel.runs, q)
+		messages, next, err := h.past(s.sel.stream, q)
 		if err != nil {
 			to.close("what was missed cannot be read: " + problem.Of(err).Title)
 			return done, err
@@ -182,12 +192,16 @@ func (h *Hub) timeOf(p event.Position) time.Time {
 	return r.Timestamp
 }
 
-func (h *Hub) past(runs bool, q history.Query) ([]*message, string, error) {
+func (h *Hub) past(stream string, q history.Query) ([]*message, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), h.config.StartTimeout)
 	defer cancel()
-	if runs {
+	switch stream {
+	case streamRuns:
 		p, err := h.deps.History.Runs(ctx, q)
 		return runMessages(p.Items), p.Next, err
+	case streamLogs:
+		p, err := h.deps.History.Lines(ctx, q)
+		return lineMessages(p.Items), p.Next, err
 	}
 	p, err := h.deps.History.Events(ctx, q)
 	return eventMessages(p.Items), p.Next, err

@@ -20,7 +20,16 @@ type functionVecs struct {
 	closed    *prometheus.GaugeVec
 	limit     *prometheus.GaugeVec
 	leases    *prometheus.GaugeVec
+	running   *prometheus.GaugeVec
+	lines     *prometheus.CounterVec
+	linesLost *prometheus.CounterVec
 }
+
+// Why lines of functions are dropped.
+const (
+	lostRate = "rate"
+	lostFull = "full"
+)
 
 // Function are the instruments of one function, bound to its name. Whoever
 // calls the function keeps them. After Forget they still work and count into
@@ -36,8 +45,11 @@ type Function struct {
 	Waiting prometheus.Gauge
 	// Closed is 1 while the lane calls nothing, Limit how many calls it makes at a time.
 	Closed, Limit prometheus.Gauge
-	// Leases is the number of leases that are open.
-	Leases prometheus.Gauge
+	// Leases is the number of leases that are open, Running that of calls in flight.
+	Leases, Running prometheus.Gauge
+	// Lines counts lines that were kept; LinesDropped those above the function's
+	// rate, LinesLost those for which there was no room in the buffer of the log.
+	Lines, LinesDropped, LinesLost prometheus.Counter
 
 	name string
 	vecs *functionVecs
@@ -67,8 +79,13 @@ func (m *Metrics) Function(name string) *Function {
 		Closed:    m.vecs.closed.WithLabelValues(name),
 		Limit:     m.vecs.limit.WithLabelValues(name),
 		Leases:    m.vecs.leases.WithLabelValues(name),
+		Running:   m.vecs.running.WithLabelValues(name),
+		Lines:     m.vecs.lines.WithLabelValues(name),
 		name:      name,
 		vecs:      &m.vecs,
+
+		LinesDropped: m.vecs.linesLost.WithLabelValues(name, lostRate),
+		LinesLost:    m.vecs.linesLost.WithLabelValues(name, lostFull),
 	}
 	all = maps.Clone(all)
 	all[name] = f
@@ -138,5 +155,8 @@ func (m *Metrics) forget(name string) {
 	m.vecs.waiting.DeletePartialMatch(of)
 	m.vecs.closed.DeletePartialMatch(of)
 	m.vecs.limit.DeletePartialMatch(of)
+	m.vecs.running.DeletePartialMatch(of)
+	m.vecs.lines.DeletePartialMatch(of)
+	m.vecs.linesLost.DeletePartialMatch(of)
 	m.vecs.leases.DeletePartialMatch(of)
 }

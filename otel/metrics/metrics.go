@@ -54,6 +54,8 @@ type Metrics struct {
 
 	refused *prometheus.CounterVec
 	dropped *prometheus.CounterVec
+	exports *prometheus.CounterVec
+	unsent  *prometheus.CounterVec
 	vecs    functionVecs
 	schema  schemaCounts
 
@@ -137,6 +139,12 @@ func (m *Metrics) deliveries() {
 			"Calls of a function that this process makes at a time, as its answers and the machine allow.", "function"),
 		leases: m.gauge("signalbox_leases_open",
 			"Deliveries that a function of this process works on under leases.", "function"),
+		running: m.gauge("signalbox_lane_in_flight",
+			"Calls of a function that wait for an answer, in this process.", "function"),
+		lines: m.counter("signalbox_function_lines_total",
+			"Lines of a function that were kept.", "function"),
+		linesLost: m.counter("signalbox_function_lines_dropped_total",
+			"Lines of a function that were thrown away: above its rate, or because the queue was full.", "function", "reason"),
 	}
 	m.Replies = m.counter("signalbox_replies_total",
 		"Events that functions answered with, acknowledged by the log.").WithLabelValues()
@@ -161,6 +169,10 @@ func (m *Metrics) state() {
 		"Batches of spans that could not be exported.").WithLabelValues()
 	m.TraceSpansDropped = m.counter("signalbox_trace_spans_dropped_total",
 		"Spans lost to a failed export or a full queue.").WithLabelValues()
+	m.exports = m.counter("signalbox_otlp_export_failures_total",
+		"Exports of logs or metrics over OTLP that failed, by signal.", "signal")
+	m.unsent = m.counter("signalbox_otlp_dropped_total",
+		"Log records, or rounds of metrics, lost to a failed export or a full queue, by signal.", "signal")
 	version, revision, goVersion := build()
 	m.gauge("signalbox_build_info", "Always 1; the labels say what is running.",
 		"version", "revision", "goversion").WithLabelValues(version, revision, goVersion).Set(1)
@@ -177,6 +189,18 @@ func (m *Metrics) Refused(reason string) prometheus.Counter {
 func (m *Metrics) Dropped(reason string) prometheus.Counter {
 	return m.dropped.WithLabelValues(reason)
 }
+
+// Unsent counts what was lost on its way to a collector: n records of a signal
+// (logs or metrics), by a failed export or, when failed is false, a full queue.
+func (m *Metrics) Unsent(signal string, n int, failed bool) {
+	m.unsent.WithLabelValues(signal).Add(float64(n))
+	if failed {
+		m.exports.WithLabelValues(signal).Inc()
+	}
+}
+
+// Gatherer gives every metric, for those who pass them on.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // Handler answers with every metric, in the format the scraper asks for.
 func (m *Metrics) Handler() http.Handler {

@@ -81,6 +81,7 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.Function("thumbs").Retried("status_503")
 	m.Function("thumbs").Dead("status_400")
 	m.Function("thumbs").Parked("full")
+	m.Unsent("logs", 3, true)
 	usePolicies(m)
 	body := scrape(t, m)
 	for _, d := range m.defs {
@@ -91,6 +92,8 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	for _, line := range []string{
 		`signalbox_events_refused_total{reason="too_large"} 1`,
 		`signalbox_consumer_lag_records{partition="3"} 7`,
+		`signalbox_otlp_dropped_total{signal="logs"} 3`,
+		`signalbox_function_lines_dropped_total{function="thumbs",reason="rate"} 0`,
 		`signalbox_deliveries_retried_total{class="status_503",function="thumbs"} 1`,
 		`signalbox_policy_memo_off{policy="freeze",reason="reads input.time"} 1`,
 		`signalbox_policy_failures_total{class="budget",policy="freeze"} 1`,

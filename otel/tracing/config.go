@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net/url"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/signalbox-dev/signalbox/otel/otlp"
 )
 
 // Config says what is traced and where spans go.
@@ -18,11 +19,15 @@ type Config struct {
 	// "" leaves it to the OTEL_EXPORTER_OTLP_* variables; when those name no
 	// endpoint either, nothing is recorded.
 	Endpoint string
+	// Off sends no spans anywhere.
+	Off bool
 	// SampleRatio is the part of new traces that is recorded, 0 to 1; default 1.
 	// A trace that came from outside keeps the decision it brought.
 	SampleRatio float64
 	// Version is Signalbox's own, the resource attribute service.version.
 	Version string
+	// Instance is this process's, the attribute service.instance.id; "" is one by chance.
+	Instance string
 	// Topic is the topic of events, as process spans name it; default signalbox.events.
 	Topic string
 	// QueueSize bounds the finished spans that wait for export; default 8192, 1
@@ -70,43 +75,9 @@ func (c *Config) validate() error {
 		faults = append(faults, errors.New("Now: nil: want a clock"))
 	}
 	if c.Endpoint != "" {
-		if _, err := parseEndpoint(c.Endpoint); err != nil {
+		if _, err := otlp.Parse(c.Endpoint, signal); err != nil {
 			faults = append(faults, fmt.Errorf("Endpoint: %w", err))
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// endpoint is where spans are sent.
-type endpoint struct {
-	grpc bool
-	// url has the scheme http or https, which says whether there is TLS.
-	url string
-}
-
-// parseEndpoint reads Config.Endpoint. Its errors do not repeat the URL, which
-// may hold a password.
-func parseEndpoint(raw string) (endpoint, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" {
-		return endpoint{}, errors.New("want an absolute URL such as http://127.0.0.1:4318")
-	}
-	if u.User != nil {
-		return endpoint{}, errors.New("has a user name or password: want OTEL_EXPORTER_OTLP_HEADERS for credentials")
-	}
-	var e endpoint
-	switch u.Scheme {
-	case "grpc", "grpcs":
-		e.grpc = true
-		u.Scheme = map[string]string{"grpc": "http", "grpcs": "https"}[u.Scheme]
-	case "http", "https":
-		e.grpc = u.Port() == grpcPort
-	default:
-		return endpoint{}, fmt.Errorf("scheme %q: want http, https, grpc or grpcs", u.Scheme)
-	}
-	if !e.grpc {
-		u.Path = tracesPath(u.Path)
-	}
-	e.url = u.String()
-	return e, nil
 }

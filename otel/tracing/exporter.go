@@ -2,32 +2,21 @@ package tracing
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/signalbox-dev/signalbox/otel/otlp"
 )
 
-// grpcPort is the port registered for OTLP over gRPC.
-const grpcPort = "4317"
+// signal is what spans are called in OTLP.
+const signal = "traces"
 
 // logEvery is the least time between two log lines about lost spans.
 const logEvery = time.Minute
-
-// tracesPath is the path of the traces' endpoint below a base path.
-func tracesPath(base string) string {
-	base = strings.TrimSuffix(base, "/")
-	if strings.HasSuffix(base, "/v1/traces") {
-		return base
-	}
-	return base + "/v1/traces"
-}
 
 // newExporter returns nil when nothing says where spans should go. It does not
 // connect: a collector may come later, or come back.
@@ -35,15 +24,18 @@ func newExporter(ctx context.Context, c *Config) (sdktrace.SpanExporter, error) 
 	if c.Exporter != nil {
 		return c.Exporter, nil
 	}
+	if c.Off {
+		return nil, nil
+	}
 	if c.Endpoint != "" {
-		e, err := parseEndpoint(c.Endpoint)
+		e, err := otlp.Parse(c.Endpoint, signal)
 		if err != nil {
 			return nil, err
 		}
-		if e.grpc {
-			return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(e.url))
+		if e.GRPC {
+			return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(e.URL))
 		}
-		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(e.url))
+		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(e.URL))
 	}
 	return exporterFromEnv(ctx)
 }
@@ -51,31 +43,14 @@ func newExporter(ctx context.Context, c *Config) (sdktrace.SpanExporter, error) 
 // exporterFromEnv follows the OpenTelemetry environment variables; the
 // exporters read endpoint, headers, certificates and time-outs themselves.
 func exporterFromEnv(ctx context.Context) (sdktrace.SpanExporter, error) {
-	target := firstEnv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-	if target == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") ||
-		os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
-		return nil, nil
-	}
-	protocol := firstEnv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-	if u, err := url.Parse(target); protocol == "" && err == nil && u.Port() == grpcPort {
-		protocol = "grpc"
-	}
-	switch protocol {
-	case "grpc":
+	on, grpc, err := otlp.FromEnvironment(signal)
+	switch {
+	case err != nil || !on:
+		return nil, err
+	case grpc:
 		return otlptracegrpc.New(ctx)
-	case "", "http/protobuf", "http/json":
-		return otlptracehttp.New(ctx)
 	}
-	return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL %q: want grpc, http/protobuf or http/json", protocol)
-}
-
-func firstEnv(names ...string) string {
-	for _, n := range names {
-		if v := os.Getenv(n); v != "" {
-			return v
-		}
-	}
-	return ""
+	return otlptracehttp.New(ctx)
 }
 
 // losses counts and tells of the spans that were not exported.

@@ -3,13 +3,14 @@ package tracing
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/signalbox-dev/signalbox/otel/otlp"
 )
 
 // scope is the instrumentation scope of every span.
@@ -41,7 +42,11 @@ func Open(ctx context.Context, c Config) (*Provider, error) {
 	if exporter == nil {
 		return p, nil
 	}
-	res, err := newResource(ctx, c.Version)
+	if c.Instance == "" {
+		id := newTraceID()
+		c.Instance = hex.EncodeToString(id[:])
+	}
+	res, err := otlp.Resource(ctx, c.Version, c.Instance)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
@@ -57,21 +62,6 @@ func Open(ctx context.Context, c Config) (*Provider, error) {
 	)
 	p.tracer = p.sdk.Tracer(scope)
 	return p, nil
-}
-
-// newResource is what every span says of this process; OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES have the last word.
-func newResource(ctx context.Context, version string) (*resource.Resource, error) {
-	id := newTraceID()
-	return resource.New(ctx,
-		resource.WithTelemetrySDK(),
-		resource.WithAttributes(
-			semconv.ServiceName("signalbox"),
-			semconv.ServiceVersion(version),
-			semconv.ServiceInstanceID(fmt.Sprintf("%x", id[:])),
-		),
-		resource.WithFromEnv(),
-	)
 }
 
 // Flush waits until every finished span was exported or lost.

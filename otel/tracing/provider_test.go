@@ -36,35 +36,6 @@ func TestConfigNamesEveryFault(t *testing.T) {
 	}
 }
 
-func TestParseEndpoint(t *testing.T) {
-	tests := []struct {
-		name, in, want string
-		grpc, bad      bool
-	}{
-		{name: "http appends the path", in: "http://127.0.0.1:4318", want: "http://127.0.0.1:4318/v1/traces"},
-		{name: "below a base path", in: "https://x.example/otlp/", want: "https://x.example/otlp/v1/traces"},
-		{name: "path that is complete", in: "http://x:1/v1/traces", want: "http://x:1/v1/traces"},
-		{name: "port of gRPC", in: "http://x:4317", want: "http://x:4317", grpc: true},
-		{name: "grpc", in: "grpc://x:9", want: "http://x:9", grpc: true},
-		{name: "grpc with TLS", in: "grpcs://x:9", want: "https://x:9", grpc: true},
-		{name: "no scheme", in: "127.0.0.1:4318", bad: true},
-		{name: "other scheme", in: "ftp://x", bad: true},
-		{name: "no host", in: "http://", bad: true},
-		{name: "password", in: "http://a:hunter2@x", bad: true},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			e, err := parseEndpoint(test.in)
-			if (err != nil) != test.bad || e.url != test.want || e.grpc != test.grpc {
-				t.Errorf("got %+v, %v", e, err)
-			}
-			if err != nil && strings.Contains(err.Error(), "hunter2") {
-				t.Error("the error shows the password")
-			}
-		})
-	}
-}
-
 func TestWithoutEndpointContextsPassThrough(t *testing.T) {
 	p, err := Open(t.Context(), DefaultConfig())
 	if err != nil {
