@@ -20,6 +20,11 @@ func (a *App) scriptsConfig() *functions.ScriptsConfig {
 	return &functions.ScriptsConfig{Dir: filepath.Join(a.opts.Data, "scripts"), Sender: scriptSender{a}, State: scriptState{a.ledger}}
 }
 
+// giveSettings says where functions find their secrets, and where their files are written.
+func (a *App) giveSettings(c *functions.Config) {
+	c.Secrets, c.MountsDir = a.secrets.Lookup, filepath.Join(a.opts.Data, "mounts")
+}
+
 // scriptSender appends what scripts send.
 type scriptSender struct{ *App }
 
