@@ -91,6 +91,22 @@ func (p *pool) awaitFiles(ctx context.Context, patience time.Duration) error {
 	return a.err
 }
 
+// cannotFetch says why there are no files, once fetching them has failed; until
+// then calls wait for them. It begins to fetch.
+func (p *pool) cannotFetch() error {
+	if p == nil || p.artifact == nil {
+		return nil
+	}
+	a := p.artifact
+	a.started.Do(func() { p.host.work.Go(p.fetch) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if errors.Is(a.err, errFetching) {
+		return nil
+	}
+	return a.err
+}
+
 // failed notes why there are no files; false: for the same reason as before.
 func (a *artifact) failed(err error) bool {
 	a.mu.Lock()

@@ -157,6 +157,11 @@ func TestACallWaitsNotLongForFiles(t *testing.T) {
 			if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || !strings.Contains(got.body, test.want) {
 				t.Errorf("%+v", got)
 			}
+			// Once it has failed, no call is made any more.
+			_, err := r.host.URL(fn)
+			if failed := test.digest != "slow"; failed != (err != nil) || failed && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v", err)
+			}
 		})
 	}
 }

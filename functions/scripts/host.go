@@ -73,11 +73,16 @@ func New(c Config) (*Host, error) {
 }
 
 // URL is where a function of scripts gets its events. It fails while a secret is
-// not there that the function needs.
+// not there that the function needs, or its files cannot be fetched.
 func (h *Host) URL(fn *resource.Function) (string, error) {
 	if missing := h.missing.Load(); missing != nil {
 		if err := (*missing)[name(fn)]; err != nil {
 			return "", err
+		}
+	}
+	if fn.Spec.Artifact != "" {
+		if err := h.pool(name(fn)).cannotFetch(); err != nil {
+			return "", fmt.Errorf("its files cannot be fetched: %w", err)
 		}
 	}
 	return h.url + name(fn), nil
