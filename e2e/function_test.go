@@ -13,6 +13,7 @@ import (
 
 // call is one request a function got.
 type call struct {
+	path   string
 	header http.Header
 	body   string
 }
@@ -43,7 +44,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err != nil { // the caller went away
 		return
 	}
-	c := call{header: req.Header, body: string(body)}
+	c := call{path: req.URL.Path, header: req.Header, body: string(body)}
 	r.mu.Lock()
 	r.calls = append(r.calls, c)
 	r.mu.Unlock()

@@ -173,6 +173,12 @@ func (s *server) post(path string, header map[string]string, body string) (int, 
 // await polls until what succeeds, and fails the test after the bound.
 func await(t testing.TB, for_ string, what func() error) {
 	t.Helper()
+	awaitFor(t, bound, for_, what)
+}
+
+// awaitFor is await for what takes longer by design.
+func awaitFor(t testing.TB, bound time.Duration, for_ string, what func() error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)

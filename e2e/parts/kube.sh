@@ -23,6 +23,9 @@ build_kube() {
     nice -n 10 go build -ldflags "$ldflags" -o "$1/$name" "k8s.io/kubernetes/cmd/$name"
   done
   nice -n 10 go build -ldflags '-s -w' -o "$1/kwok" sigs.k8s.io/kwok/cmd/kwok
+  cd "$here/kube/helm"
+  nice -n 10 go build -ldflags '-s -w' -o "$1/helm" helm.sh/helm/v4/cmd/helm
+  cd "$here/kube/kubernetes"
   copy_kwok_stages "$1"
   copy_knative "$1"
 }
@@ -77,6 +80,7 @@ CONF
 KUBE_CONFIG=$dir/kubeconfig
 KUBE_SERVER=https://127.0.0.1:$api
 KUBE_CA=$dir/certs/ca.pem
+KUBE_HELM=$kube_home/helm
 CONF
   # They end when they find no API server at their start.
   within 60 kube_answers || true

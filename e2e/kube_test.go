@@ -1,0 +1,337 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/e2e/parts"
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// kube is a namespace of the real API server, seen by its administrator.
+type kube struct {
+	t         *testing.T
+	env       parts.Env
+	namespace string
+	api       dynamic.Interface
+}
+
+var (
+	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	kubeSecrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	scalers     = schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
+	ksvcs       = schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "services"}
+)
+
+// newKube makes a namespace that ends with the test.
+func newKube(t *testing.T) *kube {
+	t.Helper()
+	k := &kube{t: t, env: parts.Up(t, "kube"), namespace: unique(t)}
+	k.api = kubeClient(t, k.env.KubeConfig())
+	namespaces := k.api.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
+	_, err := namespaces.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": k.namespace},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = namespaces.Delete(context.Background(), k.namespace, metav1.DeleteOptions{}) })
+	return k
+}
+
+func kubeClient(t *testing.T, kubeconfig string) dynamic.Interface {
+	t.Helper()
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.QPS = -1
+	api, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+func (k *kube) in(r schema.GroupVersionResource) dynamic.ResourceInterface {
+	return k.api.Resource(r).Namespace(k.namespace)
+}
+
+// install installs the chart with the values; nothing of it has to run.
+func (k *kube) install(values ...string) {
+	k.t.Helper()
+	args := []string{"install", "sb", filepath.Join(repoRoot(k.t), "charts", "signalbox"), "--namespace", k.namespace, "--kubeconfig", k.env.KubeConfig()}
+	for _, v := range values {
+		args = append(args, "--set", v)
+	}
+	cmd := exec.Command(k.env.Value("KUBE_HELM"), args...)
+	dir := k.t.TempDir()
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		k.t.Fatalf("helm: %v\n%s", err, out)
+	}
+}
+
+// as writes a kubeconfig for a service account of the namespace.
+func (k *kube) as(account string) string {
+	k.t.Helper()
+	accounts := k.in(schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"})
+	request := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": map[string]any{"name": account}, "spec": map[string]any{},
+	}}
+	got, err := accounts.Create(k.t.Context(), request, metav1.CreateOptions{}, "token")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	token, _, _ := unstructured.NestedString(got.Object, "status", "token")
+	server, ca := k.env.KubeServer()
+	file := filepath.Join(k.t.TempDir(), "kubeconfig")
+	config := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q, certificate-authority: %q}}],
+users: [{name: u, user: {token: %s}}], contexts: [{name: c, context: {cluster: c, user: u, namespace: %s}}]}`, server, ca, token, k.namespace)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		k.t.Fatal(err)
+	}
+	return file
+}
+
+// of is the object of a function's version, once it is there.
+func (k *kube) of(r schema.GroupVersionResource, function, version string) *unstructured.Unstructured {
+	k.t.Helper()
+	var found *unstructured.Unstructured
+	await(k.t, fmt.Sprintf("%s of %s@%s", r.Resource, function, version), func() error {
+		all := k.list(r, function, version)
+		if len(all) != 1 {
+			return fmt.Errorf("there are %d", len(all))
+		}
+		found = &all[0]
+		return nil
+	})
+	return found
+}
+
+func (k *kube) list(r schema.GroupVersionResource, function, version string) []unstructured.Unstructured {
+	all, err := k.in(r).List(k.t.Context(), metav1.ListOptions{LabelSelector: "signalbox.dev/managed-by,signalbox.dev/function=" + function + ",signalbox.dev/version=" + version})
+	if err != nil {
+		return nil // the API server may be away
+	}
+	return all.Items
+}
+
+// ready plays Knative's controller: the service is ready at the URL.
+func (k *kube) ready(name, url string) {
+	k.t.Helper()
+	patch, _ := json.Marshal(map[string]any{"status": map[string]any{
+		"url": "http://public.invalid", "address": map[string]any{"url": url}, "latestReadyRevisionName": name + "-00001",
+		"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+	}})
+	await(k.t, "the status of "+name, func() error {
+		_, err := k.in(ksvcs).Patch(k.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		return err
+	})
+}
+
+func nested(o *unstructured.Unstructured, path ...string) string {
+	v, _, _ := unstructured.NestedFieldNoCopy(o.Object, path...)
+	return fmt.Sprint(v)
+}
+
+func imageManifest(name, version, platform, more string) string {
+	return fmt.Sprintf("---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: %s}\nspec: {version: %q, image: \"registry.example/%s:%s\", platform: %s, on: [com.example.%s]%s}\n",
+		name, version, name, version, platform, name, more)
+}
+
+// newCluster starts Signalbox with the rights that the chart gives it, and no others.
+func newCluster(t *testing.T) (*kube, *server, *recorder) {
+	k := newKube(t)
+	k.install("functions.kubernetes.enabled=true", "image.repository=registry.example/none")
+	fn := newRecorder(t, nil)
+	secrets := t.TempDir()
+	if err := os.WriteFile(filepath.Join(secrets, "api"), []byte("hunter2-hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append(embeddedArgs(t), "--kubeconfig", k.as("sb-signalbox"), "--kube-service-url", fn.URL+"/{namespace}/{service}", "--secrets-dir", secrets)
+	return k, start(t, args...), fn
+}
+
+// TestFunctionsRunInACluster is one test of several functions side by side:
+// what is removed lingers, and need not be waited for twice.
+func TestFunctionsRunInACluster(t *testing.T) {
+	k, s, fn := newCluster(t)
+	const everything = `, env: [{name: A, value: plain}, {name: B, secret: api}, {name: C, kubernetesSecret: {name: db, key: pw}}],
+  mounts: [{path: /etc/f/key, secret: api}, {path: /etc/f/conf, value: x}], config: {a: 1},
+  container: {port: 9000, command: [/fn], args: [-v], memoryMB: 64, cpus: "0.5", health: /up, minReplicas: 2, maxReplicas: 4, target: 8, idleAfter: 3h, pull: always, user: "1000:1000"}`
+	s.apply(imageManifest("kube", "1", "kubernetes", everything) + imageManifest("plain", "1", "kubernetes", "") +
+		imageManifest("kn", "1", "knative", everything) + imageManifest("gone", "1", "kubernetes", `, env: [{name: B, secret: api}]`))
+
+	t.Run("images get replicas, a Service and an autoscaler, and events", func(t *testing.T) {
+		// The pods name a Secret that is not there; the nodes are played, and do not look at it.
+		name := k.of(deployments, "kube", "1").GetName()
+		k.of(services, "kube", "1")
+		if got := k.of(scalers, "kube", "1"); nested(got, "spec", "minReplicas") != "2" || nested(got, "spec", "maxReplicas") != "4" {
+			t.Errorf("autoscaler %v", got.Object["spec"])
+		}
+		secret := k.of(kubeSecrets, "kube", "1")
+		if data, _, _ := unstructured.NestedStringMap(secret.Object, "data"); len(data) != 3 || data["env.B"] == "" {
+			t.Errorf("the secret holds %d values", len(data))
+		}
+		if b, _ := json.Marshal(k.of(deployments, "kube", "1")); strings.Contains(string(b), "hunter2") || strings.Contains(s.out.String(), "hunter2") {
+			t.Error("the secret stands in the Deployment or in the log")
+		}
+		s.emitID("k1", "com.example.kube", `{}`)
+		if c := fn.awaitCalls(t, 1)[0]; c.id() != "k1" || c.path != "/"+k.namespace+"/"+name {
+			t.Errorf("got %s at %s: want it at the Service of %s", c.id(), c.path, name)
+		}
+	})
+
+	t.Run("the rights do not reach others' secrets", func(t *testing.T) {
+		mine := kubeClient(t, flagValue(s.args, "--kubeconfig"))
+		for _, r := range []schema.GroupVersionResource{kubeSecrets, {Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "nodes"}} {
+			_, err := mine.Resource(r).Namespace(k.namespace).List(t.Context(), metav1.ListOptions{})
+			if !apierrors.IsForbidden(err) {
+				t.Errorf("%s: %v, want forbidden", r.Resource, err)
+			}
+		}
+		if _, err := mine.Resource(deployments).Namespace("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+			t.Errorf("another namespace: %v, want forbidden", err)
+		}
+	})
+
+	// What follows is removed while the other parts of the test go on.
+	s.apply(imageManifest("kube", "2", "kubernetes", ""))
+	kind, _ := resource.LookupKind("Function")
+	k.of(deployments, "gone", "1")
+	if err := s.Delete(t.Context(), kind, "gone"); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("a Knative Service gets events at the URL of its status", func(t *testing.T) {
+		name := k.of(ksvcs, "kn", "1").GetName()
+		s.emitID("n1", "com.example.kn", `{}`)
+		k.ready(name, fn.URL+"/knative")
+		awaitCallAt(t, fn, "/knative", "n1")
+	})
+
+	t.Run("a Knative Service of somebody else is found and left alone", func(t *testing.T) {
+		o := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": map[string]any{"name": "theirs"},
+			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "registry.example/theirs"}}}}},
+		}}
+		before, err := k.in(ksvcs).Create(t.Context(), o, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.apply("apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: ref}\nspec: {knative: {service: theirs}, on: [com.example.ref]}\n")
+		s.emitID("r1", "com.example.ref", `{}`)
+		k.ready("theirs", fn.URL+"/theirs")
+		awaitCallAt(t, fn, "/theirs", "r1")
+		after, err := k.in(ksvcs).Get(t.Context(), "theirs", metav1.GetOptions{})
+		if err != nil || after.GetGeneration() != before.GetGeneration() || after.GetLabels() != nil {
+			t.Errorf("%v, %v", after, err)
+		}
+	})
+
+	t.Run("an autoscaler of others keeps the replicas, other changes are taken back", func(t *testing.T) {
+		name := k.of(deployments, "plain", "1").GetName()
+		theirs := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":%q},"spec":{"replicas":3,"revisionHistoryLimit":9}}`, name)
+		force := true
+		_, err := k.in(deployments).Patch(t.Context(), name, types.ApplyPatchType, []byte(theirs), metav1.PatchOptions{FieldManager: "somebody", Force: &force})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.apply(imageManifest("plain", "1", "kubernetes", ", container: {memoryMB: 99}"))
+		await(t, "the change", func() error {
+			o := k.of(deployments, "plain", "1")
+			if b, _ := json.Marshal(o); !strings.Contains(string(b), "99Mi") {
+				return errors.New("not there")
+			}
+			if nested(o, "spec", "replicas") != "3" || nested(o, "spec", "revisionHistoryLimit") != "2" {
+				return fmt.Errorf("replicas %s, history %s: want theirs, 3, and ours, 2", nested(o, "spec", "replicas"), nested(o, "spec", "revisionHistoryLimit"))
+			}
+			return nil
+		})
+		if !strings.Contains(s.out.String(), "revisionHistoryLimit") {
+			t.Error("the log does not name the field that was taken back")
+		}
+	})
+
+	t.Run("URLs outlive the API server, whose changes are seen again when it is back", func(t *testing.T) {
+		k.env.RestartKube()
+		s.emitID("n2", "com.example.kn", `{}`)
+		awaitCallAt(t, fn, "/knative", "n2")
+		k.ready(k.of(ksvcs, "kn", "1").GetName(), fn.URL+"/moved")
+		n := 0
+		await(t, "an event at the new place", func() error {
+			n++
+			s.emitID(fmt.Sprintf("m%d", n), "com.example.kn", `{}`)
+			for _, c := range fn.all() {
+				if c.path == "/moved" {
+					return nil
+				}
+			}
+			return errors.New("none")
+		})
+	})
+
+	t.Run("what is not in use is removed with all that belongs to it, after a while", func(t *testing.T) {
+		for _, which := range []struct{ function, version string }{{"gone", "1"}, {"kube", "1"}} {
+			for _, r := range []schema.GroupVersionResource{deployments, services, kubeSecrets, scalers} {
+				// It lingers as long as await waits.
+				awaitFor(t, 3*bound, r.Resource+" of "+which.function+" to be removed", func() error {
+					if n := len(k.list(r, which.function, which.version)); n != 0 {
+						return fmt.Errorf("%d are there", n)
+					}
+					return nil
+				})
+			}
+		}
+		k.of(deployments, "kube", "2")
+		k.of(deployments, "plain", "1")
+		k.of(ksvcs, "kn", "1")
+	})
+}
+
+// awaitCallAt waits for an event at a path of the function.
+func awaitCallAt(t *testing.T, fn *recorder, path, id string) {
+	t.Helper()
+	await(t, id+" at "+path, func() error {
+		for _, c := range fn.all() {
+			if c.path == path && c.id() == id {
+				return nil
+			}
+		}
+		return fmt.Errorf("not among %d calls", len(fn.all()))
+	})
+}
+
+func TestWithoutAClusterAFunctionSaysWhatIsMissing(t *testing.T) {
+	s := start(t, embeddedArgs(t)...)
+	s.apply(imageManifest("kn", "1", "knative", ""))
+	await(t, "the reason", func() error {
+		_, err := s.Invoke(t.Context(), "kn", made("1"))
+		var answer *client.Problem
+		if !errors.As(err, &answer) || answer.Status != http.StatusServiceUnavailable || !strings.Contains(err.Error(), "--kubeconfig") {
+			return fmt.Errorf("%w: want 503 and what to give", err)
+		}
+		return nil
+	})
+}
