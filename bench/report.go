@@ -75,6 +75,7 @@ func (cfg config) measure(ctx context.Context) error {
 		{"drain", cfg.writeDrain},
 		{"backlog", cfg.writeBacklog},
 		{"start", cfg.writeStart},
+		{"containers", cfg.writeContainers},
 	}
 	for _, s := range sections {
 		if !cfg.wanted(s.name) {

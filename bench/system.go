@@ -22,7 +22,21 @@ import (
 type parts map[string]string
 
 func startParts(ctx context.Context, script string) (parts, error) {
-	cmd := exec.CommandContext(ctx, script, "kafka", "redis", "jaeger")
+	p, err := upParts(ctx, script, "kafka", "redis", "jaeger")
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range []string{"KAFKA_BROKERS", "REDIS_URL", "JAEGER_OTLP_HTTP"} {
+		if p[k] == "" {
+			return nil, fmt.Errorf("%s: did not print %s", script, k)
+		}
+	}
+	return p, nil
+}
+
+// upParts starts parts of the benchmarks' own.
+func upParts(ctx context.Context, script string, names ...string) (parts, error) {
+	cmd := exec.CommandContext(ctx, script, names...)
 	cmd.Env = append(os.Environ(), "SIGNALBOX_PARTS_BENCH=1", "SIGNALBOX_PARTS_DIR="+filepath.Join(os.TempDir(), "signalbox-bench-parts"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -34,11 +48,6 @@ func startParts(ctx context.Context, script string) (parts, error) {
 	for lines.Scan() {
 		if k, v, ok := strings.Cut(lines.Text(), "="); ok {
 			p[k] = v
-		}
-	}
-	for _, k := range []string{"KAFKA_BROKERS", "REDIS_URL", "JAEGER_OTLP_HTTP"} {
-		if p[k] == "" {
-			return nil, fmt.Errorf("%s: did not print %s", script, k)
 		}
 	}
 	return p, nil
