@@ -18,13 +18,16 @@ import (
 	"github.com/signalbox-dev/signalbox/gateway"
 )
 
-// openJobs makes what runs jobs.
+// openJobs makes what runs jobs; the way to the cluster is open.
 func (a *App) openJobs() (*job.Host, error) {
 	cfg := job.DefaultConfig()
 	cfg.Dir = filepath.Join(a.opts.Data, "jobs")
 	cfg.Installation, cfg.Instance = a.installation(), a.instance()
-	cfg.Engine = engine.New(a.opts.DockerHost)
+	cfg.Engine, cfg.Cluster = engine.New(a.opts.DockerHost), a.cluster
 	cfg.Secrets = a.secrets.Lookup
+	if a.artifactCache != nil {
+		cfg.Artifacts = a.artifactCache
+	}
 	cfg.Reporter, cfg.Events = jobReports{a}, jobEvents{a}
 	cfg.Output, cfg.Log = a.functionOutput, a.log
 	return job.New(cfg)

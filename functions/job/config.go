@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 )
 
@@ -76,8 +77,9 @@ type Config struct {
 	Secrets  settings.Lookup
 	Reporter Reporter
 	Events   Events
-	// Engine runs containers; nil: there is none here.
-	Engine Engine
+	// Engine runs containers, Cluster Kubernetes Jobs; nil: there is none here.
+	Engine  Engine
+	Cluster *cluster.Cluster
 	// Output, when set, gets every line of a run. A run that writes waits for it.
 	Output func(event.Log)
 	Log    *slog.Logger

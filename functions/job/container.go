@@ -104,7 +104,8 @@ func (p *containers) running(ctx context.Context, r *record) (task, error) {
 			continue // of an attempt that is over
 		}
 		dir := info.Labels[labelDir]
-		if _, err := os.Stat(filepath.Join(dir, fileRecord)); err == nil {
+		if kept := readRecord(dir); kept != nil {
+			*r = *kept // it is that run
 			return p.task(info.ID, dir, r, info.Labels), nil
 		}
 		if info.Running {
@@ -120,7 +121,7 @@ func (p *containers) running(ctx context.Context, r *record) (task, error) {
 func (p *containers) launch(ctx context.Context, fn *resource.Function, limits resource.Container, dir string, r *record, in *input) (task, error) {
 	at := containerPaths()
 	spec := &engine.Spec{
-		Name: "signalbox-job-" + r.name(), Image: fn.Spec.Job.Image, Container: limits, Env: append(in.env, at.env()...),
+		Name: "signalbox-" + r.name(), Image: fn.Spec.Job.Image, Container: limits, Env: append(in.env, at.env()...),
 		Files: []engine.Bind{
 			{Source: filepath.Join(dir, fileEvent), Target: at.event}, {Source: filepath.Join(dir, fileData), Target: at.data},
 			{Source: filepath.Join(dir, fileReplies), Target: at.replies, Writable: true},

@@ -145,12 +145,8 @@ func runsIn(dir string) (all []*orphan) {
 		if !e.IsDir() {
 			continue
 		}
-		o := &orphan{dir: filepath.Join(dir, e.Name()), record: &record{}}
-		b, err := os.ReadFile(filepath.Join(o.dir, fileRecord))
-		if err == nil {
-			err = json.Unmarshal(b, o.record)
-		}
-		if err != nil || o.record.Key == "" { // it had not begun
+		o := &orphan{dir: filepath.Join(dir, e.Name())}
+		if o.record = readRecord(o.dir); o.record == nil { // it had not begun
 			o.remove()
 			continue
 		}
@@ -158,6 +154,16 @@ func runsIn(dir string) (all []*orphan) {
 	}
 	removeEmpty(dir)
 	return all
+}
+
+// readRecord reads the record of a run from its directory; nil where there is none.
+func readRecord(dir string) *record {
+	r := &record{}
+	b, err := os.ReadFile(filepath.Join(dir, fileRecord))
+	if err != nil || json.Unmarshal(b, r) != nil || r.Key == "" {
+		return nil
+	}
+	return r
 }
 
 // close gives the directory up; runs that could not be reported stay in it.

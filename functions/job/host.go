@@ -61,6 +61,9 @@ func New(c Config) (*Host, error) {
 	if c.Engine != nil {
 		h.places[resource.PlatformDocker] = newContainers(&h.c, d)
 	}
+	if c.Cluster != nil {
+		h.places[resource.PlatformKubernetes] = newClusterJobs(&h.c)
+	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.reporting, h.silence = context.WithCancel(context.Background())
 	return h, nil

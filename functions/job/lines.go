@@ -15,6 +15,8 @@ type printed struct {
 	out, err *child.Lines
 	// emit passes a line on, and returns it with its secrets masked.
 	emit func(stream, line string) string
+	// merged: stderr comes as stdout.
+	merged bool
 
 	mu   sync.Mutex
 	tail []string
@@ -41,7 +43,7 @@ func newPrinted(c *Config, r *record, instance string, secrets [][]byte) *printe
 
 // line takes a line that was cut already.
 func (p *printed) line(stream, line string) {
-	if line = p.emit(stream, line); stream == event.StreamStderr {
+	if line = p.emit(stream, line); stream == event.StreamStderr || p.merged {
 		p.keep(line)
 	}
 }

@@ -60,6 +60,8 @@ type ending struct {
 	// no exit code; then failed is set.
 	reason string
 	failed bool
+	// late: its time was up, and the place has ended it.
+	late bool
 	// replies is what the job wrote for that; repliesErr why it could not be read.
 	replies    []byte
 	repliesErr error

@@ -37,6 +37,9 @@ type record struct {
 	Permanent   []int  `json:"permanent,omitempty"`
 	TraceParent string `json:"traceparent,omitempty"`
 	TraceState  string `json:"tracestate,omitempty"`
+	// Namespace is where a Kubernetes Job is, KeepFor how long it stays after its report.
+	Namespace string        `json:"namespace,omitempty"`
+	KeepFor   time.Duration `json:"keepForNs,omitempty"`
 	// Secrets names those that are masked in what the run prints.
 	Secrets []string `json:"secrets,omitempty"`
 	// Cause is the event in the JSON format, without its data.
@@ -82,9 +85,9 @@ func (d *delivery) key(installation string, fn *resource.Function) string {
 }
 
 // name is that of the run in what is outside of this process: a DNS label of at most
-// 63 letters, made of the function's name, the key and the attempt.
+// 63 characters, made of the function's name, the key and the attempt.
 func (r *record) name() string {
-	const most = 32
+	const most = 24
 	readable := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
 			return c
@@ -92,7 +95,7 @@ func (r *record) name() string {
 		return '-'
 	}, r.Function)
 	readable = strings.Trim(readable[:min(len(readable), most)], "-")
-	return readable + "-" + r.Key + "-" + strconv.Itoa(min(r.Attempt, 99999))
+	return "job-" + readable + "-" + r.Key + "-" + strconv.Itoa(min(r.Attempt, 99999))
 }
 
 // cause is the event of the run, without its data.

@@ -175,7 +175,11 @@ func (r *run) follow() {
 	keeping, enough := context.WithCancel(context.Background())
 	kept := make(chan struct{})
 	go func() { defer close(kept); r.keepLease(keeping) }()
-	late := time.AfterFunc(r.record.Began.Add(r.record.Timeout).Sub(h.c.Now()), func() { r.late.Store(true); r.task.stop() })
+	within := r.record.Timeout
+	if s, ok := r.task.(interface{ slack() time.Duration }); ok { // ends it by itself
+		within += s.slack()
+	}
+	late := time.AfterFunc(r.record.Began.Add(within).Sub(h.c.Now()), func() { r.late.Store(true); r.task.stop() })
 	end, err := r.task.wait(h.life)
 	late.Stop()
 	enough()
@@ -234,7 +238,7 @@ func (r *run) giveBack() {
 // finish reports how the run ended, and tells it as an event before.
 func (r *run) finish(end ending) {
 	h := r.h
-	r.outcome = r.record.judge(end, r.late.Load())
+	r.outcome = r.record.judge(end, end.late || r.late.Load())
 	if end.at.IsZero() {
 		end.at = h.c.Now()
 	}
