@@ -135,7 +135,7 @@ func (r *receiver) await(t *testing.T, n int) []received {
 
 const (
 	olderKey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	newerKey   = "whsec_c2VjcmV0LW51bWJlci10d28tMDEyMzQ1"
+	newerKey = "whsec_c2VjcmV0LW51bWJlci10d28tMDEyMzQ1"
 )
 
 // TestCallsAreSignedAsTheVendorsLibrariesVerify: deliveries in each format, and synchronous

@@ -213,6 +213,11 @@ func (c *consumer) complain(topic string, id int32, err error) {
 	}
 	c.mu.Unlock()
 	if !quiet {
+		lacks := topic
+		if topic == "" { // the group's
+			lacks = c.log.cfg.Group
+		}
+		err = lacking(err, "Read", lacks)
 		c.log.log.Warn("reading the event log fails, retrying", "topic", topic, "partition", id, "error", err)
 	}
 }

@@ -54,14 +54,14 @@ func (l *Log) ensureParked(ctx context.Context, function string, partitions int3
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return 0, l.makeTopic(ctx, t, partitions)
 	case err != nil:
-		return 0, fmt.Errorf("topic %s: %w", name, err)
+		return 0, fmt.Errorf("topic %s: %w", name, lacking(err, "Describe (which Read and Write bring)", name))
 	case has < partitions:
 		resp, err := l.adm.UpdatePartitions(ctx, int(partitions), name)
 		if err == nil {
 			err = resp.Error()
 		}
 		if err != nil && !errors.Is(err, kerr.InvalidPartitions) { // somebody was faster
-			return 0, fmt.Errorf("more partitions for topic %s: %w", name, err)
+			return 0, fmt.Errorf("more partitions for topic %s: %w", name, lacking(err, "Alter", name))
 		}
 		return has, nil
 	}
@@ -121,7 +121,7 @@ func (l *Log) learnTopics(resp *kmsg.MetadataResponse) (ready bool, err error) {
 	for _, t := range topics {
 		found := topicIn(resp, l.topicName(t))
 		if err := kerr.ErrorForCode(found.ErrorCode); err != nil && !kerr.IsRetriable(err) {
-			return false, fmt.Errorf("topic %s: %w", l.topicName(t), err)
+			return false, fmt.Errorf("topic %s: %w", l.topicName(t), lacking(err, "Describe (which Read and Write bring)", l.topicName(t)))
 		}
 		ready = ready && found.ErrorCode == 0 && len(found.Partitions) > 0
 		for _, p := range found.Partitions {
@@ -139,7 +139,7 @@ func (l *Log) makeTopic(ctx context.Context, t Topic, partitions int32) error {
 		err = resp.Err
 	}
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("create topic %s: %w", name, err)
+		return fmt.Errorf("create topic %s: %w", name, lacking(err, "Create", name))
 	}
 	l.log.Info("topic created", "topic", name, "partitions", partitions)
 	return nil

@@ -48,7 +48,7 @@ func (l *Log) commitCursor(ctx context.Context, name string, offsets kadm.Offset
 		return nil
 	}
 	if err := l.adm.CommitAllOffsets(ctx, l.cursorGroup(name), offsets); err != nil {
-		return fmt.Errorf("%w: commit of cursor %s: %w", ErrUnavailable, name, err)
+		return fmt.Errorf("%w: commit of cursor %s: %w", ErrUnavailable, name, lacking(err, "Read", l.cursorGroup(name)))
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func (l *Log) cursorGroup(name string) string { return l.cfg.Group + "." + name 
 func (l *Log) Cursors(ctx context.Context, name string) (map[int32]Cursor, error) {
 	resp, err := l.adm.FetchOffsets(ctx, l.cursorGroup(name))
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, fmt.Errorf("%w: cursor %s: %w", ErrUnavailable, name, err)
+		return nil, fmt.Errorf("%w: cursor %s: %w", ErrUnavailable, name, lacking(err, "Read", l.cursorGroup(name)))
 	}
 	at := make(map[int32]Cursor)
 	for p, o := range resp[l.topicName(Events)] {
@@ -117,7 +117,7 @@ func (l *Log) DropCursor(ctx context.Context, name string) error {
 	defer l.cursors.Unlock()
 	_, err := l.adm.DeleteGroup(ctx, l.cursorGroup(name))
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return fmt.Errorf("%w: drop of cursor %s: %w", ErrUnavailable, name, err)
+		return fmt.Errorf("%w: drop of cursor %s: %w", ErrUnavailable, name, lacking(err, "Delete", l.cursorGroup(name)))
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (l *Log) limit(name string, most int32) {
 // made before the topic's limit was lowered, and can be sent again.
 func (l *Log) refused(r *kgo.Record, err error) error {
 	if !errors.Is(err, kerr.MessageTooLarge) && !errors.Is(err, kerr.RecordListTooLarge) {
-		return appendError(err)
+		return appendError(l.refusedWrite(r.Topic, err))
 	}
 	size := len(r.Key) + len(r.Value) + batchOverhead
 	for _, h := range r.Headers {

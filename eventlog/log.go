@@ -41,6 +41,7 @@ type Log struct {
 	full     atomic.Bool // the embedded log holds too much that is not settled
 	stats    counters
 	limits   limits
+	denials  seldom // of the broker's authorizer
 	throttle throttle
 	// unpack keeps its buffers from one bounded read to the next.
 	unpack kgo.Decompressor

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Apache Kafka, one KRaft node, no authorizer: a PLAINTEXT and a SASL_SSL (SCRAM-SHA-512) listener on the same broker, and
-# a PLAINTEXT one whose clients are told to connect to another port: there a test puts a proxy.
+# Apache Kafka, one KRaft node: a PLAINTEXT and a SASL_SSL (SCRAM-SHA-512) listener on the same broker, and a PLAINTEXT one
+# whose clients are told to connect to another port: there a test puts a proxy. An authorizer lets everybody who comes
+# without TLS, and the user signalbox, do everything; the user least may do what ACLs say.
 
 kafka_home=$cache/kafka-$KAFKA_VERSION
 
@@ -18,9 +19,10 @@ build_kafka() {
 }
 
 start_kafka() {
-  local plain sasl controller behind proxy password
+  local plain sasl controller behind proxy password least
   free_port plain sasl controller behind proxy
   password=$(secret)
+  least=$(secret)
   make_certs "$dir/tls"
   cat >"$dir/server.properties" <<CONF
 process.roles=broker,controller
@@ -35,6 +37,8 @@ sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
 ssl.keystore.location=$dir/tls/server-bundle.pem
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:signalbox
 log.dirs=$dir/data
 num.partitions=1
 offsets.topic.num.partitions=4
@@ -51,7 +55,8 @@ CONF
   kafka_command
   "${kafka_java[@]}" -Xmx128m -cp "$kafka_home/lib/*" kafka.tools.StorageTool format --standalone \
     -t "$(openssl rand 16 | base64 | tr +/ Aa | cut -c1-22)" -c "$dir/server.properties" \
-    --add-scram "SCRAM-SHA-512=[name=signalbox,password=$password]" >"$dir/format.log" 2>&1 ||
+    --add-scram "SCRAM-SHA-512=[name=signalbox,password=$password]" \
+    --add-scram "SCRAM-SHA-512=[name=least,password=$least]" >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; die "kafka: could not format its storage"; }
   cat >"$dir/env" <<CONF
 KAFKA_BROKERS=127.0.0.1:$plain
@@ -60,6 +65,8 @@ KAFKA_PROXY=127.0.0.1:$proxy
 KAFKA_BEHIND_PROXY=127.0.0.1:$behind
 KAFKA_SASL_USER=signalbox
 KAFKA_SASL_PASSWORD=$password
+KAFKA_LEAST_USER=least
+KAFKA_LEAST_PASSWORD=$least
 KAFKA_CA=$dir/tls/ca.pem
 CONF
   launch_kafka

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# One Redis that speaks only TLS and knows only one user.
+# One Redis that speaks only TLS and knows only one user; a test may make others, which last as long as it.
 
 # shellcheck source=redis.sh
 . "$here/redis.sh"
