@@ -17,6 +17,8 @@ import (
 // Query selects from the history; zero fields do not restrict.
 type Query struct {
 	Source, ID, Type, Function, Link, Reason string
+	// Version, Run and Trace apply to runs and lines.
+	Version, Run, Trace string
 	// State (open, redriven or dropped) and Where (a CESQL expression over the
 	// event) apply to dead letters only.
 	State, Where string
@@ -31,6 +33,7 @@ func (q Query) values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{
 		"source": q.Source, "id": q.ID, "type": q.Type, "function": q.Function, "link": q.Link, "reason": q.Reason, "state": q.State, "where": q.Where, "kind": q.Kind,
+		"version": q.Version, "run": q.Run, "trace": q.Trace,
 	} {
 		if value != "" {
 			v.Set(key, value)
@@ -62,14 +65,18 @@ type Subscription struct {
 	// Types are event types or prefixes ending in *; Filter is a CESQL expression.
 	Types  []string
 	Filter string
-	// Runs follows run records instead of events.
-	Runs bool
+	// Runs follows run records instead of events, Lines what functions print.
+	Runs, Lines bool
+	// Function, Version and Run select among runs and lines.
+	Function, Version, Run string
+	// Since begins with what is that old; zero is now.
+	Since time.Time
 	// OnOpen is called once the server has begun to stream.
 	OnOpen func()
 }
 
-// Subscribe calls fn with each message (the event's JSON format, or a run
-// record) and returns when ctx ends, fn fails or the server ends the stream.
+// Subscribe calls fn with each message (the event's JSON format, a run record or a
+// line) and returns when ctx ends, fn fails or the server ends the stream.
 func (c *Client) Subscribe(ctx context.Context, s Subscription, fn func(data []byte) error) error {
 	q := url.Values{}
 	for _, t := range s.Types {
@@ -78,8 +85,19 @@ func (c *Client) Subscribe(ctx context.Context, s Subscription, fn func(data []b
 	if s.Filter != "" {
 		q.Set("filter", s.Filter)
 	}
-	if s.Runs {
+	switch {
+	case s.Runs:
 		q.Set("stream", "runs")
+	case s.Lines:
+		q.Set("stream", "logs")
+	}
+	for name, value := range map[string]string{"function": s.Function, "version": s.Version, "run": s.Run} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if !s.Since.IsZero() {
+		q.Set("since", s.Since.Format(time.RFC3339Nano))
 	}
 	resp, err := c.send(ctx, request{method: http.MethodGet, path: "/subscribe", query: q, header: http.Header{"Accept": {"text/event-stream"}}})
 	if err != nil {

@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDev(), newServe(), newVerify(),
 		newApply(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
-		newEmit(), newRun(), newInvoke(), newTail(), newRuns(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
+		newEmit(), newRun(), newInvoke(), newTail(), newRuns(), newLogs(), newTrace(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
 	)
 	wrapArgs(root)

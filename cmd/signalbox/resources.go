@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/signalbox-dev/signalbox/artifacts"
 	"github.com/signalbox-dev/signalbox/client"
-	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -177,14 +175,14 @@ func describeFunction(cmd *cobra.Command, c *client.Client, k resource.Kind, nam
 		return err
 	}
 	function, version, kept := resource.CutVersion(name)
-	runs, err := c.Runs(cmd.Context(), client.Query{Function: function, Since: time.Now().Add(-time.Hour)})
+	runs, err := lastRuns(cmd, c, function, version)
 	if err != nil {
 		return err
 	}
-	if kept {
-		runs = slices.DeleteFunc(runs, func(r event.Run) bool { return r.Version != version })
-	} else if err := describeVersions(cmd, c, k, name, links); err != nil {
-		return err
+	if !kept {
+		if err := describeVersions(cmd, c, k, name, links); err != nil {
+			return err
+		}
 	}
 	out := cmd.OutOrStdout()
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
@@ -192,9 +190,12 @@ func describeFunction(cmd *cobra.Command, c *client.Client, k resource.Kind, nam
 	for _, l := range links {
 		row(w, "  "+l.object.Metadata.Name, strings.Join(l.spec.Types, " "))
 	}
-	fmt.Fprintf(w, "\nRuns of the last hour: %d\n", len(runs))
+	fmt.Fprintf(w, "\nRuns of the last hour: %s\n", runSummary(runs))
 	runTable(w, runs[max(0, len(runs)-10):])
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return lastLines(cmd, out, c, function, version)
 }
 
 func newDelete() *cobra.Command {

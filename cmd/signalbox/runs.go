@@ -48,13 +48,17 @@ func newRuns() *cobra.Command {
 		}
 		return show(cmd, runs, func(w *tabwriter.Writer) { runTable(w, runs) })
 	}
+	f := cmd.Flags()
+	f.StringVar(&q.Version, "version", "", "only of this version of a function")
+	f.StringVar(&q.Run, "run", "", "only of the run with this id")
+	f.StringVar(&q.Trace, "trace", "", "only of the trace with this id")
 	return history(printer(remote(cmd)), &q, &since, time.Hour)
 }
 
 func runTable(w io.Writer, runs []event.Run) {
-	row(w, "TIME", "EVENT", "ID", "FUNCTION", "LINK", "ATTEMPT", "OUTCOME", "STATUS", "MS", "REASON")
+	row(w, "TIME", "EVENT", "ID", "FUNCTION", "LINK", "ATTEMPT", "OUTCOME", "STATUS", "MS", "RUN", "REASON")
 	for _, r := range runs {
-		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, calledAs(&r), r.Link, unlessZero(r.Attempt), r.Outcome, unlessZero(r.Status), fmt.Sprintf("%.1f", r.DurationMS), r.Reason)
+		row(w, r.Time.Local().Format("15:04:05.000"), r.EventType, r.EventID, calledAs(&r), r.Link, unlessZero(r.Attempt), r.Outcome, unlessZero(r.Status), fmt.Sprintf("%.1f", r.DurationMS), r.ID, r.Reason)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // Pipe takes one stream of a program, cut into lines. Unlike a writer given to
-// the program's command, it can be emptied at a moment: Drain. Make it with
+// the program's command, it can be emptied at a moment: Catch and Drain. Make it with
 // NewPipe, give Writer to the command, and call Started once that has started.
 type Pipe struct {
 	lines *Lines
@@ -37,6 +37,12 @@ func (p *Pipe) Started() {
 		defer close(p.done)
 		p.read()
 	}()
+}
+
+// Drain is Catch, and emits a last line without an end as well.
+func (p *Pipe) Drain() {
+	p.Catch()
+	p.lines.Flush()
 }
 
 // Close waits until the stream has ended, at most grace, emits what is left and

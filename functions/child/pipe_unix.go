@@ -47,9 +47,9 @@ func (p *Pipe) take(fd int, buf []byte) (n int, err error) {
 	return n, nil
 }
 
-// Drain returns once everything is emitted that was written before it was
-// called, also a last line without an end. It does not wait for more.
-func (p *Pipe) Drain() {
+// Catch returns once every line is emitted that was written before it was called.
+// It does not wait for more.
+func (p *Pipe) Catch() {
 	conn, err := p.r.SyscallConn()
 	if err != nil {
 		return
@@ -64,5 +64,4 @@ func (p *Pipe) Drain() {
 			left -= n
 		}
 	})
-	p.lines.Flush()
 }

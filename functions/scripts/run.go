@@ -104,6 +104,7 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 			end.body = w.mask.String(end.body)
 			return end, !strings.HasPrefix(m.Error, "MemoryError")
 		case "log":
+			w.catchUp()
 			line := w.log(event.StreamLog, m.Message)
 			line.Level = m.Level
 			r.pool.output(line)

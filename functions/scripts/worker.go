@@ -60,6 +60,12 @@ func (w *worker) log(stream, line string) event.Log {
 // begin says which run the worker makes from now on.
 func (w *worker) begin(at *place) { w.at.Store(at) }
 
+// catchUp takes in what was printed before, so that it comes first.
+func (w *worker) catchUp() {
+	w.outs.Catch()
+	w.errs.Catch()
+}
+
 // finish takes in all that the run has written, so that none of it passes for
 // the next one's. A worker that is ended instead writes for its last run to the end.
 func (w *worker) finish() {
