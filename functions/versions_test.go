@@ -66,13 +66,23 @@ func (f *fixture) runs(names ...string) {
 	}
 }
 
+// at waits until a version is ready, and asks for it again and again as a
+// dispatcher does: one that nobody asks for is dismissed, also while it starts.
 func (f *fixture) at(set resource.Set, v string) string {
 	f.t.Helper()
-	url, err := f.WaitReady(f.t.Context(), "f", set.Function("f", v).Spec.Version)
-	if err != nil {
-		f.t.Fatal(err)
+	fn := set.Function("f", v)
+	for deadline := time.Now().Add(time.Minute); ; {
+		_, _ = f.URL(fn)
+		ctx, stop := context.WithTimeout(f.t.Context(), 10*time.Millisecond)
+		url, err := f.WaitReady(ctx, "f", fn.Spec.Version)
+		stop()
+		if err == nil {
+			return url
+		}
+		if time.Now().After(deadline) {
+			f.t.Fatal(err)
+		}
 	}
-	return url
 }
 
 func quickly(c *Config) { c.Linger = 40 * time.Millisecond }
