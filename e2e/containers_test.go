@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -407,4 +408,90 @@ func TestWithoutAContainerEngineTheReasonIsTold(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// gate is a socket that passes on to an engine's, while it is open.
+type gate struct {
+	path, to string
+	mu       sync.Mutex
+	ln       net.Listener
+	conns    []net.Conn
+}
+
+func newGate(t *testing.T, to string) *gate {
+	dir, err := os.MkdirTemp("", "gate") // a socket's name must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{path: filepath.Join(dir, "s"), to: to}
+	g.open(t)
+	t.Cleanup(func() {
+		g.shut()
+		os.RemoveAll(dir)
+	})
+	return g
+}
+
+func (g *gate) open(t *testing.T) {
+	ln, err := net.Listen("unix", g.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	g.ln = ln
+	g.mu.Unlock()
+	go func() {
+		for {
+			from, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("unix", g.to)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			g.mu.Lock()
+			g.conns = append(g.conns, from, to)
+			g.mu.Unlock()
+			go func() { _, _ = io.Copy(to, from); to.Close() }()
+			go func() { _, _ = io.Copy(from, to); from.Close() }()
+		}
+	}()
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ln.Close()
+	for _, c := range g.conns {
+		c.Close()
+	}
+	g.conns = nil
+}
+
+func TestContainersGoOnWhileTheirEngineIsAway(t *testing.T) {
+	e := loaded(t, parts.Up(t, "podman-api").PodmanSocket())
+	g := newGate(t, e.socket)
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+g.path)...)
+	fn := unique(t)
+	s.apply(contained(fn, e.image, "", ""))
+	s.pour(fn, 0, 10, 100)
+	await(t, "ten deliveries", func() error { return s.atOnce(fn, 10) })
+	before := e.containers(fn)
+	g.shut()
+	s.pour(fn, 10, 200, 200)
+	await(t, "deliveries without an engine", func() error { return s.atOnce(fn, 210) })
+	g.open(t)
+	s.pour(fn, 210, 10, 100)
+	await(t, "deliveries after it", func() error { return s.atOnce(fn, 220) })
+	if now := e.containers(fn); !slices.Equal(now, before) {
+		t.Errorf("containers are %v, and were %v", now, before)
+	}
+	s.emitID("glutton", "com.example."+fn, `{"eat": 200}`)
+	await(t, "its end to be seen", func() error { return s.printed("memory (limit 32 MB, exit code 137)") })
+	s.stop()
+	if n := e.containers(fn); len(n) != 0 {
+		t.Errorf("%d containers stay", len(n))
+	}
 }

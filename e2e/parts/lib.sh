@@ -260,3 +260,10 @@ CNF
 }
 
 secret() { openssl rand -hex 16; }
+
+# unmount_under FOLDER: what an engine mounted there and left.
+unmount_under() {
+  local mount
+  while read -r mount; do umount "$mount" || true; done < <(
+    cut -d' ' -f2 /proc/self/mounts | grep -F "$1/" | sort -r)
+}

@@ -69,10 +69,3 @@ stop_podman() {
     rm -rf "$run"
   fi
 }
-
-# unmount_under FOLDER: what podman mounted there and left.
-unmount_under() {
-  local mount
-  while read -r mount; do umount "$mount" || true; done < <(
-    cut -d' ' -f2 /proc/self/mounts | grep -F "$1/" | sort -r)
-}

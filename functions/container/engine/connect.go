@@ -113,7 +113,7 @@ func connect(ctx context.Context, host string) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if _, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
-		return nil, fmt.Errorf("%s: %w", host, err)
+		return nil, err // names the host
 	}
 	if v := docker.ClientVersion(); versions.LessThan(v, MinVersion) {
 		return nil, fmt.Errorf("%s speaks version %s of the API: want at least %s", host, v, MinVersion)
