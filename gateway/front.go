@@ -104,6 +104,9 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 			"method", string(ctx.Method()), "path", string(ctx.Path()), "request", requestID(ctx))
 	}
 	s.write(ctx, p)
+	if allow := s.allow[c.Path()]; p.Kind == problem.MethodNotAllowed && allow != "" {
+		c.Set(fiber.HeaderAllow, allow)
+	}
 	return nil
 }
 

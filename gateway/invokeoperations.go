@@ -11,7 +11,7 @@ func opInvoke(method string) operation {
 	op := operation{
 		tag: "functions", id: strings.ToLower(method) + "Function",
 		summary: "Call a function, as name or name@version, and get its own answer. It gets the request as it is and, in ce- headers, as an event of type signalbox.invoke, unless the request is an event itself.",
-		answers: replies([]reply{{200, "Whatever the function answers, with its status and headers", media{contentType: "*/*", schema: schema{}}}},
+		answers: replies([]reply{{200, "Whatever the function answers, with its status and headers", media{contentType: "*/*", schema: schema{}}}, {0, "Whatever the function answers", media{contentType: "*/*", schema: schema{}}}},
 			problem.MalformedRequest, problem.Denied, problem.Forbidden, problem.NotFound, problem.TooLarge, problem.RateLimited, problem.Busy,
 			problem.BadGateway, problem.Unavailable, problem.GatewayTimeout),
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
@@ -142,7 +143,7 @@ func (l *listener) admit(c net.Conn, now time.Time) *conn {
 
 func (l *listener) wrap(c net.Conn, now time.Time) *conn {
 	_ = c.SetReadDeadline(now.Add(l.limits.first))
-	wrapped := &conn{Conn: c, owner: l, source: sourceOf(c.RemoteAddr())}
+	wrapped := &conn{Conn: c, owner: l, source: access.Source(c.RemoteAddr())}
 	wrapped.since.Store(now.UnixNano())
 	wrapped.watch.Limit(l.limits.header)
 	if l.tls != nil {
@@ -155,24 +156,6 @@ func (l *listener) wrap(c net.Conn, now time.Time) *conn {
 		}
 	}
 	return wrapped
-}
-
-// sourceOf is what the connections of an address are counted by: of IPv6 the
-// network of 64 bits, which a host has to itself.
-func sourceOf(a net.Addr) netip.Addr {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ip, _ := netip.AddrFromSlice(tcp.IP)
-	if ip = ip.Unmap(); !ip.Is6() {
-		return ip
-	}
-	network, err := ip.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return network.Addr()
 }
 
 // What is looked at to make room, and how long a connection must have kept us

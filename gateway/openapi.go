@@ -88,7 +88,7 @@ func (o operation) responses() schema {
 	for _, r := range o.answers {
 		one, again := out[statusKey(r.status)].(schema)
 		if !again {
-			one = schema{"description": r.what}
+			one = schema{"description": r.what, "headers": headersOf(r.status)}
 			out[statusKey(r.status)] = one
 		}
 		if r.contentType == "" {
@@ -100,6 +100,18 @@ func (o operation) responses() schema {
 			one["content"] = forms
 		}
 		maps.Copy(forms, content([]media{r.media}))
+	}
+	return out
+}
+
+// headersOf are the headers of an answer that say something to its status.
+func headersOf(status int) schema {
+	out := schema{"X-Request-Id": schema{"description": "the request's id: its own, if it brought one, else a new one", "schema": text()}}
+	switch status {
+	case 401:
+		out["WWW-Authenticate"] = schema{"description": "how to authenticate (RFC 6750)", "schema": text()}
+	case 429, 503:
+		out["Retry-After"] = schema{"description": "seconds to wait", "schema": schema{"type": "integer", "minimum": 1}}
 	}
 	return out
 }

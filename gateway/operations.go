@@ -312,4 +312,10 @@ func versionNote(k resource.Kind) string {
 	return " It goes with all its versions; name@version is one that is not in force, which goes unless traffic or a link names it."
 }
 
-func statusKey(status int) string { return strconv.Itoa(status) }
+// statusKey names an answer in the document; 0 is any other.
+func statusKey(status int) string {
+	if status == 0 {
+		return "default"
+	}
+	return strconv.Itoa(status)
+}

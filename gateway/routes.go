@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
@@ -77,7 +80,7 @@ func (s *Server) table() []route {
 		all = append(all,
 			route{fiber.MethodPost, hooks.Route, s.hooks.Post, opWebhook},
 			route{fiber.MethodGet, hooks.Route, s.hooks.Get, opWebhookChallenge},
-			route{fiber.MethodOptions, hooks.Route, s.ingest.Options, opWebhookHandshake},
+			route{fiber.MethodOptions, hooks.Route, s.webhookOptions, opWebhookHandshake},
 			route{fiber.MethodPost, api.Prefix + "/webhooks/:name/preview", s.hooks.Preview, opWebhookPreview},
 		)
 	}
@@ -98,4 +101,32 @@ func (s *Server) kindRoutes(k resource.Kind) []route {
 		{fiber.MethodPatch, one, s.api.Patch(k), opPatch(k)},
 		{fiber.MethodDelete, one, s.api.Delete(k), opDelete(k)},
 	}
+}
+
+// webhookOptions is the handshake, at routes that more methods lead to.
+func (s *Server) webhookOptions(c *fiber.Ctx) error {
+	err := s.ingest.Options(c)
+	c.Set(fiber.HeaderAllow, "GET, HEAD, OPTIONS, POST")
+	return err
+}
+
+// fixedPaths are the methods of each path without parameters. The router counts
+// those of routes with parameters that would match, too.
+func fixedPaths(routes []route) map[string]string {
+	methods := map[string][]string{}
+	for _, r := range routes {
+		if strings.ContainsAny(r.path, ":*") {
+			continue
+		}
+		methods[r.path] = append(methods[r.path], r.method)
+		if r.method == fiber.MethodGet {
+			methods[r.path] = append(methods[r.path], fiber.MethodHead)
+		}
+	}
+	allow := map[string]string{}
+	for path, all := range methods {
+		slices.Sort(all)
+		allow[path] = strings.Join(all, ", ")
+	}
+	return allow
 }

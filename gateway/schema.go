@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -76,14 +77,19 @@ func components() schemas {
 
 func eventSchema() schema {
 	name := schema{"type": "string", "minLength": 1}
+	optional := func(more schema) schema { // null is absent (CloudEvents JSON format, section 2.2)
+		out := schema{"type": []any{"string", "null"}}
+		maps.Copy(out, more)
+		return out
+	}
 	return schema{
 		"type": "object", "description": "A CloudEvent 1.0 in the JSON format; further members are extensions.",
 		"required": []any{"specversion", "id", "source", "type"},
 		"properties": schema{
 			"specversion": schema{"const": event.SpecVersion}, "id": name, "source": name, "type": name,
-			"subject": name, "time": schema{"type": "string", "format": "date-time"},
-			"datacontenttype": name, "dataschema": schema{"type": "string", "format": "uri"},
-			"data": schema{}, "data_base64": schema{"type": "string", "contentEncoding": "base64"},
+			"subject": optional(schema{"minLength": 1}), "time": optional(schema{"format": "date-time"}),
+			"datacontenttype": optional(schema{"minLength": 1}), "dataschema": optional(schema{"format": "uri"}),
+			"data": schema{}, "data_base64": optional(schema{"contentEncoding": "base64"}),
 		},
 	}
 }
@@ -185,6 +191,8 @@ func (s schemas) of(t reflect.Type) schema {
 		return schema{"type": "integer"}
 	case reflect.Float64:
 		return schema{"type": "number"}
+	case reflect.Interface:
+		return schema{}
 	}
 	return text()
 }

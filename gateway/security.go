@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
@@ -24,14 +27,16 @@ var paramForce = param{name: "force", in: "query", what: "carry the change out e
 // credentials are taken, and how it refuses.
 func (s *Server) guardedOperation(r route) operation {
 	o, rule := r.op, ruleOf(r.method, r.path)
+	o.answers = slices.Clone(o.answers)
+	kinds := everywhere(r.method)
 	if rule.open {
-		return o
+		return o.refusing(kinds)
 	}
 	o.security = []any{schema{"bearer": []any{}}, schema{"certificate": []any{}}}
 	if !s.guard.Required() {
 		o.security = append(o.security, schema{})
 	}
-	kinds := []problem.Kind{problem.Unauthorized, problem.Forbidden}
+	kinds = append(kinds, problem.Unauthorized, problem.Forbidden, problem.TooManyFailures)
 	if changesPolicies(r.path, rule) {
 		o.params = append(slices.Clip(o.params), paramForce)
 		kinds = append(kinds, problem.LockedOut)
@@ -39,11 +44,27 @@ func (s *Server) guardedOperation(r route) operation {
 	if s.guard.Required() {
 		kinds = append(kinds, problem.Unavailable)
 	}
-	o.answers = slices.Clone(o.answers)
-	for _, more := range refusals(kinds...) {
-		if i := indexOf(o.answers, more.status); i < 0 {
+	return o.refusing(kinds)
+}
+
+// everywhere are the refusals of the server itself, whatever the route.
+func everywhere(method string) []problem.Kind {
+	all := []problem.Kind{problem.MalformedRequest, problem.RequestTimeout, problem.TooLarge, problem.Misdirected, problem.HeadersTooLarge, problem.TooManyConnections}
+	if method != fiber.MethodGet && method != fiber.MethodOptions {
+		all = append(all, problem.CrossSite)
+	}
+	return all
+}
+
+// refusing is the operation with more refusals.
+func (o operation) refusing(kinds []problem.Kind) operation {
+	for _, k := range kinds {
+		more := refusals(k)[0]
+		i := slices.IndexFunc(o.answers, func(r reply) bool { return r.status == more.status && r.contentType == problem.ContentType })
+		switch {
+		case i < 0:
 			o.answers = append(o.answers, more)
-		} else if o.answers[i].what != more.what && more.status != 503 {
+		case !strings.Contains(o.answers[i].what, more.what):
 			o.answers[i].what += "; " + more.what
 		}
 	}

@@ -38,6 +38,8 @@ type Server struct {
 	hooks  *hooks.Handler
 	invoke *invoke.Handler
 	routes []route
+	// allow are the methods of paths without parameters.
+	allow map[string]string
 
 	stopping atomic.Bool
 	mu       sync.Mutex
@@ -80,6 +82,7 @@ func New(c Config, d Deps) (*Server, error) {
 	}
 	s.app = fiber.New(s.fiberConfig())
 	s.routes = s.table()
+	s.allow = fixedPaths(s.routes)
 	for _, r := range s.routes {
 		handler := s.guarded(r)
 		s.app.Add(r.method, r.path, handler)

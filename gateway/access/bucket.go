@@ -39,6 +39,13 @@ func (b *bucket) take(n int, now time.Time) time.Duration {
 	return time.Duration(math.Min(wait, 3600) * float64(time.Second))
 }
 
+// giveBack puts n back that were taken for nothing.
+func (b *bucket) giveBack(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens = min(b.burst, b.tokens+float64(n))
+}
+
 // maxBuckets bounds each of two generations of buckets. An identity that falls
 // out of both begins again with a full bucket.
 const maxBuckets = 10_000

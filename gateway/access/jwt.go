@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -38,10 +39,13 @@ type tokens struct {
 	now     func() time.Time
 	buckets *buckets
 	cache   tokenCache
+	// slots bounds the signatures that are verified at a time to half of the cores,
+	// so that strangers cannot take them all.
+	slots chan struct{}
 }
 
 func newTokens(c JWTConfig, now func() time.Time, b *buckets) *tokens {
-	return &tokens{config: c, keys: newKeySet(c, now), now: now, buckets: b}
+	return &tokens{config: c, keys: newKeySet(c, now), now: now, buckets: b, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // header is what is read of a token's protected header.
@@ -53,22 +57,31 @@ type header struct {
 	B64  json.RawMessage `json:"b64"`
 }
 
-// identify verifies a token, or finds that it was verified before by the same
-// set of keys. h is its hash.
-func (t *tokens) identify(ctx context.Context, token []byte, h *hash) (*credential, error) {
-	set := t.keys.current()
-	if c := t.cache.find(set, h); c != nil {
-		if c.ended(t.now()) {
-			return nil, errExpired
-		}
-		return c, nil
+// known finds that a token was verified before, by the keys that are published
+// now; nil is that it was not. h is its hash.
+func (t *tokens) known(h *hash) (*credential, error) {
+	c := t.cache.find(t.keys.current(), h)
+	if c != nil && c.ended(t.now()) {
+		return nil, errExpired
 	}
+	return c, nil
+}
+
+// identify verifies a token, and remembers it.
+func (t *tokens) identify(ctx context.Context, token []byte, h *hash) (*credential, error) {
 	c, set, err := t.verify(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	t.cache.keep(set, h, c)
 	return c, nil
+}
+
+// signed verifies a signature, in its turn.
+func (t *tokens) signed(key jwk.Key, token []byte, alg algorithm) (payload []byte, err error) {
+	t.slots <- struct{}{}
+	defer func() { <-t.slots }()
+	return jws.VerifyCompactFast(key, token, alg.jwa)
 }
 
 func (t *tokens) verify(ctx context.Context, token []byte) (*credential, *published, error) {
@@ -84,12 +97,12 @@ func (t *tokens) verify(ctx context.Context, token []byte) (*credential, *publis
 	if err != nil {
 		return nil, nil, err
 	}
-	payload, err := jws.VerifyCompactFast(key, token, alg.jwa)
+	payload, err := t.signed(key, token, alg)
 	if err != nil {
 		if key, set = t.keys.newer(ctx, set, head.Kid, alg); key == nil {
 			return nil, nil, errSignature
 		}
-		if payload, err = jws.VerifyCompactFast(key, token, alg.jwa); err != nil {
+		if payload, err = t.signed(key, token, alg); err != nil {
 			return nil, nil, errSignature
 		}
 	}
