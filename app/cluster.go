@@ -9,19 +9,24 @@ import (
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/functions/kube"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
+	"github.com/signalbox-dev/signalbox/functions/openfaas"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// ClusterOptions say where functions of platforms kubernetes and knative run.
+// ClusterOptions say where functions of platforms kubernetes, knative and openfaas run.
 type ClusterOptions struct {
 	Kubeconfig     string
 	KubeNamespace  string
 	KubeOwner      string
 	KubeServiceURL string
+
+	OpenFaaSGateway        string
+	OpenFaaSUser           string
+	OpenFaaSPasswordSecret string
 }
 
 func defaultCluster() ClusterOptions {
-	return ClusterOptions{KubeServiceURL: kube.DefaultConfig().ServiceURL}
+	return ClusterOptions{KubeServiceURL: kube.DefaultConfig().ServiceURL, OpenFaaSUser: openfaas.DefaultConfig().User}
 }
 
 func (o *ClusterOptions) flags(fs *pflag.FlagSet) {
@@ -29,6 +34,9 @@ func (o *ClusterOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.KubeNamespace, "kube-namespace", o.KubeNamespace, "namespace of functions that name none; empty: that of the kubeconfig's context or of the pod")
 	fs.StringVar(&o.KubeOwner, "kube-owner", o.KubeOwner, "label by which the objects of this Signalbox are told from another one's; the same in all its processes; empty: a name made of --kafka and --topic-prefix")
 	fs.StringVar(&o.KubeServiceURL, "kube-service-url", o.KubeServiceURL, "where a function's Service in the cluster is reached from here, with {service} and {namespace}")
+	fs.StringVar(&o.OpenFaaSGateway, "openfaas-gateway", o.OpenFaaSGateway, "URL of the OpenFaaS gateway for functions of platform openfaas; empty: none")
+	fs.StringVar(&o.OpenFaaSUser, "openfaas-user", o.OpenFaaSUser, "user for its basic authentication")
+	fs.StringVar(&o.OpenFaaSPasswordSecret, "openfaas-password-secret", o.OpenFaaSPasswordSecret, "name of the secret that holds the password; empty: no authentication")
 }
 
 func (o *ClusterOptions) validate() []error {
@@ -38,6 +46,12 @@ func (o *ClusterOptions) validate() []error {
 	}
 	if !kube.ValidServiceURL(o.KubeServiceURL) {
 		faults = append(faults, fmt.Errorf("--kube-service-url %q: want http:// or https:// and {service}", o.KubeServiceURL))
+	}
+	if !openfaas.ValidGateway(o.OpenFaaSGateway) {
+		faults = append(faults, errors.New("--openfaas-gateway: want an http or https URL without user and query"))
+	}
+	if s := o.OpenFaaSPasswordSecret; s != "" && !resource.ValidSecretName(s) {
+		faults = append(faults, fmt.Errorf("--openfaas-password-secret %q: want the name of a secret", s))
 	}
 	return faults
 }
@@ -76,4 +90,12 @@ func (a *App) openKube(runtimes map[string]functions.Runtime) error {
 		runtimes[platform] = rt
 	}
 	return errors.Join(faults...)
+}
+
+// openOpenFaaS makes what runs functions in OpenFaaS.
+func (a *App) openOpenFaaS() (*openfaas.Runtime, error) {
+	cfg := openfaas.DefaultConfig()
+	cfg.Gateway, cfg.User, cfg.PasswordSecret = a.opts.OpenFaaSGateway, a.opts.OpenFaaSUser, a.opts.OpenFaaSPasswordSecret
+	cfg.Owner, cfg.Secrets, cfg.Log, cfg.ReadOnly = a.kubeOwner(), a.secrets.Lookup, a.log, !a.opts.has(RoleDispatcher)
+	return openfaas.New(cfg)
 }

@@ -45,10 +45,17 @@ func (e *endpoints) URL(fn *resource.Function) (string, error) {
 	return url, err
 }
 
+// hostOf is the address that is dialled for a URL.
 func hostOf(url string) string {
-	_, rest, _ := strings.Cut(url, "://")
+	scheme, rest, _ := strings.Cut(url, "://")
 	host, _, _ := strings.Cut(rest, "/")
-	return host
+	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
+		return host
+	}
+	if scheme == "https" {
+		return host + ":443"
+	}
+	return host + ":80"
 }
 
 func (e *endpoints) learn(host string) {

@@ -85,3 +85,14 @@ func TestProgramsOfThisProcessAreCalledWhereLoopbackIsNot(t *testing.T) {
 		t.Error("a program that is known costs an allocation")
 	}
 }
+
+func TestTheAddressOfAURLHasAPort(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://f-1.shop.svc/": "f-1.shop.svc:80", "https://f.example": "f.example:443", "http://127.0.0.1:81/x:y": "127.0.0.1:81",
+		"http://[::1]/": "[::1]:80", "http://[::1]:8080/": "[::1]:8080",
+	} {
+		if got := hostOf(url); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+}

@@ -13,6 +13,11 @@ func (a *App) runtimes() (map[string]functions.Runtime, error) {
 	if err := a.openKube(all); err != nil {
 		return nil, err
 	}
+	faas, err := a.openOpenFaaS()
+	if err != nil {
+		return nil, err
+	}
+	all[resource.PlatformOpenFaaS] = faas
 	if !a.opts.has(RoleDispatcher) {
 		return all, nil
 	}

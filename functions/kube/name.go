@@ -1,11 +1,8 @@
 package kube
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -28,9 +25,9 @@ type place struct{ namespace, name string }
 // The labels and annotations of what is ours.
 const (
 	labelManagedBy = "app.kubernetes.io/managed-by"
-	labelOwner     = "signalbox.dev/managed-by"
-	labelFunction  = "signalbox.dev/function"
-	labelVersion   = "signalbox.dev/version"
+	labelOwner     = names.LabelOwner
+	labelFunction  = names.LabelFunction
+	labelVersion   = names.LabelVersion
 	// labelInstance is the name of all objects of a version; pods are selected by it.
 	labelInstance = "signalbox.dev/instance"
 
@@ -51,39 +48,8 @@ const (
 	noteScaled = "signalbox.dev/autoscaled"
 )
 
-// maxReadable leaves room for the hash, and for what Kubernetes and Knative put
-// behind names: 63 characters are the limit of all.
-const maxReadable = 38
-
-// objectName is the name of all objects of a version: readable, and another one
-// for each owner, function and version.
-func objectName(owner string, which id) string {
-	readable := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(which.name+"-"+which.version))
-	if readable[0] < 'a' {
-		readable = "f-" + readable // names of Services begin with a letter
-	}
-	readable = strings.TrimRight(readable[:min(len(readable), maxReadable)], "-")
-	return readable + "-" + digest(owner, which.name, which.version)[:8]
-}
-
-// labelValue is s, or what a label's value can hold of it.
-func labelValue(s string) string {
-	if len(s) > 63 {
-		s = s[:54] + "-" + digest(s)[:8]
-	}
-	return strings.TrimRight(s, "-_.")
-}
-
-// digest is the SHA-256 of parts, in hexadecimal digits.
-func digest(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:])
-}
+// objectName is the name of all objects of a version.
+func objectName(owner string, which id) string { return names.Object(owner, which.name, which.version) }
 
 // notReady is the error of a version that has no URL now.
 type notReady struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
+	"github.com/signalbox-dev/signalbox/functions/names"
 )
 
 func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -148,7 +149,7 @@ func (d *design) seal(o *objects) error {
 	if err != nil {
 		return err
 	}
-	o.spec = digest(string(all))[:16]
+	o.spec = names.Digest(string(all))[:16]
 	notes := tree{noteName: idOf(d.fn).String(), noteSpec: o.spec, noteRevision: strconv.FormatUint(d.fn.Metadata.Revision, 10), noteMaker: maker(d.fn.Metadata.UID)}
 	if o.scaler != nil {
 		notes[noteScaled] = "true"
@@ -158,7 +159,7 @@ func (d *design) seal(o *objects) error {
 }
 
 // maker stands for a uid, which is not to be read from the cluster (see podNotes).
-func maker(uid string) string { return digest("maker", uid)[:16] }
+func maker(uid string) string { return names.Digest("maker", uid)[:16] }
 
 // secretShape is the secret without its values, which the pods' notes cover.
 func (o *objects) secretShape(d *design) string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
+	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -109,7 +110,7 @@ func TestNamesAreShortAndDiffer(t *testing.T) {
 		if objectName("other", which) == name {
 			t.Errorf("%v: %s for two owners", which, name)
 		}
-		for _, label := range []string{labelValue(which.name), labelValue(which.version)} {
+		for _, label := range []string{names.Label(which.name), names.Label(which.version)} {
 			if len(label) > 63 || strings.TrimRight(label, "-_.") != label {
 				t.Errorf("label %q", label)
 			}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -25,7 +26,7 @@ type design struct {
 func (d *design) labels() tree {
 	return tree{
 		labelManagedBy: "signalbox", labelOwner: d.owner, labelInstance: d.at.name,
-		labelFunction: labelValue(d.fn.Metadata.Name), labelVersion: labelValue(d.fn.Spec.Version),
+		labelFunction: names.Label(d.fn.Metadata.Name), labelVersion: names.Label(d.fn.Spec.Version),
 	}
 }
 
@@ -39,7 +40,7 @@ func (d *design) metadata() tree {
 func (d *design) podNotes() tree {
 	return tree{
 		noteName:     idOf(d.fn).String(),
-		noteSettings: digest(d.fn.Metadata.UID, d.fn.Metadata.Name, d.settings.Digest)[:16],
+		noteSettings: names.Digest(d.fn.Metadata.UID, d.fn.Metadata.Name, d.settings.Digest)[:16],
 	}
 }
 

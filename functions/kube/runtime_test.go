@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/kube/kubetest"
+	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -157,7 +158,7 @@ func image(name, version, platform string) *resource.Function {
 
 func TestAnImageIsBroughtUpAndHasAURLOnceItServes(t *testing.T) {
 	for _, c := range []struct{ platform, url, others string }{
-		{resource.PlatformKubernetes, "http://hello-1-" + digest("signalbox", "hello", "1")[:8] + ".fns.svc/", "services"},
+		{resource.PlatformKubernetes, "http://hello-1-" + names.Digest("signalbox", "hello", "1")[:8] + ".fns.svc/", "services"},
 		{resource.PlatformKnative, "http://inside", ""},
 	} {
 		t.Run(c.platform, func(t *testing.T) {
