@@ -271,6 +271,7 @@ func (a *App) openGateway(context.Context) error {
 		ledger: a.ledger, await: a.reloads.await,
 		replays: &replayDesk{ledger: a.ledger, past: pastLog{a.events}, now: time.Now},
 		access:  func(link string) string { return a.engine.Snapshot().Access(link) },
+		running: a.running,
 	}
 	letters, explain := a.letterDesk(), a.explainer(reader)
 	deps := gateway.Deps{

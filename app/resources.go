@@ -26,6 +26,8 @@ type resourceStore struct {
 	replays *replayDesk
 	// artifacts has the files that functions name; nil is not asked.
 	artifacts *artifacts.Store
+	// running says how what runs a version of a function is; nil leaves functions without a status.
+	running func(name string) (resource.FunctionStatus, bool)
 	// access says how events find a link; nil leaves links without a status.
 	access func(link string) string
 }
@@ -55,8 +57,12 @@ func ledgerError(err error) error {
 // List implements gateway.Resources.
 func (s *resourceStore) List(ctx context.Context, kind string) ([]resource.Object, error) {
 	objects, err := s.ledger.List(ctx, kind)
-	if err == nil && kind == resource.KindReplay {
+	switch {
+	case err != nil:
+	case kind == resource.KindReplay:
 		err = s.replays.addStatus(ctx, objects)
+	case kind == resource.KindFunction:
+		err = s.addFunctionStatus(objects)
 	}
 	return objects, ledgerError(err)
 }
@@ -75,6 +81,8 @@ func (s *resourceStore) Get(ctx context.Context, kind, name string) (resource.Ob
 	case err != nil:
 	case kind == resource.KindReplay:
 		err = s.replays.addStatus(ctx, one)
+	case kind == resource.KindFunction:
+		err = s.addFunctionStatus(one)
 	case kind == resource.KindLink && s.access != nil:
 		one[0].Status, err = json.Marshal(resource.LinkStatus{Access: s.access(name)})
 	}
@@ -202,7 +210,7 @@ func (s *resourceStore) prepare(ctx context.Context, objects []resource.Object, 
 			found[j].Resource = o.Kind + "/" + o.Metadata.Name
 		}
 		faults = append(faults, found...)
-		if o.Kind == resource.KindLink {
+		if o.Kind == resource.KindLink || o.Kind == resource.KindFunction {
 			o.Status = nil // it is not kept
 		}
 	}

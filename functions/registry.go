@@ -47,7 +47,9 @@ type Registry struct {
 type endpoint struct {
 	url string
 	err error
-	of  *supervisor
+	// failing: it was started before, and did not stay.
+	failing bool
+	of      *supervisor
 }
 
 // New makes a Registry; nothing starts before Run.

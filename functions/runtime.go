@@ -25,23 +25,14 @@ type Runtime interface {
 
 // The states of what runs a function.
 const (
-	StateStarting = "starting"
-	StateReady    = "ready"
-	// StateIdle: nothing runs, since there is nothing to do.
-	StateIdle = "idle"
-	// StateFailing: it does not get ready; the reason says why, and it is tried again.
-	StateFailing = "failing"
+	StateStarting = resource.StateStarting
+	StateReady    = resource.StateReady
+	StateIdle     = resource.StateIdle
+	StateFailing  = resource.StateFailing
 )
 
 // Status says how what runs a version of a function is.
-type Status struct {
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
-	URL    string `json:"url,omitempty"`
-	// Replicas are those that run, of which Ready take calls.
-	Replicas int `json:"replicas"`
-	Ready    int `json:"ready"`
-}
+type Status = resource.FunctionStatus
 
 // statusReporter is a Runtime that knows more than whether there is a URL. ok is
 // false for what it does not run.
@@ -49,27 +40,33 @@ type statusReporter interface {
 	Status(fn *resource.Function) (status Status, ok bool)
 }
 
-// Status says how what runs fn is, as this process sees it.
-func (r *Registry) Status(fn *resource.Function) Status {
-	if reporter, ok := r.runtimes[fn.Spec.Runtime()].(statusReporter); ok {
-		if s, ok := reporter.Status(fn); ok {
-			return s
-		}
+// Status says how what runs fn is, as this process sees it; ok is false for what it
+// does not run. To ask starts nothing, and keeps nothing running.
+func (r *Registry) Status(fn *resource.Function) (status Status, ok bool) {
+	if len(fn.Spec.Command) > 0 {
+		return r.programStatus(idOf(fn)), true
 	}
-	if len(fn.Spec.Command) > 0 && !r.knows(idOf(fn)) {
-		return Status{State: StateIdle, Reason: "starts when it is asked for"}
+	rt, ok := r.runtimes[fn.Spec.Runtime()]
+	if !ok {
+		return Status{}, false
 	}
-	url, err := r.URL(fn)
-	if err != nil {
-		return Status{State: StateStarting, Reason: err.Error()}
+	if reporter, ok := rt.(statusReporter); ok {
+		return reporter.Status(fn)
 	}
-	return Status{State: StateReady, URL: url, Replicas: 1, Ready: 1}
+	return Status{}, false
 }
 
-// knows reports whether a program of that version runs or starts.
-func (r *Registry) knows(which id) bool {
-	_, ok := (*r.endpoints.Load())[which]
-	return ok
+func (r *Registry) programStatus(which id) Status {
+	e, ok := (*r.endpoints.Load())[which]
+	switch {
+	case !ok:
+		return Status{State: StateIdle, Reason: "starts when it is asked for"}
+	case e.err == nil:
+		return Status{State: StateReady, URL: e.url, Replicas: 1, Ready: 1}
+	case e.failing:
+		return Status{State: StateFailing, Reason: e.err.Error()}
+	}
+	return Status{State: StateStarting, Reason: e.err.Error()}
 }
 
 // runRuntimes starts all; end stops them and waits.

@@ -207,7 +207,7 @@ func (s *supervisor) failed(err error) {
 // notServing says why there is no URL, when there is none.
 func (s *supervisor) notServing(why string) {
 	if s.serving == nil {
-		s.r.publish(s, endpoint{err: fmt.Errorf("function %s: %w: %s", s.id, ErrNotReady, why)})
+		s.r.publish(s, endpoint{err: fmt.Errorf("function %s: %w: %s", s.id, ErrNotReady, why), failing: s.failures > 0})
 	}
 }
 

@@ -79,6 +79,29 @@ type Function struct {
 	Spec     FunctionSpec
 }
 
+// The states of what runs a function.
+const (
+	StateStarting = "starting"
+	StateReady    = "ready"
+	// StateIdle: nothing runs, since there is nothing to do.
+	StateIdle = "idle"
+	// StateFailing: it does not get ready; the reason says why, and it is tried again.
+	StateFailing = "failing"
+)
+
+// FunctionStatus is what the status of a function that Signalbox runs says. It is
+// computed when it is asked for, and is as the process sees it that answers.
+type FunctionStatus struct {
+	// State is starting, ready, idle or failing; Reason says why it is not ready.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// URL is where its events go.
+	URL string `json:"url,omitempty"`
+	// Replicas are those that run, of which Ready take calls.
+	Replicas int `json:"replicas"`
+	Ready    int `json:"ready"`
+}
+
 var versionRE = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,62})$`)
 
 // maxFunctionName leaves room for the prefix in the name of the function's

@@ -232,7 +232,7 @@ func kindAndClient(cmd *cobra.Command, kind string) (resource.Kind, *client.Clie
 func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object, parts traffic) {
 	switch k.Name {
 	case resource.KindFunction:
-		row(w, "NAME", "VERSION", "TRAFFIC", "RUNS AT", "ON", "EMITS", "REVISION")
+		row(w, "NAME", "VERSION", "TRAFFIC", "STATE", "RUNS AT", "ON", "EMITS", "REVISION")
 	case resource.KindLink:
 		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
 	case resource.KindReplay:
@@ -257,14 +257,7 @@ func cellsOf(o resource.Object, parts traffic) []any {
 	case resource.KindFunction:
 		var s resource.FunctionSpec
 		if json.Unmarshal(o.Spec, &s) == nil {
-			at := s.URL
-			switch {
-			case s.Scripts != nil:
-				at = s.Scripts.Runtime + " " + strings.Join(s.Scripts.Files, " ")
-			case at == "":
-				at = strings.Join(s.Command, " ")
-			}
-			return []any{m.Name, s.Version, parts.of(m.Name), at, strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
+			return []any{m.Name, s.Version, parts.of(m.Name), runningState(&o), runsAt(&s), strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
 		}
 	case resource.KindLink:
 		var s resource.LinkSpec

@@ -1,0 +1,33 @@
+package scripts
+
+import "github.com/signalbox-dev/signalbox/resource"
+
+// Status says how the workers of a version of a function are; ok is always true.
+func (h *Host) Status(fn *resource.Function) (status resource.FunctionStatus, ok bool) {
+	if _, err := h.URL(fn); err != nil {
+		return resource.FunctionStatus{State: resource.StateFailing, Reason: err.Error()}, true
+	}
+	p := h.pool(name(fn))
+	if p == nil {
+		return resource.FunctionStatus{State: resource.StateIdle, Reason: "it is not run here yet"}, true
+	}
+	return p.status(), true
+}
+
+func (p *pool) status() resource.FunctionStatus {
+	p.mu.Lock()
+	idle, prepared := len(p.idle), p.prepared
+	p.mu.Unlock()
+	n := idle + len(p.places) // those at work hold a place
+	s := resource.FunctionStatus{State: resource.StateReady, URL: p.host.url + p.name(), Replicas: n, Ready: n}
+	switch {
+	case n > 0:
+	case prepared != nil && prepared.err != nil:
+		s.State, s.Reason = resource.StateFailing, prepared.err.Error()
+	case p.kept.Load() && !p.worked.Load():
+		s.State, s.Reason = resource.StateStarting, "the first worker starts"
+	default:
+		s.State, s.Reason = resource.StateIdle, "a worker starts with the first event"
+	}
+	return s
+}
