@@ -52,11 +52,19 @@ func (a *App) openExport(ctx context.Context) error {
 	return err
 }
 
+// kafkaConfig says where the log is, and who comes there.
+func (o *Options) kafkaConfig() eventlog.Config {
+	cfg := eventlog.DefaultConfig()
+	cfg.Brokers, cfg.TopicPrefix = strings.Split(o.Kafka, ","), o.TopicPrefix
+	cfg.TLS = eventlog.TLS{Enable: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey}
+	cfg.SASL = eventlog.SASL{Mechanism: o.KafkaSASL, User: o.KafkaUser, Password: o.KafkaPassword}
+	return cfg
+}
+
 // openLog starts the embedded broker, if asked for, and connects.
 func (a *App) openLog(ctx context.Context) error {
 	o := &a.opts
-	cfg := eventlog.DefaultConfig()
-	cfg.Brokers = strings.Split(o.Kafka, ",")
+	cfg := o.kafkaConfig()
 	if o.Kafka == Embedded {
 		broker, err := logbroker.Start(logbroker.Config{DataDir: filepath.Join(o.Data, "kafka"), Listen: o.KafkaListen, Logger: a.log})
 		if err != nil {
@@ -65,15 +73,13 @@ func (a *App) openLog(ctx context.Context) error {
 		a.broker = broker
 		cfg.Brokers, cfg.Embedded, cfg.RetentionBytes = []string{broker.Addr()}, true, o.EmbeddedRetention
 	}
-	cfg.TopicPrefix, cfg.Partitions, cfg.ReplicationFactor = o.TopicPrefix, o.KafkaPartitions, int16(o.KafkaReplication)
+	cfg.Partitions, cfg.ReplicationFactor = o.KafkaPartitions, int16(o.KafkaReplication)
 	cfg.Group, cfg.InstanceID = consumerGroup, o.InstanceID
 	if o.TopicPrefix != DefaultOptions().TopicPrefix {
 		cfg.Group = o.TopicPrefix + "dispatcher" // another prefix is another system on the same brokers
 	}
 	cfg.Retention.Logs = o.FunctionLogRetention
 	cfg.DrainTimeout, cfg.Window = o.DrainTimeout, o.Window
-	cfg.TLS = eventlog.TLS{Enable: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey}
-	cfg.SASL = eventlog.SASL{Mechanism: o.KafkaSASL, User: o.KafkaUser, Password: o.KafkaPassword}
 	cfg.MaxMessageBytes = max(cfg.MaxMessageBytes, int32(2*o.MaxBody))
 	cfg.Logger = a.log
 	cfg.Hooks = a.logHooks()

@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 		&cobra.Group{ID: "events", Title: "Send and watch events:"},
 	)
 	root.AddCommand(
-		newDev(), newServe(), newVerify(),
+		newDev(), newServe(), newVerify(), newSink(),
 		newApply(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
 		newEmit(), newRun(), newInvoke(), newTail(), newRuns(), newLogs(), newTrace(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
