@@ -76,6 +76,7 @@ func (cfg config) measure(ctx context.Context) error {
 		{"backlog", cfg.writeBacklog},
 		{"start", cfg.writeStart},
 		{"containers", cfg.writeContainers},
+		{"calls", cfg.writeCalls},
 	}
 	for _, s := range sections {
 		if !cfg.wanted(s.name) {

@@ -1,0 +1,3 @@
+const { context } = require("signalbox");
+
+context.params.get("bench");

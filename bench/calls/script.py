@@ -1,0 +1,3 @@
+from signalbox import context
+
+context.params.get("bench")
