@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"otel":          {"event"},
 	"failpoint":     {},
 	"artifacts":     {},
+	"deploy":        {},
 	"eventlog":      {"event", "otel", "failpoint"},
 	"ledger":        {"event", "resource", "otel", "failpoint", "catalogue"},
 	"policies":      {"event", "resource", "otel"},
@@ -40,7 +41,7 @@ var rooms = map[string][]string{
 	"client":        {"event", "resource", "graph", "catalogue"},
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue", "artifacts"},
 	"verify":        {"client", "event", "resource"},
-	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify"}, // policies are tested without a server
+	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify", "deploy"}, // policies are tested without a server
 	"bench":         {},
 	"e2e":           {"artifacts", "graph", "catalogue", "client", "event", "resource", "failpoint"},
 }

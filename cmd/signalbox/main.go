@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		newDev(), newServe(), newVerify(), newSink(),
-		newApply(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
+		newApply(), newDeploy(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
 		newEmit(), newRun(), newInvoke(), newTail(), newRuns(), newLogs(), newTrace(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),
 	)

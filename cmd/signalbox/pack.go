@@ -44,6 +44,9 @@ func (p *packer) pack(ctx context.Context, m *resource.Manifests) error {
 		if spec.Scripts == nil && !p.programs && !saysDir(m.File(o.Kind, o.Metadata.Name), o) {
 			continue
 		}
+		if err := scriptsAreIn(spec.Dir, spec.Scripts); err != nil {
+			return fmt.Errorf("function %s: %w", o.Metadata.Name, err)
+		}
 		digest, err := p.directory(ctx, o.Metadata.Name, spec.Dir)
 		if err != nil {
 			return fmt.Errorf("function %s: %w", o.Metadata.Name, err)
@@ -54,6 +57,22 @@ func (p *packer) pack(ctx context.Context, m *resource.Manifests) error {
 		}
 	}
 	return nil
+}
+
+// scriptsAreIn wants the files that scripts name, before anything is uploaded.
+func scriptsAreIn(dir string, s *resource.Scripts) error {
+	if s == nil {
+		return nil
+	}
+	var faults []error
+	for _, name := range append([]string{s.Requirements}, s.Files...) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			faults = append(faults, err)
+		} else if name != "" && !info.Mode().IsRegular() {
+			faults = append(faults, fmt.Errorf("%s is no file", filepath.Join(dir, name)))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // saysDir reports whether a manifest says dir; reading it has filled dir in.
@@ -110,10 +129,10 @@ func (p *packer) send(ctx context.Context, name string, packed artifacts.Packed,
 	how := "not uploaded"
 	if p.upload {
 		has, err := p.client.HasArtifact(ctx, packed.Digest)
-		if err != nil {
-			return err
-		}
 		how = "there already"
+		if err != nil { // the answer to the upload has a body, which says why
+			has = false
+		}
 		if !has {
 			if _, err := p.client.PutArtifact(ctx, packed.Digest, content, size); err != nil {
 				return err

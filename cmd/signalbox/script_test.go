@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/signalbox-dev/signalbox/app"
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts of testdata/script, each against a server
 // of its own with everything embedded, and with two functions to call:
 //
+//	$REGISTRY          a registry of images, as host:port
 //	$SIGNALBOX_SERVER  the server; with a file root-key it needs credentials
 //	$FUNCTIONS         answers by the path: /ok, /refuse (400), /fail (500),
 //	                   /picky (400 unless the data holds "ok"), /reply/TYPE (an event)
@@ -62,6 +65,12 @@ func setup(t *testing.T, env *testscript.Env) error {
 	env.Defer(functions.Close)
 	env.Setenv("SIGNALBOX_SERVER", "http://"+addr)
 	env.Setenv("FUNCTIONS", functions.URL)
+	images := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	env.Defer(images.Close)
+	env.Setenv("REGISTRY", strings.TrimPrefix(images.URL, "http://"))
+	for _, name := range []string{"GOCACHE", "GOMODCACHE"} { // else everything is built again
+		env.Setenv(name, goEnv(name))
+	}
 	env.Setenv("TZ", "UTC")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second under the race detector
 	return filepath.WalkDir(env.WorkDir, func(path string, _ fs.DirEntry, err error) error {
@@ -100,6 +109,11 @@ func startServer(dir string) (addr string, stop func() error, err error) {
 		cancel()
 		return "", nil, fmt.Errorf("the server ended before it was ready: %w", err)
 	}
+}
+
+func goEnv(name string) string {
+	out, _ := exec.Command("go", "env", name).Output() // without Go the transcript says so
+	return strings.TrimSpace(string(out))
 }
 
 func exists(file string) bool {
