@@ -107,8 +107,21 @@ type bundlePolls struct {
 	first   func(ctx context.Context) error
 	poll    time.Duration
 	metrics *metrics.Metrics
-	log     *slog.Logger
-	now     func() time.Time
+	// decisions are told of every change; nil: nobody is.
+	decisions *decisionLog
+	log       *slog.Logger
+	now       func() time.Time
+}
+
+// deleted are the resources that edits delete.
+func deleted(edits []ledger.Edit) []resource.Object {
+	var gone []resource.Object
+	for _, e := range edits {
+		if e.Delete {
+			gone = append(gone, e.Object)
+		}
+	}
+	return gone
 }
 
 func (a *App) openBundles() (*bundlePolls, error) {
@@ -116,7 +129,7 @@ func (a *App) openBundles() (*bundlePolls, error) {
 	if err != nil || len(sources) == 0 {
 		return nil, err
 	}
-	p := &bundlePolls{ledger: a.ledger, await: a.reloads.await, first: a.reloads.first, poll: a.opts.PolicyBundlePoll, metrics: a.metrics, log: a.log, now: time.Now}
+	p := &bundlePolls{ledger: a.ledger, await: a.reloads.await, first: a.reloads.first, poll: a.opts.PolicyBundlePoll, metrics: a.metrics, decisions: a.decisions, log: a.log, now: time.Now}
 	for _, s := range sources {
 		p.sources = append(p.sources, s)
 	}
@@ -248,6 +261,9 @@ func (p *bundlePolls) try(ctx context.Context, name string, b *bundle.Bundle) (c
 	stored, err := p.ledger.Change(ctx, edits)
 	for _, o := range stored {
 		revision = max(revision, o.Metadata.Revision)
+	}
+	if err == nil {
+		p.decisions.changed(map[string]any{"kind": "bundle", "name": name}, current, stored, deleted(edits))
 	}
 	return len(edits), revision, err
 }

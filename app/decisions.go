@@ -7,6 +7,8 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
+	"github.com/signalbox-dev/signalbox/gateway/access"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // decisionLog writes the decision log. It is telemetry as run records are: it
@@ -44,6 +46,34 @@ func (l *decisionLog) choosing(rec *event.Record, revision uint64, began time.Ti
 		d.Time, d.Reason = began, reasonBegan
 	}
 	l.record(d)
+}
+
+// changed notes what was changed by no request of the API: who says who it was
+// (kind and name), current are the resources before, stored those that were
+// written and gone those that were deleted. What is as it was is passed over.
+func (l *decisionLog) changed(who map[string]any, current, stored, gone []resource.Object) {
+	if l == nil {
+		return
+	}
+	before := make(map[string]*resource.Object, len(stored)+len(gone))
+	for i := range current {
+		before[current[i].Kind+"/"+current[i].Metadata.Name] = &current[i]
+	}
+	note := func(was, is *resource.Object) {
+		d := access.Changed(was, is)
+		d.Identity = who
+		l.record(d)
+	}
+	for i := range gone {
+		note(&gone[i], nil)
+		delete(before, gone[i].Kind+"/"+gone[i].Metadata.Name)
+	}
+	for i := range stored {
+		was := before[stored[i].Kind+"/"+stored[i].Metadata.Name]
+		if was == nil || was.Metadata.Revision != stored[i].Metadata.Revision {
+			note(was, &stored[i])
+		}
+	}
 }
 
 // reasonBegan marks the first note of a dispatcher that takes a partition over;

@@ -36,6 +36,8 @@ type manifestDir struct {
 	applied func(summary string, err error)
 	// first is called after the directory was read for the first time.
 	first func()
+	// decisions are told of every change; nil: nobody is.
+	decisions *decisionLog
 	// graph, unless nil, is that of the resources in force: warned is told what a
 	// change makes wrong in it, and at first what is wrong. shown is the last one.
 	graph  func(ctx context.Context) (*graph.Graph, error)
@@ -123,10 +125,11 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 		o.Metadata.Annotations[originAnnotation] = origin
 		here[o.Kind+"/"+o.Metadata.Name] = true
 	}
-	gone, err := m.gone(ctx, origin, here)
+	current, err := m.store.All(ctx)
 	if err != nil {
 		return "", err
 	}
+	gone := goneFrom(current, origin, here)
 	left := slices.DeleteFunc(slices.Clone(gone), isFunction)
 	stored, err := m.store.Replace(ctx, manifests.Objects, left)
 	if err != nil {
@@ -140,17 +143,20 @@ func (m *manifestDir) apply(ctx context.Context) (string, error) {
 	if len(gone) > 0 {
 		summary += "; removed " + strings.Join(namesOf(gone), ", ")
 	}
-	return summary, m.removeFunctions(ctx, gone)
+	if err = m.removeFunctions(ctx, gone); err != nil {
+		gone = left // what is noted; what else went is removed, and noted, next time
+	}
+	m.decisions.changed(map[string]any{"kind": "manifests", "name": origin}, current, stored, gone)
+	return summary, err
 }
 
-// gone is what the directory brought once and does not hold any more. Versions
+// goneFrom is what the directory brought once and does not hold any more. Versions
 // of a function that are not in force go with the function.
-func (m *manifestDir) gone(ctx context.Context, origin string, here map[string]bool) ([]resource.Object, error) {
-	all, err := m.store.All(ctx)
-	return slices.DeleteFunc(all, func(o resource.Object) bool {
+func goneFrom(all []resource.Object, origin string, here map[string]bool) []resource.Object {
+	return slices.DeleteFunc(slices.Clone(all), func(o resource.Object) bool {
 		_, _, version := resource.CutVersion(o.Metadata.Name)
 		return o.Metadata.Annotations[originAnnotation] != origin || here[o.Kind+"/"+o.Metadata.Name] || version && isFunction(o)
-	}), err
+	})
 }
 
 // removeFunctions removes the functions, with all their versions.

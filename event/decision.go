@@ -58,6 +58,9 @@ type Decision struct {
 	// Before and After are the resource before and after a change (management); nil is none.
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
+	// Changed are the paths of what differs between them, such as spec.url: at
+	// most 50, and then "…". It is there too where they were too large to be kept.
+	Changed []string `json:"changed,omitempty"`
 }
 
 // DecidedEvent names the event of a decision.

@@ -9,7 +9,7 @@ func TestDecisionMessage(t *testing.T) {
 	d := Decision{
 		Kind: DecidedShadow, Time: now, Revision: 7, Position: "0:1", Event: &DecidedEvent{Source: "/s", ID: "1", Type: "t", Size: 3},
 		Identity: map[string]any{"name": "me"}, Route: "/events", Method: "POST", Resource: "Link/l", Policy: "p", Reason: "r",
-		Newly: []string{"a"}, Stops: []string{"b"}, Before: []byte(`{"a":1}`), After: []byte(`{}`),
+		Newly: []string{"a"}, Stops: []string{"b"}, Before: []byte(`{"a":1}`), After: []byte(`{}`), Changed: []string{"a"},
 	}
 	m := d.Message("x")
 	got, err := ParseDecision(m)

@@ -108,9 +108,25 @@ func (s *Server) allowed(c *fiber.Ctx, r route, rule rule) error {
 	}
 	err := r.handler(c)
 	if err == nil && rule.verb == access.Act && rule.kind != access.Deliveries && c.Response().StatusCode() < 400 {
-		s.guard.Done(req, nil, nil)
+		before, after := api.ChangedBy(c)
+		s.guard.DoneSaying(req, before, after, askedFor(c))
 	}
 	return err
+}
+
+// maxAsked bounds what is noted of a request's query, in bytes.
+const maxAsked = 500
+
+// askedFor is what a request says beside its path.
+func askedFor(c *fiber.Ctx) string {
+	query := string(c.Context().QueryArgs().QueryString())
+	if len(query) > maxAsked {
+		query = strings.ToValidUTF8(query[:maxAsked], "") + "…"
+	}
+	if query == "" {
+		return ""
+	}
+	return "asked for " + query
 }
 
 // nameIn is the first parameter of the path: a name, an id or a token.

@@ -91,10 +91,31 @@ func identity(d *event.Decision) string {
 	return ""
 }
 
+// changed says in a few words what was changed.
+func changed(d *event.Decision) []string {
+	switch {
+	case d.Before == nil && d.After != nil:
+		return []string{"made"}
+	case d.Before != nil && d.After == nil:
+		return []string{"deleted"}
+	case len(d.Changed) > maxNamedChanges:
+		return []string{"changed " + strings.Join(d.Changed[:maxNamedChanges], ", ") + ", …"}
+	case len(d.Changed) > 0:
+		return []string{"changed " + strings.Join(d.Changed, ", ")}
+	}
+	return nil
+}
+
+// maxNamedChanges keeps a row readable; -o yaml shows all of it.
+const maxNamedChanges = 5
+
 func reason(d *event.Decision) string {
 	parts := []string{}
 	if d.Reason != "" {
 		parts = append(parts, d.Reason)
+	}
+	if d.Kind == event.DecidedManagement && d.Allowed {
+		parts = append(parts, changed(d)...)
 	}
 	if len(d.Newly) > 0 {
 		parts = append(parts, "would add "+strings.Join(d.Newly, ", "))

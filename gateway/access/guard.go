@@ -325,10 +325,17 @@ func (g *Guard) Done(r *Request, before, after *resource.Object) {
 	if g == nil || g.deps.Recorder == nil {
 		return
 	}
-	d := event.Decision{Allowed: true, Before: recorded(before), After: recorded(after)}
-	if after != nil {
-		d.Revision = after.Metadata.Revision
+	g.record(r, Changed(before, after))
+}
+
+// DoneSaying is Done of what changed no resource, or one that the handler names,
+// with what was asked for.
+func (g *Guard) DoneSaying(r *Request, before, after *resource.Object, asked string) {
+	if g == nil || g.deps.Recorder == nil {
+		return
 	}
+	d := Changed(before, after)
+	d.Reason = asked
 	g.record(r, d)
 }
 

@@ -100,6 +100,18 @@ func (ch *change) done(c *fiber.Ctx, stored []resource.Object) {
 	}
 }
 
+// localChanged marks a request that changed a resource, past the guard of its route.
+type localChanged struct{}
+
+type changed struct{ before, after *resource.Object }
+
+// ChangedBy is what a request changed whose route is asked about as a whole; nil
+// are those that were, or are, not there.
+func ChangedBy(c *fiber.Ctx) (before, after *resource.Object) {
+	ch, _ := c.Locals(localChanged{}).(changed)
+	return ch.before, ch.after
+}
+
 // existing are the objects as they are now; nil are those that are not there.
 func (a *API) existing(ctx context.Context, objects []resource.Object) ([]*resource.Object, error) {
 	all := make([]*resource.Object, len(objects))

@@ -231,10 +231,15 @@ func (a *API) Rollback(c *fiber.Ctx) error {
 		}
 	}
 	return a.within(func(ctx context.Context) error {
+		before, err := a.existingOne(ctx, resource.KindFunction, name)
+		if err != nil {
+			return err
+		}
 		o, err := a.deps.Resources.Rollback(ctx, name, in.Version)
 		if err != nil {
 			return err
 		}
+		c.Locals(localChanged{}, changed{before, &o})
 		return answerObject(c, fiber.StatusOK, &o)
 	})
 }
