@@ -384,7 +384,7 @@ func (a *App) watchManifests(ctx context.Context) error {
 	if err := a.reloads.first(ctx); err != nil {
 		return nil // stopped before anything was loaded
 	}
-	m := &manifestDir{dir: a.hooks.Manifests, store: a.resources, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
+	m := &manifestDir{dir: a.hooks.Manifests, store: a.resources, decisions: a.decisions, log: a.log, applied: applied, first: func() { a.manifestsRead.Store(true) }}
 	if m.warned = a.hooks.Warned; m.warned != nil {
 		m.graph = (&graphDesk{ledger: a.ledger, types: a.types}).Graph
 	}
