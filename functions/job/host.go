@@ -25,6 +25,8 @@ type Host struct {
 	// places by kind: process, docker, kubernetes; those that there are.
 	places map[string]place
 	desk   *desk
+	// wake, of capacity 1, says that there may be runs to adopt.
+	wake chan struct{}
 	// life is that of runs that are followed, reporting lasts a little longer.
 	life, reporting context.Context
 	end, silence    context.CancelFunc
@@ -56,13 +58,13 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}
-	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", desk: d, kinds: map[string]*kind{}, runs: map[string]*run{}}
+	h := &Host{c: c, ln: ln, url: "http://" + ln.Addr().String() + "/", desk: d, wake: make(chan struct{}, 1), kinds: map[string]*kind{}, runs: map[string]*run{}}
 	h.places = map[string]place{placeProcess: newProcesses(&h.c, d)}
 	if c.Engine != nil {
 		h.places[resource.PlatformDocker] = newContainers(&h.c, d)
 	}
 	if c.Cluster != nil {
-		h.places[resource.PlatformKubernetes] = newClusterJobs(&h.c)
+		h.places[resource.PlatformKubernetes] = newClusterJobs(&h.c, h.wake)
 	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.reporting, h.silence = context.WithCancel(context.Background())
@@ -165,6 +167,7 @@ func (h *Host) adoptUntil(ctx context.Context) {
 		h.adoptLeft(ctx)
 		select {
 		case <-look.C:
+		case <-h.wake:
 		case <-ctx.Done():
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -145,12 +146,12 @@ func literals(list []string) []any {
 	return out
 }
 
-// limits bound memory and processors; half of the processors is asked for.
+// limits bound memory and processors, which are asked for too: a job works until
+// it is done.
 func limits(c *resource.Container) tree {
 	cpus, _ := strconv.ParseFloat(c.CPUs, 64) // validated
-	milli := func(n float64) string { return strconv.Itoa(max(1, int(n*1000+0.5))) + "m" }
-	memory := strconv.Itoa(c.MemoryMB) + "Mi"
-	return tree{"limits": tree{"cpu": milli(cpus), "memory": memory}, "requests": tree{"cpu": milli(cpus / 2), "memory": memory}}
+	of := tree{"cpu": strconv.Itoa(max(1, int(cpus*1000+0.5))) + "m", "memory": strconv.Itoa(c.MemoryMB) + "Mi"}
+	return tree{"limits": of, "requests": maps.Clone(of)}
 }
 
 func (d *jobDesign) security() (tree, error) {

@@ -27,6 +27,9 @@ type clusterJobs struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
+	// wake says that left may find something.
+	wake chan<- struct{}
+
 	mu sync.Mutex
 	// seen are the Jobs of this installation in the namespaces that are watched.
 	seen    map[objectName]*cluster.Object
@@ -39,8 +42,8 @@ type clusterJobs struct {
 
 type objectName struct{ namespace, name string }
 
-func newClusterJobs(c *Config) *clusterJobs {
-	p := &clusterJobs{c: c, seen: map[objectName]*cluster.Object{}, watched: map[string]bool{}, mine: map[objectName]bool{}, changed: make(chan struct{})}
+func newClusterJobs(c *Config, wake chan<- struct{}) *clusterJobs {
+	p := &clusterJobs{c: c, wake: wake, seen: map[objectName]*cluster.Object{}, watched: map[string]bool{}, mine: map[objectName]bool{}, changed: make(chan struct{})}
 	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -396,6 +399,10 @@ func (s *jobSink) Replace(all []cluster.Object) {
 			s.p.seen[objectName{s.namespace, all[i].GetName()}] = &all[i]
 		}
 	})
+	select {
+	case s.p.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Set implements cluster.Sink.

@@ -186,9 +186,6 @@ func TestAKubernetesJobIsFollowedByWhoComesAfter(t *testing.T) {
 				t.Fatalf("%d ends reported: the Job goes on", n)
 			}
 			c.change(y)
-			if c.adopts {
-				y.c.Lease = 3 * time.Second // it looks twice a second
-			}
 			y.run()
 			y.use(fn)
 			if c.adopts {
