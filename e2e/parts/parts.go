@@ -264,3 +264,29 @@ func (e Env) PodmanSocket() string { e.tb.Helper(); return e.Value("PODMAN_SOCKE
 
 // DockerSocket returns the path of the socket of Docker's engine (part dockerd).
 func (e Env) DockerSocket() string { e.tb.Helper(); return e.Value("DOCKER_SOCKET") }
+
+// Bucket is an S3 bucket (part bucket).
+type Bucket struct{ Endpoint, Name, AccessKey, SecretKey string }
+
+// Bucket returns the bucket, which every user of the instance shares (part bucket).
+func (e Env) Bucket() Bucket {
+	e.tb.Helper()
+	return Bucket{e.Value("S3_ENDPOINT"), e.Value("S3_BUCKET"), e.Value("S3_ACCESS_KEY"), e.Value("S3_SECRET_KEY")}
+}
+
+// BucketPID returns the process id of the S3 server (part bucket).
+func (e Env) BucketPID() int { e.tb.Helper(); return e.pid("S3_PID") }
+
+// SDKs is what our SDKs are tested with (part sdks): programs of the oldest
+// versions they claim, and of tools.
+type SDKs struct{ Python, Node, GoToolchain, Mypy, BuildPython, TSC, NodeModules string }
+
+// SDKs returns where they are (part sdks).
+func (e Env) SDKs() SDKs {
+	e.tb.Helper()
+	tools, modules := e.Value("SDKS_TOOLS"), e.Value("SDKS_NODE_MODULES")
+	return SDKs{
+		Python: e.Value("SDKS_PYTHON"), Node: e.Value("SDKS_NODE"), GoToolchain: e.Value("SDKS_GO"), NodeModules: modules,
+		Mypy: filepath.Join(tools, "mypy"), BuildPython: filepath.Join(tools, "python"), TSC: filepath.Join(modules, "typescript", "bin", "tsc"),
+	}
+}
