@@ -25,7 +25,7 @@ type Env struct {
 }
 
 // Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "kube",
-// "podman", "golang-image", "clients", "signers", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
+// "podman", "golang-image", "clients", "signers", "sdks", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
 //
 // The instance is shared by all tests of all packages and keeps running afterwards, so a test gives its topics and
 // keys names of its own and leaves the parts as they are; [UpPrivate] is for those that cannot. The first call on a
@@ -152,6 +152,9 @@ func (e Env) pid(key string) int {
 
 // KafkaBrokers returns the host:port of the plain text listener (part kafka).
 func (e Env) KafkaBrokers() []string { e.tb.Helper(); return e.list("KAFKA_BROKERS") }
+
+// OpenSearch returns the base URL of an index (part opensearch).
+func (e Env) OpenSearch() string { e.tb.Helper(); return e.Value("OPENSEARCH_URL") }
 
 // KafkaProxy returns where a proxy must listen, and the broker's listener that it passes on to: clients that come to
 // this listener are told to connect to the proxy (part kafka).
