@@ -224,6 +224,22 @@ func TestFunctionsRunInACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	t.Run("Knative's own admission takes what is made", func(t *testing.T) {
+		o := k.of(ksvcs, "kn", "1")
+		for _, field := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+			unstructured.RemoveNestedField(o.Object, "metadata", field)
+		}
+		b, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(k.env.Value("KUBE_KNATIVE_CHECK"))
+		cmd.Stdin = strings.NewReader(string(b))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+
 	t.Run("a Knative Service gets events at the URL of its status", func(t *testing.T) {
 		name := k.of(ksvcs, "kn", "1").GetName()
 		s.emitID("n1", "com.example.kn", `{}`)

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # Kubernetes without kubelets: etcd, the API server with RBAC, the controllers, the scheduler, and kwok, which plays the
-# nodes: pods become Running, and those of Jobs Completed. Knative's resources are known, its controllers do not run.
+# nodes: pods become Running, and those of Jobs Completed. Knative's resources are known, its controllers do not run; a
+# program says what its admission would refuse. Helm lies beside it.
 
-kube_home=$cache/kube-$KUBERNETES_VERSION-$(cat "$here"/kube/*/go.* - <<<"$KNATIVE_SERVING_SUM" | sha256sum | cut -c1-12)
+kube_home=$cache/kube-$KUBERNETES_VERSION-$(cat "$here"/kube/*/* - <<<"$KNATIVE_SERVING_SUM" | sha256sum | cut -c1-12)
 
 install_kube() {
   [[ -d $kube_home ]] && return
@@ -25,6 +26,8 @@ build_kube() {
   nice -n 10 go build -ldflags '-s -w' -o "$1/kwok" sigs.k8s.io/kwok/cmd/kwok
   cd "$here/kube/helm"
   nice -n 10 go build -ldflags '-s -w' -o "$1/helm" helm.sh/helm/v4/cmd/helm
+  cd "$here/kube/knative"
+  nice -n 10 go build -ldflags '-s -w' -o "$1/knative-check" .
   cd "$here/kube/kubernetes"
   copy_kwok_stages "$1"
   copy_knative "$1"
@@ -81,6 +84,7 @@ KUBE_CONFIG=$dir/kubeconfig
 KUBE_SERVER=https://127.0.0.1:$api
 KUBE_CA=$dir/certs/ca.pem
 KUBE_HELM=$kube_home/helm
+KUBE_KNATIVE_CHECK=$kube_home/knative-check
 CONF
   # They end when they find no API server at their start.
   within 60 kube_answers || true
