@@ -209,3 +209,13 @@ func TestAJobIsRunAgainWhenSignalboxWasKilledOrStopped(t *testing.T) {
 		})
 	}
 }
+
+func TestTheJobOfTheExample(t *testing.T) {
+	dir := filepath.Join(repoRoot(t), "functions", "examples", "job")
+	s := start(t, "dev", dir, "--data", t.TempDir(), "--kafka-listen", freeAddr(t), "--redis-listen", freeAddr(t))
+	s.emitJob("1", "com.example.statement.wanted", `{"customer":"ada","amounts":[2.5,4]}`)
+	s.emitJob("2", "com.example.statement.wanted", `{"customer":"bob"}`)
+	await(t, "the statement", func() error { return s.printed("statement of ada: 6.50 CHF") })
+	await(t, "the failure", func() error { return s.printed("failed: exit code 65 (permanent)") })
+	s.awaitStates("statement", "map[open:1]")
+}
