@@ -80,9 +80,15 @@ func TestProgramsRunFromTheirArtifact(t *testing.T) {
 	}
 	f.reconcile(ofArtifact("one"))
 	runsIn("one")
+	if status, ok := f.Status(ofArtifact("one")); !ok || status.State != StateReady {
+		t.Errorf("%+v", status)
+	}
 	for _, missing := range []string{"three", "slow"} { // what is not there takes nothing away
 		f.reconcile(ofArtifact(missing))
 		runsIn("one")
+		if status, ok := f.Status(ofArtifact(missing)); !ok || status.State != StateStarting {
+			t.Errorf("%+v", status)
+		}
 	}
 	f.reconcile(ofArtifact("two"))
 	runsIn("two")

@@ -55,6 +55,11 @@ func (p program) same(o program) bool {
 	return slices.Equal(p.command, o.command) && p.dir == o.dir && p.artifact == o.artifact && p.settings.Digest == o.settings.Digest
 }
 
+// isOf reports whether fn says that this runs, whatever its settings are.
+func (p program) isOf(fn *resource.Function) bool {
+	return slices.Equal(p.command, fn.Spec.Command) && p.artifact == fn.Spec.Artifact && p.dir == fn.Spec.Dir
+}
+
 // process is one running program with all it started: a process group.
 type process struct {
 	cmd   *exec.Cmd

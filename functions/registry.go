@@ -47,6 +47,8 @@ type Registry struct {
 type endpoint struct {
 	url string
 	err error
+	// program is what listens there.
+	program program
 	// failing: it was started before, and did not stay.
 	failing bool
 	of      *supervisor

@@ -44,7 +44,7 @@ type statusReporter interface {
 // does not run. To ask starts nothing, and keeps nothing running.
 func (r *Registry) Status(fn *resource.Function) (status Status, ok bool) {
 	if len(fn.Spec.Command) > 0 {
-		return r.programStatus(idOf(fn)), true
+		return r.programStatus(fn), true
 	}
 	rt, ok := r.runtimes[fn.Spec.Runtime()]
 	if !ok {
@@ -56,9 +56,13 @@ func (r *Registry) Status(fn *resource.Function) (status Status, ok bool) {
 	return Status{}, false
 }
 
-func (r *Registry) programStatus(which id) Status {
-	e, ok := (*r.endpoints.Load())[which]
+func (r *Registry) programStatus(fn *resource.Function) Status {
+	e, ok := (*r.endpoints.Load())[idOf(fn)]
 	switch {
+	case !ok && r.supervises(idOf(fn)):
+		return Status{State: StateStarting, Reason: "the program starts"}
+	case ok && e.err == nil && !e.program.isOf(fn):
+		return Status{State: StateStarting, Reason: "the changed program starts; the one before goes on until then"}
 	case !ok:
 		return Status{State: StateIdle, Reason: "starts when it is asked for"}
 	case e.err == nil:
@@ -67,6 +71,14 @@ func (r *Registry) programStatus(which id) Status {
 		return Status{State: StateFailing, Reason: e.err.Error()}
 	}
 	return Status{State: StateStarting, Reason: e.err.Error()}
+}
+
+// supervises reports whether a program of that version is seen to.
+func (r *Registry) supervises(which id) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.supervisors[which]
+	return ok
 }
 
 // runRuntimes starts all; end stops them and waits.

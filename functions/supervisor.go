@@ -146,7 +146,7 @@ func (s *supervisor) promote() {
 	old := s.serving
 	s.serving, s.starting = s.starting, nil
 	s.serving.readyAt = s.r.c.Now()
-	s.r.publish(s, endpoint{url: s.serving.url})
+	s.r.publish(s, endpoint{url: s.serving.url, program: s.serving.program})
 	s.r.c.Log.Info("function is ready", "function", s.id.String(), "url", s.serving.url, "pid", s.serving.pid())
 	s.retire(old)
 }

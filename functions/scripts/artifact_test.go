@@ -120,6 +120,9 @@ func TestScriptsRunFromTheirArtifact(t *testing.T) {
 	if got := ran(fn, "2"); got != "one" {
 		t.Errorf("ran %s", got)
 	}
+	if status, _ := r.host.Status(fn); status.State == resource.StateReady {
+		t.Errorf("%+v, although another one runs in its place", status)
+	}
 	// It is there: it takes over, and what was before is let go.
 	fn = ofArtifact("two")
 	r.host.Reconcile([]*resource.Function{fn}, nil)

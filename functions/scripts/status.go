@@ -7,7 +7,12 @@ func (h *Host) Status(fn *resource.Function) (status resource.FunctionStatus, ok
 	if _, err := h.URL(fn); err != nil {
 		return resource.FunctionStatus{State: resource.StateFailing, Reason: err.Error()}, true
 	}
-	p := h.pool(name(fn))
+	h.mu.RLock()
+	p, next := h.pools[name(fn)], h.successors[name(fn)]
+	h.mu.RUnlock()
+	if next != nil || p != nil && p.source != sourceOf(fn) {
+		return next.statusBefore(), true
+	}
 	if p == nil {
 		return resource.FunctionStatus{State: resource.StateIdle, Reason: "it is not run here yet"}, true
 	}
@@ -28,6 +33,26 @@ func (p *pool) status() resource.FunctionStatus {
 		s.State, s.Reason = resource.StateStarting, "the first worker starts"
 	default:
 		s.State, s.Reason = resource.StateIdle, "a worker starts with the first event"
+	}
+	return s
+}
+
+// statusBefore is that of a pool which is to take the place of another one; nil is
+// one that is not made yet.
+func (p *pool) statusBefore() resource.FunctionStatus {
+	s := resource.FunctionStatus{State: resource.StateStarting, Reason: "the changed function starts; the one before goes on until then"}
+	if p == nil {
+		return s
+	}
+	p.mu.Lock()
+	prepared := p.prepared
+	p.mu.Unlock()
+	err := p.cannotFetch()
+	if err == nil && prepared != nil {
+		err = prepared.err
+	}
+	if err != nil {
+		s.State, s.Reason = resource.StateFailing, err.Error()+"; the function as it was before goes on"
 	}
 	return s
 }
