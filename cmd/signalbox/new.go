@@ -53,7 +53,7 @@ func newNew() *cobra.Command {
 		for _, f := range written {
 			fmt.Fprintln(cmd.OutOrStdout(), "wrote", f)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "run it:  signalbox dev %s\nthen:    signalbox emit com.example.%s.asked --data '{\"who\":\"Ada\"}' --wait\n", dir, name)
+		fmt.Fprintf(cmd.OutOrStdout(), "run it:  signalbox dev %s\nthen:    signalbox emit com.example.%s.asked --data '{\"who\":\"Ada\"}' --wait\nlater:   signalbox deploy %s\n", dir, name, dir)
 		return nil
 	}
 	return cmd
