@@ -228,14 +228,17 @@ func TestAFailureIsReportedAsAnAnswerSaysIt(t *testing.T) {
 			inLending(t, plainTarget(quick), "60s", func(t *testing.T, y *yard, fn *lender) {
 				y.send(newEvent("a"))
 				time.Sleep(time.Second)
-				y.report(event.Completion{Delivery: fn.token(1), Status: status, Body: "no disk"})
+				y.report(event.Completion{Delivery: fn.token(1), Status: status, Body: "no disk", Reason: "exit code 3"})
 				time.Sleep(time.Second)
 				if got := y.outcomes(); got != want {
 					t.Errorf("runs %s, want %s", got, want)
 				}
 				if status == 400 {
-					if a := y.log.Dead()[0].Attempts[0]; a.Status != 400 || a.Body != "no disk" {
+					if a := y.log.Dead()[0].Attempts[0]; a.Status != 400 || a.Body != "no disk" || a.Error != "exit code 3" {
 						t.Errorf("%+v", a)
+					}
+					if got := y.log.Dead()[0].Reason; got != "status_4xx (status 400): exit code 3" {
+						t.Errorf("reason %q", got)
 					}
 					y.mustBeOver(t, 1)
 				}

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"errors"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
@@ -12,8 +13,11 @@ func (d *Dispatcher) lentReported(dl *delivery, r *report) {
 	l := d.lane(keyOf(dl.target))
 	l.good()
 	if !r.Done() {
-		verdict := judge(r.Status)
-		d.lentFailed(dl, &DeliveryError{Class: statusClass(r.Status), Status: r.Status, Permanent: verdict == verdictDead && !r.PutOff, PutOff: r.PutOff}, r.Body)
+		fail := &DeliveryError{Class: statusClass(r.Status), Status: r.Status, Permanent: judge(r.Status) == verdictDead && !r.PutOff, PutOff: r.PutOff}
+		if r.Reason != "" {
+			fail.Cause = errors.New(r.Reason)
+		}
+		d.lentFailed(dl, fail, r.Body)
 		return
 	}
 	w := &worker{}

@@ -136,6 +136,8 @@ type Completion struct {
 	Status int `json:"status,omitempty"`
 	// PutOff says of a failure that it spends no attempt: the work was given back.
 	PutOff bool `json:"putOff,omitempty"`
+	// Reason says in one line why it failed, where more than Status is known.
+	Reason string `json:"reason,omitempty"`
 	// Extend is for how much longer, from Time on; 0 unless it is an extension.
 	Extend time.Duration `json:"extendNs,omitempty"`
 	// Body is the start of what was reported with a failure.

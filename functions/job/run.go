@@ -271,7 +271,7 @@ func (r *run) finish(end ending) {
 
 // deliver reports the outcome until the report is in the log.
 func (r *run) deliver(token *event.DeliveryToken, putOff bool) bool {
-	c := &event.Completion{Delivery: *token, Status: r.outcome.status, PutOff: putOff, Body: r.outcome.reason, Replies: r.outcome.replies, Time: r.h.c.Now().UTC()}
+	c := &event.Completion{Delivery: *token, Status: r.outcome.status, PutOff: putOff, Reason: firstLine(r.outcome.reason), Body: r.outcome.reason, Replies: r.outcome.replies, Time: r.h.c.Now().UTC()}
 	return r.h.insist(r.h.reporting, "report of run "+r.record.Run, func(ctx context.Context) error {
 		err := r.h.c.Reporter.Report(ctx, c)
 		if errors.Is(err, ErrGone) {
