@@ -24,6 +24,12 @@ import (
 // start runs the functions of a directory's manifests.
 func start(t *testing.T, dir string) (*functions.Registry, resource.Set) {
 	t.Helper()
+	return startWith(t, dir, nil)
+}
+
+// startWith is start where scripts are run too, which send what they send to outbox.
+func startWith(t *testing.T, dir string, outbox *outbox) (*functions.Registry, resource.Set) {
+	t.Helper()
 	manifests, err := resource.LoadManifests(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +42,9 @@ func start(t *testing.T, dir string) (*functions.Registry, resource.Set) {
 	c.ReadyTimeout = 3 * time.Minute // `go run` on a cold cache
 	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	c.Output = func(l event.Log) { t.Logf("%s %s: %s", l.Function, l.Stream, l.Line) }
+	if outbox != nil {
+		c.Scripts = &functions.ScriptsConfig{Dir: t.TempDir(), Sender: outbox, State: outbox}
+	}
 	r, err := functions.New(c)
 	if err != nil {
 		t.Fatal(err)
