@@ -239,6 +239,7 @@ func (a *App) openDispatcher(context.Context) error {
 		Logger:    a.log,
 
 		DialCallback: dialCallbacks(callbacks, cfg.ConnectTimeout),
+		CallbackCall: a.opts.callbackCall(),
 	})
 	return err
 }

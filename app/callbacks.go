@@ -45,3 +45,11 @@ func checkCallback(rules netguard.Rules) func(string) error {
 		return nil
 	}
 }
+
+// callbackCall is what answers to callers present; nil is nothing.
+func (o *Options) callbackCall() *resource.Call {
+	if len(o.CallbackSecrets) == 0 {
+		return nil
+	}
+	return &resource.Call{Sign: &resource.CallSign{Secrets: o.CallbackSecrets}}
+}

@@ -42,6 +42,9 @@ var (
 // function whose spec says nothing that is nothing, and costs nothing.
 func (l *lane) authenticate(w *worker, dl *delivery, rawURL string) error {
 	fn := dl.target.Function
+	if l.key.callsBack() {
+		fn = l.d.callbacks
+	}
 	if fn.Spec.Call == nil {
 		return nil
 	}

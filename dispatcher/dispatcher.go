@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // Dispatcher delivers the events of every partition it is given.
@@ -39,6 +41,8 @@ type Dispatcher struct {
 	current  map[int32]*session    // the session of each partition
 	sessions map[*session]struct{} // those that are not idle yet
 	lanes    map[laneKey]*lane
+	// callbacks says what callbacks present, as a function does.
+	callbacks *resource.Function
 
 	pendings   sync.Pool // of *pending
 	deliveries sync.Pool // of *delivery
@@ -61,6 +65,9 @@ func New(cfg Config, parts Parts) (*Dispatcher, error) {
 		current:  map[int32]*session{},
 		sessions: map[*session]struct{}{},
 		lanes:    map[laneKey]*lane{},
+		callbacks: &resource.Function{
+			Metadata: resource.Metadata{Name: resource.CallbackFunction}, Spec: resource.FunctionSpec{Call: parts.CallbackCall},
+		},
 	}
 	d.slots.free, d.slots.reserve = cfg.Slots, cfg.Slots/4
 	d.thrift.d = d

@@ -236,6 +236,8 @@ type Parts struct {
 	// Dial opens a TCP connection to a function; it defaults to a net.Dialer.
 	// DialCallback opens one to a caller that wants an answer; it defaults to Dial.
 	Dial, DialCallback Dial
+	// CallbackCall is what callbacks present; nil is nothing.
+	CallbackCall *resource.Call
 }
 
 // Dial opens a connection, as net.Dialer's DialContext does.

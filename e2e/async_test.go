@@ -3,9 +3,14 @@
 package e2e
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,6 +76,28 @@ func TestACallThroughTheLogIsAnsweredAtItsCallback(t *testing.T) {
 			t.Errorf("a callback to the cloud's metadata: %d %s", status, body)
 		}
 	})
+}
+
+func TestAnswersToCallersAreSigned(t *testing.T) {
+	secrets := t.TempDir()
+	key := []byte("a key that is long enough for HMAC")
+	if err := os.WriteFile(filepath.Join(secrets, "callbacks"), []byte("whsec_"+base64.StdEncoding.EncodeToString(key)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, append(embeddedArgs(t), "--secrets-dir", secrets, "--callback-secrets", "callbacks")...)
+	fn := newRecorder(t, func(w http.ResponseWriter, _ call) { fmt.Fprint(w, "done") })
+	caller := newRecorder(t, nil)
+	s.apply(functionManifest("work", fn.URL, "com.test.none"))
+	s.later("/async-function/work", caller.URL, "text/plain", "x")
+	c := caller.awaitCalls(t, 1)[0]
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s.%s.%s", c.header.Get("Webhook-Id"), c.header.Get("Webhook-Timestamp"), c.body)
+	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); c.header.Get("Webhook-Signature") != want {
+		t.Errorf("signed %q: want %q", c.header.Get("Webhook-Signature"), want)
+	}
+	if calls := fn.awaitCalls(t, 1); calls[0].header.Get("Webhook-Signature") != "" {
+		t.Error("calls of the function are signed, too")
+	}
 }
 
 // A call is accepted like an event: killed between, the function is called and
