@@ -155,9 +155,6 @@ func (r *Runtime) soil() {
 	}
 }
 
-// sweepAgain is the wait before an engine that did not answer is asked again.
-const sweepAgain = 10 * time.Second
-
 // clean removes what nobody looks after, until ctx ends.
 func (r *Runtime) clean(ctx context.Context) {
 	for {
@@ -174,8 +171,8 @@ func (r *Runtime) clean(ctx context.Context) {
 			r.soil()
 			return
 		}
-		r.c.Log.Warn("containers that nobody looks after are not removed yet", "error", err, "again_in", sweepAgain)
-		again := time.NewTimer(sweepAgain)
+		r.c.Log.Warn("containers that nobody looks after are not removed yet", "error", err, "again_in", r.c.RestartMax)
+		again := time.NewTimer(r.c.RestartMax)
 		select {
 		case <-ctx.Done():
 		case <-again.C:
