@@ -75,11 +75,32 @@ func ParseDeliveryToken(s string) (DeliveryToken, error) {
 		t.Replay = parts[6]
 	}
 	// Only the one text that AppendTo writes: no second name for the same thing.
-	if errors.Join(err1, err2, err3, err4) != nil || t.Attempt < 1 || !plainName(t.Function) || !plainName(t.Link) ||
+	if errors.Join(err1, err2, err3, err4) != nil || t.Attempt < 1 || !plainName(t.Function) || !plainLink(t.Link) ||
 		t.Replay != "" && !plainName(t.Replay) || partition < 0 || offset < 0 || t.Redrive < 0 || t.String() != s {
 		return DeliveryToken{}, ErrNotToken
 	}
 	return t, nil
+}
+
+// plainLink reports whether s can be the name of a link: of a resource, or one
+// that Direct gives.
+func plainLink(s string) bool {
+	kind, function, direct := strings.Cut(s, ":")
+	if !direct {
+		return plainName(s)
+	}
+	name, version, versioned := strings.Cut(function, "@")
+	return (kind == "manual" || kind == "schedule" || kind == "call") && plainName(name) && (!versioned || plainVersion(version))
+}
+
+// plainVersion reports whether s is made of what versions are made of.
+func plainVersion(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !isDigit(c) && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 63
 }
 
 // plainName reports whether s is made of what names of resources are made of.

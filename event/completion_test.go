@@ -10,6 +10,8 @@ import (
 func TestDeliveryTokensReadBack(t *testing.T) {
 	for text, token := range map[string]DeliveryToken{
 		"thumbs~resize~3~17~1":           {Function: "thumbs", Link: "resize", Position: Position{3, 17}, Attempt: 1},
+		"thumbs~manual:thumbs~3~17~1":    {Function: "thumbs", Link: "manual:thumbs", Position: Position{3, 17}, Attempt: 1},
+		"thumbs~call:thumbs@V2_x~0~0~1":  {Function: "thumbs", Link: "call:thumbs@V2_x", Attempt: 1},
 		"a.b~l-1~0~0~12~2~":              {Function: "a.b", Link: "l-1", Attempt: 12, Redrive: 2},
 		"thumbs~resize~3~17~1~0~january": {Function: "thumbs", Link: "resize", Position: Position{3, 17}, Attempt: 1, Replay: "january"},
 	} {
@@ -26,6 +28,7 @@ func TestWhatIsNoDeliveryTokenIsRefused(t *testing.T) {
 	for _, s := range []string{
 		"", "x", "f~l~1~2", "f~l~1~2~0", "f~l~1~2~-1", "f~l~1~2~x", "f~l~-1~2~1", "f~l~1~-2~1", "f~l~1~2~1~0", "f~l~1~2~1~0~",
 		"F~l~1~2~1", "f/../g~l~1~2~1", "~l~1~2~1", "f~~1~2~1", "f~l~01~2~1", "f~l~99999999999~2~1", "f~l~1~2~1~-1~r", "f.Leases~l~1~2~1",
+		"f~other:f~1~2~1", "f~manual:~1~2~1", "f~manual:f@~1~2~1", "f~manual:F~1~2~1", "f~manual:f/..~1~2~1",
 	} {
 		if got, err := ParseDeliveryToken(s); !errors.Is(err, ErrNotToken) {
 			t.Errorf("%q: %+v, %v", s, got, err)
@@ -35,6 +38,7 @@ func TestWhatIsNoDeliveryTokenIsRefused(t *testing.T) {
 
 func FuzzParseDeliveryToken(f *testing.F) {
 	f.Add("thumbs~resize~3~17~1~2~january")
+	f.Add("thumbs~schedule:thumbs@v2~3~17~1")
 	f.Fuzz(func(t *testing.T, s string) {
 		if token, err := ParseDeliveryToken(s); err == nil && token.String() != s {
 			t.Errorf("%q reads as %q", s, token)
