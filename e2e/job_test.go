@@ -130,6 +130,17 @@ func TestAJobThatListensToItselfComesToAnEnd(t *testing.T) {
 	s.awaitDelivered("loop", 5)
 }
 
+func TestAJobThatNoLinkStartsIsReportedToo(t *testing.T) {
+	s := start(t, embeddedArgs(t)...)
+	made := newRecorder(t, nil)
+	s.apply(jobManifest("byhand", `echo "{\"type\":\"com.test.made\",\"subject\":\"$CE_TYPE\"}" > $SIGNALBOX_REPLIES`, "com.test.never", "", "") + functionManifest("made", made.URL, "com.test.made"))
+	if err := s.Emit(t.Context(), &event.Event{ID: "1", Source: "/e2e", Type: event.TypeManual, Subject: "byhand"}); err != nil {
+		t.Fatal(err)
+	}
+	made.awaitSubjects(t, 1)
+	s.awaitDelivered("byhand", 1)
+}
+
 func TestACallOfAJobWaitsForItsEnd(t *testing.T) {
 	s := start(t, embeddedArgs(t)...)
 	s.apply(jobManifest("greet", `echo "{\"type\":\"com.test.greeting\",\"id\":\"1\",\"source\":\"/greet\",\"data\":$(cat $SIGNALBOX_DATA)}" > $SIGNALBOX_REPLIES; [ "$CE_TYPE" = signalbox.invoke ]`, "com.test.never", "", ""))

@@ -22,9 +22,14 @@ type kind struct {
 	lastAt time.Time
 }
 
-// enter waits a little for room for another run.
-func (h *Host) enter(ctx context.Context, k *kind) *answer {
-	hold := time.NewTimer(h.c.Hold)
+// enter waits a little for room for another run, and no longer than half of the
+// caller's patience: whom he gets no answer from has spent an attempt.
+func (h *Host) enter(ctx context.Context, k *kind, patience time.Duration) *answer {
+	wait := h.c.Hold
+	if patience > 0 {
+		wait = min(wait, patience/2)
+	}
+	hold := time.NewTimer(wait)
 	defer hold.Stop()
 	for {
 		h.mu.Lock()

@@ -104,7 +104,7 @@ func (r *run) begin(ctx context.Context, fn *resource.Function, d *delivery) {
 const startTimeout = 30 * time.Second
 
 func (r *run) start(ctx context.Context, fn *resource.Function, d *delivery) *answer {
-	if refusal := r.h.enter(ctx, r.kind); refusal != nil {
+	if refusal := r.h.enter(ctx, r.kind, d.patience); refusal != nil {
 		return refusal
 	}
 	refuse := func(err error) *answer {
