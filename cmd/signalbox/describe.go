@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -43,7 +44,7 @@ func runSummary(runs []event.Run) string {
 		return text
 	}
 	slices.Sort(took)
-	at := func(share float64) float64 { return took[int(share*float64(len(took)-1)+.5)] }
+	at := func(share float64) float64 { return took[int(math.Ceil(share*float64(len(took))))-1] }
 	return fmt.Sprintf("%s; %.1f %% of %d calls failed; calls took %.1f ms (median), %.1f ms (95 %%), %.1f ms (longest)",
 		text, 100*float64(failed)/float64(len(took)), len(took), at(.5), at(.95), at(1))
 }
