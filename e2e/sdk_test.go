@@ -110,13 +110,17 @@ func handle(ctx context.Context, e function.Event) ([]function.Event, error) {
 // is one of a chain.
 func TestSDKsAsPackagesOnTheOldestVersions(t *testing.T) {
 	sdks := parts.Up(t, "sdks").SDKs()
-	commands, projects := map[string][]string{}, t.TempDir()
-	t.Run("python", func(t *testing.T) { commands["python"] = pythonSDK(t, sdks, projects) })
-	t.Run("node", func(t *testing.T) { commands["node"] = nodeSDK(t, sdks, projects) })
-	t.Run("go", func(t *testing.T) { commands["go"] = goSDK(t, sdks, projects) })
-	if t.Failed() {
+	var python, node, golang []string
+	projects := t.TempDir()
+	packed := t.Run("packed", func(t *testing.T) {
+		t.Run("python", func(t *testing.T) { t.Parallel(); python = pythonSDK(t, sdks, projects) })
+		t.Run("node", func(t *testing.T) { t.Parallel(); node = nodeSDK(t, sdks, projects) })
+		t.Run("go", func(t *testing.T) { t.Parallel(); golang = goSDK(t, sdks, projects) })
+	})
+	if !packed {
 		return
 	}
+	commands := map[string][]string{"python": python, "node": node, "go": golang}
 	s := start(t, embeddedArgs(t)...)
 	sink, on := newRecorder(t, nil), "com.example.asked"
 	for _, language := range []string{"python", "node", "go"} {
@@ -145,9 +149,8 @@ spec: {command: %s, on: [%s], config: {width: 200}}
 func pythonSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
 	src := copyOf(t, filepath.Join(sdkRoot, "python"))
 	tool(t, src, []string{"PYTHONPATH=src"}, sdks.Python, "-B", "-W", "error", "-m", "unittest", "discover", "-s", "tests")
-	tool(t, src, nil, sdks.Mypy, "--python-version", "3.9")
-	tool(t, src, []string{"PYTHONPATH=src", "MYPYPATH=src"}, sdks.Mypy, "--python-version", "3.9", "--strict", "tests/test_sdk.py")
-	tool(t, src, nil, sdks.BuildPython, "-m", "build", "--no-isolation")
+	tool(t, src, nil, sdks.Tools, "-m", "mypy", "--python-version", "3.9", "src/signalbox", "src/fx_ef", "tests/test_sdk.py")
+	tool(t, src, nil, sdks.Tools, "-m", "build", "--no-isolation")
 	only(t, filepath.Join(src, "dist", "*.tar.gz"))
 	project := filepath.Join(projects, "python")
 	tool(t, src, nil, sdks.Python, "-m", "venv", project)
@@ -156,7 +159,7 @@ func pythonSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
 	program := filepath.Join(project, "main.py")
 	write(t, program, sdkPrograms["main.py"])
 	// py.typed: the types are found in what is installed.
-	tool(t, project, nil, sdks.Mypy, "--strict", "--python-executable", python, program)
+	tool(t, project, nil, sdks.Tools, "-m", "mypy", "--strict", "--python-executable", python, program)
 	return []string{python, program}
 }
 
@@ -176,18 +179,17 @@ func nodeSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
 }
 
 func goSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
-	env := []string{"GOTOOLCHAIN=" + sdks.GoToolchain, "GOFLAGS="}
 	src := copyOf(t, filepath.Join(sdkRoot, "go"))
-	tool(t, src, env, "go", "test", "./...")
+	tool(t, src, []string{"GOTOOLCHAIN=" + sdks.GoToolchain, "GOFLAGS="}, "go", "test", "./...")
 	const module, version = "github.com/signalbox-dev/signalbox/functions/sdk/go", "v0.1.0"
 	proxy := t.TempDir()
 	publish(t, filepath.Join(proxy, module, "@v"), src, module, version)
 	project := filepath.Join(projects, "go")
 	write(t, filepath.Join(project, "main.go"), sdkPrograms["main.go"])
 	setting := func(name string) string { return strings.TrimSpace(tool(t, "", nil, "go", "env", name)) }
-	// A cache of its own, for which the machine's is a proxy.
-	env = append(env, "GOFLAGS=-modcacherw", "GOMODCACHE="+t.TempDir(), "GONOSUMDB="+module,
-		"GOPROXY=file://"+proxy+",file://"+filepath.Join(setting("GOMODCACHE"), "cache", "download")+","+setting("GOPROXY"))
+	// This machine's Go, and a cache of its own, for which the machine's is a proxy.
+	env := []string{"GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOMODCACHE=" + t.TempDir(), "GONOSUMDB=" + module,
+		"GOPROXY=file://" + proxy + ",file://" + filepath.Join(setting("GOMODCACHE"), "cache", "download") + "," + setting("GOPROXY")}
 	tool(t, project, env, "go", "mod", "init", "example.com/user")
 	tool(t, project, env, "go", "get", module+"@"+version)
 	tool(t, project, env, "go", "mod", "tidy")

@@ -281,15 +281,15 @@ func (e Env) Bucket() Bucket {
 func (e Env) BucketPID() int { e.tb.Helper(); return e.pid("S3_PID") }
 
 // SDKs is what our SDKs are tested with (part sdks): programs of the oldest
-// versions they claim, and of tools.
-type SDKs struct{ Python, Node, GoToolchain, Mypy, BuildPython, TSC, NodeModules string }
+// versions they claim; Tools is a Python with mypy and build.
+type SDKs struct{ Python, Node, GoToolchain, Tools, TSC, NodeModules string }
 
 // SDKs returns where they are (part sdks).
 func (e Env) SDKs() SDKs {
 	e.tb.Helper()
-	tools, modules := e.Value("SDKS_TOOLS"), e.Value("SDKS_NODE_MODULES")
+	modules := e.Value("SDKS_NODE_MODULES")
 	return SDKs{
 		Python: e.Value("SDKS_PYTHON"), Node: e.Value("SDKS_NODE"), GoToolchain: e.Value("SDKS_GO"), NodeModules: modules,
-		Mypy: filepath.Join(tools, "mypy"), BuildPython: filepath.Join(tools, "python"), TSC: filepath.Join(modules, "typescript", "bin", "tsc"),
+		Tools: e.Value("SDKS_TOOLS"), TSC: filepath.Join(modules, "typescript", "bin", "tsc"),
 	}
 }

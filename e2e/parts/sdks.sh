@@ -17,6 +17,7 @@ install_sdks() {
 }
 
 build_sdks_python() {
+  # Moving it afterwards is fine as long as it is run as bin/python and not through the scripts beside that.
   python3 -m venv "$1"
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check "mypy==$MYPY_VERSION" "build==$PYTHON_BUILD_VERSION" \
     "setuptools==$SETUPTOOLS_VERSION" wheel
@@ -42,7 +43,7 @@ find_python() {
 
 start_sdks() {
   cat >"$dir/env" <<CONF
-SDKS_TOOLS=$cache/$sdks_python/bin
+SDKS_TOOLS=$cache/$sdks_python/bin/python
 SDKS_PYTHON=$oldest_python
 SDKS_NODE=$cache/$sdks_node/node_modules/node/bin/node
 SDKS_NODE_MODULES=$cache/$sdks_node/node_modules
@@ -51,6 +52,6 @@ CONF
 }
 
 ready_sdks() {
-  "$(value SDKS_TOOLS)/python" -c 'import mypy, build, setuptools' && "$(value SDKS_PYTHON)" --version &&
+  "$(value SDKS_TOOLS)" -c 'import mypy, build, setuptools' && "$(value SDKS_PYTHON)" --version &&
     "$(value SDKS_NODE)" --version && [[ -d $(value SDKS_NODE_MODULES)/typescript ]]
 }
