@@ -288,6 +288,29 @@ func TestLoadOnAFunctionAtZeroLosesNothingAndSpendsNoAttempt(t *testing.T) {
 	}
 }
 
+func TestAFunctionThatStartsForLongerThanItsTimeoutSpendsNoAttempt(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	fn := unique(t)
+	s.apply(strings.Replace(contained(fn, e.image, "", `  env: [{name: START_DELAY, value: 3s}]`), "attempts: 2, backoff: {initial: 10ms, max: 50ms}, timeout: 5s", "attempts: 1, timeout: 2s", 1))
+	s.emitID("1", "com.example."+fn, `{}`)
+	await(t, "the delivery", func() error {
+		runs, err := s.Runs(t.Context(), client.Query{Function: fn, Since: time.Now().Add(-time.Hour)})
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			switch r.Outcome {
+			case event.Delivered:
+				return nil
+			case event.Dead:
+				t.Fatalf("it is dead: %+v", r)
+			}
+		}
+		return fmt.Errorf("runs are %+v", runs)
+	})
+}
+
 func TestAChangeUnderLoadFailsNoDelivery(t *testing.T) {
 	e, args := onPodman(t)
 	s := start(t, args...)
