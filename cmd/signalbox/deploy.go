@@ -159,6 +159,10 @@ func (f *deployFlags) awaitReady(ctx context.Context, c *client.Client, said io.
 		if err != nil {
 			return nil, err
 		}
+		if state == resource.StateIdle {
+			fmt.Fprintf(said, "%s is in force: %s\n", objects[i].Metadata.Name, idleReason(&objects[i]))
+			continue
+		}
 		fmt.Fprintf(said, "%s is %s after %d ms\n", objects[i].Metadata.Name, state, time.Since(began).Milliseconds())
 	}
 	return objects, nil
@@ -193,6 +197,15 @@ func awaitFunction(ctx context.Context, c *client.Client, k resource.Kind, o *re
 		case <-look.C:
 		}
 	}
+}
+
+// idleReason says why nothing runs.
+func idleReason(o *resource.Object) string {
+	var status resource.FunctionStatus
+	if json.Unmarshal(o.Status, &status) != nil || status.Reason == "" {
+		return "it starts with the first event"
+	}
+	return status.Reason
 }
 
 func cause(s *resource.FunctionStatus, err error) string {

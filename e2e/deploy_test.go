@@ -1,0 +1,160 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	moby "github.com/moby/moby/client"
+
+	"github.com/signalbox-dev/signalbox/e2e/parts"
+)
+
+// imageRegistry is a registry of the test's own, as host:port.
+func imageRegistry(t *testing.T) string {
+	t.Helper()
+	r := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(r.Close)
+	return strings.TrimPrefix(r.URL, "http://")
+}
+
+// swept removes the images of a function from the engine when the test ends.
+func swept(t *testing.T, socket, function string) {
+	t.Helper()
+	engine, err := moby.New(moby.WithHost("unix://" + socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		all, err := engine.ImageList(context.Background(), moby.ImageListOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, image := range all.Items {
+			if strings.Contains(strings.Join(append(image.RepoTags, image.RepoDigests...), " "), function) {
+				if _, err := engine.ImageRemove(context.Background(), image.ID, moby.ImageRemoveOptions{Force: true}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+// begun is a function of `signalbox new`.
+func begun(t *testing.T, language, name string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	if out, err := exec.CommandContext(t.Context(), binary(t), "new", language, name, "--dir", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// greets calls the function and wants its greeting as an event.
+func (s *server) greets(function string) {
+	s.t.Helper()
+	out, _ := s.command("invoke", function, "--data", `{"who":"Ada"}`, "-o", "json")
+	var got struct {
+		Status int
+		Events []struct {
+			Type string
+			Data struct{ Text string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Status != 200 || len(got.Events) != 1 || got.Events[0].Data.Text != "Hello, Ada!" {
+		s.t.Errorf("%s %v", out, err)
+	}
+}
+
+// A Go function is built without an engine, pushed to a registry, pulled from there by
+// Docker and run: nothing was written but the function itself.
+func TestAGoFunctionIsDeployedAsAnImageWithoutADockerfile(t *testing.T) {
+	env := parts.Up(t, "dockerd")
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
+	name, images := unique(t), imageRegistry(t)
+	swept(t, env.DockerSocket(), name)
+	dir := begun(t, "go", name)
+	began := time.Now()
+	out, said := s.command("deploy", dir, "--image", images+"/team/"+name+":v1")
+	t.Logf("deployed in %s:\n%s%s", time.Since(began), said, out)
+	if !regexp.MustCompile(`built \w+: \S+@sha256:[0-9a-f]{64}\n`).MatchString(said) || !regexp.MustCompile(name+` is in force: `).MatchString(said) {
+		t.Error(said)
+	}
+	s.greets(name)
+	// What it is now: one digest, whatever becomes of the tag.
+	if out, _ := s.command("get", "function", name, "-o", "yaml"); !regexp.MustCompile(`image: \S+@sha256:`).MatchString(out) {
+		t.Error(out)
+	}
+	_, said = s.command("deploy", dir, "--image", images+"/team/"+name+":v2")
+	if strings.Count(said, "@sha256:") != 1 {
+		t.Error(said)
+	}
+	s.greets(name)
+}
+
+// The same by an engine and a Dockerfile that is generated; the base image is a
+// stand-in, since there is no public registry here.
+func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
+	env := parts.Up(t, "podman", "golang-image", "dockerd")
+	podman := filepath.Join(t.TempDir(), "podman")
+	script := "#!/bin/sh\n"
+	for _, v := range env.Environ() {
+		script += "export '" + v + "'\n"
+	}
+	if err := os.WriteFile(podman, []byte(script+"exec podman \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
+	name, images := unique(t), imageRegistry(t)
+	swept(t, env.DockerSocket(), name)
+	dir := begun(t, "go", name)
+	args := []string{"deploy", dir, "--image", images + "/" + name + ":v1", "--engine", podman, "--base", env.Value("GOLANG_IMAGE")}
+	for _, o := range env.GolangImageFlags() {
+		args = append(args, "--build-option="+o)
+	}
+	began := time.Now()
+	out, said := s.command(args...)
+	t.Logf("deployed in %s:\n%s%s", time.Since(began), said, out)
+	s.greets(name)
+	// A second one, whose Dockerfile is its own.
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM "+images+"/"+name+":v1\nLABEL own=yes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.command("deploy", dir, "--image", images+"/"+name+":v2", "--engine", podman, "--build-option", "--isolation=chroot", "--build-option", "--tls-verify=false")
+	s.greets(name)
+}
+
+// The files of a Go program go along too, and are run where Go is.
+func TestAProgramIsDeployedWithItsFiles(t *testing.T) {
+	s := start(t, embeddedArgs(t)...)
+	for _, language := range []string{"go", "python", "node"} {
+		name := language + unique(t)
+		dir := begun(t, language, name)
+		_, said := s.command("deploy", dir)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(said, "packed "+name) || !strings.Contains(said, name+" is ready after") {
+			t.Error(said)
+		}
+		if language == "go" {
+			s.greets(name)
+			continue
+		}
+		if out, _ := s.command("invoke", name, "--data", `{"who":"Ada"}`); !strings.Contains(out, "answered 204") {
+			t.Error(out)
+		}
+	}
+}
