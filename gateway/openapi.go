@@ -1,22 +1,24 @@
 package gateway
 
 import (
-	"encoding/json"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
 
-// openapi answers the document, which is made anew: nobody asks for it often.
+// openapi answers the document, which is made when it is first asked for: anybody
+// may ask, and making it takes milliseconds.
 func (s *Server) openapi(c *fiber.Ctx) error {
-	b, err := json.Marshal(s.document())
+	b, err := s.openAPI()
 	if err != nil {
 		return err
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Send(b)
+	c.Response().SetBodyRaw(b)
+	return nil
 }
 
 // document is the OpenAPI 3.1 description of the route table.
@@ -75,6 +77,9 @@ func (o operation) document(path string) schema {
 func (p param) document() schema {
 	if p.schema == nil {
 		p.schema = text()
+	}
+	if all, ok := p.schema["enum"].([]any); ok && !p.required { // nothing is as good as none
+		p.schema = schema{"type": "string", "enum": append(slices.Clip(all), "")}
 	}
 	out := schema{"name": p.name, "in": p.in, "description": p.what, "schema": p.schema}
 	if p.required {

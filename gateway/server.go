@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,8 @@ type Server struct {
 	mu       sync.Mutex
 	listener *listener
 	ids      *requestIDs
+	// openAPI is the document as JSON.
+	openAPI func() ([]byte, error)
 	// checkHosts: requests under names that are not ours are refused.
 	checkHosts bool
 	// certificates are nil where no TLS is spoken.
@@ -83,6 +86,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.app = fiber.New(s.fiberConfig())
 	s.routes = s.table()
 	s.allow = fixedPaths(s.routes)
+	s.openAPI = sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.document()) })
 	for _, r := range s.routes {
 		handler := s.guarded(r)
 		s.app.Add(r.method, r.path, handler)

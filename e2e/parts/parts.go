@@ -25,7 +25,7 @@ type Env struct {
 }
 
 // Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "kube",
-// "podman", "golang-image", "clients", "signers", "sdks", "opensearch", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
+// "podman", "golang-image", "clients", "signers", "schemathesis", "sdks", "opensearch", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
 //
 // The instance is shared by all tests of all packages and keeps running afterwards, so a test gives its topics and
 // keys names of its own and leaves the parts as they are; [UpPrivate] is for those that cannot. The first call on a
@@ -222,6 +222,12 @@ func (e Env) KubeServer() (url, ca string) {
 
 // RestartKube kills the API server of this instance and starts it again, on the same port and data (part kube).
 func (e Env) RestartKube() { e.tb.Helper(); run(e.tb, e.dir, "kube-restart") }
+
+// Schemathesis returns the start of a command line that runs it (part schemathesis).
+func (e Env) Schemathesis() []string {
+	e.tb.Helper()
+	return []string{e.Value("SCHEMATHESIS_PYTHON"), "-c", "import sys; from schemathesis.cli import schemathesis; sys.argv[0] = 'st'; schemathesis()"}
+}
 
 // Python returns the path of an interpreter that has the CloudEvents SDK, Confluent's Kafka client and Flask
 // (part clients).
