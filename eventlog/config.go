@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -160,7 +161,7 @@ func (c *Config) Validate() error {
 	add(len(c.Brokers) > 0, "Brokers", c.Brokers, "at least one host:port")
 	for _, b := range c.Brokers {
 		host, port, err := net.SplitHostPort(b)
-		add(err == nil && host != "" && port != "", "Brokers", fmt.Sprintf("%q", b), "host:port")
+		add(err == nil && host != "" && port != "", "Brokers", fmt.Sprintf("%q", withoutUser(b)), "host:port")
 	}
 	add(prefixPattern.MatchString(c.TopicPrefix), "TopicPrefix", fmt.Sprintf("%q", c.TopicPrefix), "at most 200 letters, digits, '.', '_' and '-'")
 	add(c.Group != "", "Group", `""`, "a name")
@@ -195,4 +196,13 @@ func (c *Config) Validate() error {
 	add(err == nil, "Compression", fmt.Sprintf("%q", c.Compression), "none, lz4, snappy or zstd")
 	faults = append(faults, c.SASL.faults()...)
 	return errors.Join(faults...)
+}
+
+// withoutUser is an address without what somebody took for the place of a
+// password, for errors.
+func withoutUser(broker string) string {
+	if at := strings.LastIndexByte(broker, '@'); at >= 0 {
+		return "…" + broker[at:]
+	}
+	return broker
 }

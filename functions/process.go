@@ -153,7 +153,7 @@ func (r *Registry) lines(which id, stream string, mask *settings.Mask) *child.Li
 // need to listen anywhere else.
 func environment(inherited []string, pr program, port int, mounts string) []string {
 	env := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
-		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PORT=")
+		return settings.Private(v) || strings.HasPrefix(v, "PORT=")
 	})
 	env = append(env, "PORT="+strconv.Itoa(port), "SIGNALBOX_HOST=127.0.0.1")
 	if mounts != "" {

@@ -96,8 +96,8 @@ func (e *EnvVar) validate(f *Faults, field string, onCluster bool) {
 	if strings.ContainsRune(e.Value, 0) {
 		f.add(field+".value", "holds a NUL character, which no environment can")
 	}
-	if e.Secret != "" && !ValidSecretName(e.Secret) {
-		f.add(field+".secret", "%q: want the name of a secret: lower-case letters, digits, '-' and '.'", e.Secret)
+	if e.Secret != "" {
+		validateSecret(f, field+".secret", e.Secret)
 	}
 	if k := e.KubernetesSecret; k != nil {
 		if !onCluster {
@@ -116,7 +116,7 @@ func (m *Mount) validate(f *Faults, field string) {
 	if m.Value != "" && m.Secret != "" {
 		f.add(field, "has value and secret: want one of them")
 	}
-	if m.Secret != "" && !ValidSecretName(m.Secret) {
-		f.add(field+".secret", "%q: want the name of a secret: lower-case letters, digits, '-' and '.'", m.Secret)
+	if m.Secret != "" {
+		validateSecret(f, field+".secret", m.Secret)
 	}
 }

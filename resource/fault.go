@@ -66,7 +66,8 @@ func (f Faults) Err() error {
 	return f
 }
 
-// add appends a fault of field, with the problem formatted.
+// add appends a fault of field, with the problem formatted. What it repeats of the
+// resource goes into answers and logs.
 func (f *Faults) add(field, format string, args ...any) {
-	*f = append(*f, Fault{Field: field, Problem: fmt.Sprintf(format, args...)})
+	*f = append(*f, Fault{Field: field, Problem: Redact(fmt.Sprintf(format, args...))})
 }

@@ -156,10 +156,11 @@ func ValidSecretName(name string) bool {
 	return secretRE.MatchString(name) && !strings.Contains(name, "..")
 }
 
-// validateSecret checks the name of a secret.
+// validateSecret checks the name of a secret. What is none is not repeated: it may
+// be the secret itself.
 func validateSecret(f *Faults, field, name string) {
 	if !ValidSecretName(name) {
-		f.add(field, "%q: want the name of a secret: lower-case letters, digits, '-' and '.', at most 63", name)
+		f.add(field, "%d characters: want the name of a secret: lower-case letters, digits, '-' and '.', at most 63", len(name))
 	}
 }
 

@@ -125,7 +125,7 @@ func (p *processes) launch(work, dir string, release func(), r *record, in *inpu
 // another event.
 func inherited(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool {
-		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "CE_") || strings.HasPrefix(v, "TRACEPARENT=") || strings.HasPrefix(v, "TRACESTATE=")
+		return settings.Private(v) || strings.HasPrefix(v, "CE_") || strings.HasPrefix(v, "TRACEPARENT=") || strings.HasPrefix(v, "TRACESTATE=")
 	})
 }
 

@@ -236,7 +236,7 @@ func (p *pool) warmOnce() error {
 // environ is what a worker finds.
 func (p *pool) environ(mounts string) []string {
 	env := slices.DeleteFunc(slices.Clone(p.host.c.Environ), func(v string) bool {
-		return strings.HasPrefix(v, "SIGNALBOX_") || strings.HasPrefix(v, "PYTHONHOME=")
+		return settings.Private(v) || strings.HasPrefix(v, "PYTHONHOME=")
 	})
 	if mounts != "" {
 		env = append(env, settings.MountsVar+"="+mounts)
