@@ -80,15 +80,18 @@ func (k *kube) in(r schema.GroupVersionResource) dynamic.ResourceInterface {
 // install installs the chart with the values; nothing of it has to run.
 func (k *kube) install(values ...string) {
 	k.t.Helper()
-	args := []string{"install", "sb", filepath.Join(repoRoot(k.t), "charts", "signalbox"), "--namespace", k.namespace, "--kubeconfig", k.env.KubeConfig()}
-	for _, v := range values {
-		args = append(args, "--set", v)
-	}
-	cmd := exec.Command(k.env.Value("KUBE_HELM"), args...)
+	k.helm(append([]string{"install", "sb", "charts/signalbox"}, values...)...)
+}
+
+// helm runs Helm in the namespace.
+func (k *kube) helm(args ...string) {
+	k.t.Helper()
+	cmd := exec.Command(k.env.Value("KUBE_HELM"), append(args, "--namespace", k.namespace, "--kubeconfig", k.env.KubeConfig())...)
+	cmd.Dir = repoRoot(k.t)
 	dir := k.t.TempDir()
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		k.t.Fatalf("helm: %v\n%s", err, out)
+		k.t.Fatalf("helm %s: %v\n%s", args, err, out)
 	}
 }
 
@@ -140,13 +143,34 @@ func (k *kube) list(r schema.GroupVersionResource, function, version string) []u
 // ready plays Knative's controller: the service is ready at the URL.
 func (k *kube) ready(name, url string) {
 	k.t.Helper()
-	patch, _ := json.Marshal(map[string]any{"status": map[string]any{
-		"url": "http://public.invalid", "address": map[string]any{"url": url}, "latestReadyRevisionName": name + "-00001",
-		"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
-	}})
 	await(k.t, "the status of "+name, func() error {
-		_, err := k.in(ksvcs).Patch(k.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		o, err := k.in(ksvcs).Get(k.t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		patch, _ := json.Marshal(map[string]any{"status": map[string]any{
+			"observedGeneration": o.GetGeneration(), "url": "http://public.invalid", "address": map[string]any{"url": url}, "latestReadyRevisionName": name + "-00001",
+			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+		}})
+		_, err = k.in(ksvcs).Patch(k.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 		return err
+	})
+}
+
+// awaitState waits until a function is in a state, at a URL.
+func (s *server) awaitState(function, state, url string) {
+	s.t.Helper()
+	kind, _ := resource.LookupKind("Function")
+	await(s.t, function+" to be "+state, func() error {
+		o, err := s.Get(s.t.Context(), kind, function)
+		if err != nil {
+			return err
+		}
+		var is resource.FunctionStatus
+		if err := json.Unmarshal(o.Status, &is); err != nil || is.State != state || is.URL != url {
+			return fmt.Errorf("its status is %s: %v", o.Status, err)
+		}
+		return nil
 	})
 }
 
@@ -163,7 +187,7 @@ func imageManifest(name, version, platform, more string) string {
 // newCluster starts Signalbox with the rights that the chart gives it, and no others.
 func newCluster(t *testing.T) (*kube, *server, *recorder) {
 	k := newKube(t)
-	k.install("functions.kubernetes.enabled=true", "image.repository=registry.example/none")
+	k.install("--set", "functions.kubernetes.enabled=true,image.repository=registry.example/none")
 	fn := newRecorder(t, nil)
 	secrets := t.TempDir()
 	if err := os.WriteFile(filepath.Join(secrets, "api"), []byte("hunter2-hunter2"), 0o600); err != nil {
@@ -245,6 +269,7 @@ func TestFunctionsRunInACluster(t *testing.T) {
 		s.emitID("n1", "com.example.kn", `{}`)
 		k.ready(name, fn.URL+"/knative")
 		awaitCallAt(t, fn, "/knative", "n1")
+		s.awaitState("kn", resource.StateReady, fn.URL+"/knative")
 	})
 
 	t.Run("a Knative Service of somebody else is found and left alone", func(t *testing.T) {
@@ -337,6 +362,18 @@ func awaitCallAt(t *testing.T, fn *recorder, path, id string) {
 		}
 		return fmt.Errorf("not among %d calls", len(fn.all()))
 	})
+}
+
+// TestTheChartIsTakenByARealCluster installs what the chart renders, with none and with all of
+// its values set: Helm applies it with strict checking, which its dry run does not do.
+func TestTheChartIsTakenByARealCluster(t *testing.T) {
+	k := newKube(t)
+	k.install()
+	k.helm("upgrade", "sb", "charts/signalbox", "--set", "functions.kubernetes.enabled=true")
+	k.helm("rollback", "sb", "1")
+	k.helm("uninstall", "sb")
+	k.helm("lint", "--strict", "charts/signalbox", "--values", "charts/signalbox/ci/full-values.yaml")
+	k.install("--values", "charts/signalbox/ci/full-values.yaml", "--set", "priorityClassName=,functions.kubernetes.namespace="+k.namespace)
 }
 
 func TestWithoutAClusterAFunctionSaysWhatIsMissing(t *testing.T) {

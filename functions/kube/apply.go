@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -44,7 +45,11 @@ func (k *keeper) apply(v *version) error {
 	if _, err := k.applyPrimary(v, there, o.primary); err != nil {
 		return err
 	}
-	k.r.c.Log.Info("function applied in the cluster", "function", v.id.String(), "object", o.kind.Name+" "+v.at.namespace+"/"+v.at.name)
+	level := slog.LevelInfo
+	if v.applied == o.spec {
+		level = slog.LevelDebug // to make sure
+	}
+	k.r.c.Log.Log(k.ctx, level, "function applied in the cluster", "function", v.id.String(), "object", o.kind.Name+" "+v.at.namespace+"/"+v.at.name)
 	if !v.used {
 		k.note(v)
 	}

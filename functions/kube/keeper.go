@@ -210,7 +210,7 @@ func (k *keeper) applyAll() {
 				continue
 			}
 		}
-		if v.ref() || !k.due(v, now) {
+		if v.ref() || !k.known(v) || !k.due(v, now) {
 			continue
 		}
 		if err := k.apply(v); err != nil {
@@ -224,6 +224,20 @@ func (k *keeper) applyAll() {
 			v.applied, v.appliedAt, v.refused, v.failures = v.objects.spec, k.r.c.Now(), nil, 0
 		})
 	}
+}
+
+// known reports whether it is seen what is there, or that it cannot be seen. Where
+// that is as it should be, another process has done it, or an earlier one of ours.
+func (k *keeper) known(v *version) bool {
+	seen := k.r.seen[v.scope()]
+	if seen == nil {
+		return true
+	}
+	o, listed, err := seen.get(v.at.name)
+	if o != nil && v.applied != v.objects.spec && o.GetDeletionTimestamp() == nil && o.GetLabels()[labelOwner] == k.r.c.Owner && o.GetAnnotations()[noteSpec] == v.objects.spec {
+		k.set(func() { v.applied, v.appliedAt = v.objects.spec, k.r.c.Now() })
+	}
+	return listed || err != nil
 }
 
 // settled is how long after an apply its object may not be seen yet.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -280,12 +281,12 @@ func TestSeveralProcessesApplyAChangeOnce(t *testing.T) {
 	if got := a.server.Writes()[before:]; len(got) != 0 {
 		t.Errorf("a process that is behind wrote %v", got)
 	}
-	older.Metadata.UID = "of another function of that name"
 	again := older
+	again.Metadata.UID = "of another function of that name"
 	b.Reconcile([]*resource.Function{&again}, nil)
 	b.passes()
-	again.Spec.Image = "registry.example/other"
 	other := again
+	other.Spec.Image = "registry.example/other"
 	b.Reconcile([]*resource.Function{&other}, nil)
 	b.until("another function of the name is applied", func() bool {
 		return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), "registry.example/other")
@@ -418,8 +419,10 @@ func TestSecretsStayInASecret(t *testing.T) {
 				}
 				return 0, ""
 			})
-			fn.Spec.Env[1].Secret = "other"
-			s.Reconcile([]*resource.Function{fn}, nil)
+			other := *fn
+			other.Spec.Env = slices.Clone(fn.Spec.Env)
+			other.Spec.Env[1].Secret = "other"
+			s.Reconcile([]*resource.Function{&other}, nil)
 			s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 			if status, _ := s.Status(fn); strings.Contains(status.Reason, "value-of") || strings.Contains(s.logged(), "value-of") {
 				t.Errorf("%s says the value", status.Reason)
@@ -535,4 +538,52 @@ func TestWhyPodsDoNotRunIsSaid(t *testing.T) {
 		status, _ := s.Status(fn)
 		return status.Reason == "ImagePullBackOff: not found"
 	})
+}
+
+func TestWhoOnlyLooksWritesNothing(t *testing.T) {
+	fn := image("f", "", resource.PlatformKubernetes)
+	s := newStage(t, resource.PlatformKubernetes)
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.serve(fn)
+	before := len(s.server.Writes())
+	looker := onServer(t, s.server, resource.PlatformKubernetes, func(c *Config) { c.ReadOnly = true })
+	other := image("other", "", resource.PlatformKubernetes)
+	looker.Reconcile([]*resource.Function{other}, []*resource.Function{fn})
+	looker.until("the URL", func() bool { url, _ := looker.URL(fn); return url != "" })
+	looker.passes()
+	looker.advance(10 * linger)
+	looker.passes()
+	if got := s.server.Writes()[before:]; len(got) != 0 || looker.there(looker.path(other)) {
+		t.Errorf("wrote %v", got)
+	}
+}
+
+func TestARestartOfManyFunctionsAsksOnce(t *testing.T) {
+	var all []*resource.Function
+	for i := range 20 {
+		all = append(all, image(fmt.Sprintf("f%d", i), "", resource.PlatformKubernetes))
+	}
+	s := newStage(t, resource.PlatformKubernetes)
+	s.Reconcile(all, nil)
+	s.until("all applied", func() bool { return strings.Count(s.logged(), "applied") == len(all) })
+	var mu sync.Mutex
+	asked := map[string]int{}
+	s.server.Refuse(func(method, path string) (int, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[method+" "+path]++
+		return 0, ""
+	})
+	again := onServer(t, s.server, resource.PlatformKubernetes)
+	again.Reconcile(all, nil)
+	again.until("all known", func() bool { return again.state(all[19]) != "" })
+	again.passes()
+	mu.Lock()
+	defer mu.Unlock()
+	for what, n := range asked {
+		if strings.Contains(what, "/deployments/") || strings.HasPrefix(what, "PATCH") {
+			t.Errorf("%s, %d times", what, n)
+		}
+	}
 }
