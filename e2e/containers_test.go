@@ -35,6 +35,7 @@ import (
 	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/e2e/parts"
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // containedImage is an image of the program in contained, made without an engine.
@@ -224,11 +225,35 @@ func TestAFunctionInAContainerAnswersAndHasNoRights(t *testing.T) {
 		t.Errorf("a direct call got %d %s", status, body)
 	}
 	await(t, "its lines", func() error { return s.printed("got 1") })
+	s.stands(fn, "ready", "")
 	s.apply(fmt.Sprintf("---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: %s}\nspec: {image: %q}\n", fn, e.image+"-none"))
 	s.stop()
 	if n := e.containers(fn); len(n) != 0 {
 		t.Errorf("%d containers stay", len(n))
 	}
+}
+
+// stands awaits that the API says so of a function.
+func (s *server) stands(fn, state, reason string) {
+	s.t.Helper()
+	k, err := resource.LookupKind(resource.KindFunction)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	await(s.t, fn+" to be "+state, func() error {
+		o, err := s.Get(s.t.Context(), k, fn)
+		if err != nil {
+			return err
+		}
+		var status resource.FunctionStatus
+		if err := json.Unmarshal(o.Status, &status); err != nil {
+			return err
+		}
+		if status.State != state || !strings.Contains(status.Reason, reason) {
+			return fmt.Errorf("its status is %s", o.Status)
+		}
+		return nil
+	})
 }
 
 func TestAContainerThatRunsOutOfMemoryHarmsItsOwnDelivery(t *testing.T) {
@@ -431,6 +456,7 @@ func TestWithoutAContainerEngineTheReasonIsTold(t *testing.T) {
 		}
 		return nil
 	})
+	s.stands("lonely", "failing", "no container engine answers")
 }
 
 // gate is a socket that passes on to an engine's, while it is open.
