@@ -23,10 +23,11 @@ const (
 	lineUnit = 1 << 10
 	// lineBurst is how many seconds of its rate a function may write at once.
 	lineBurst = 5
-	// slowAfter is how many lines, of the rate in a second, a function may have
-	// dropped in a second before it is made to wait: reading what nobody keeps
-	// costs this process time that the functions beside it need.
+	// slowAfter times its rate, and slowLeast, is what a function may have dropped
+	// in a second before it is made to wait: reading what nobody keeps costs this
+	// process time that the functions beside it need.
 	slowAfter = 10
+	slowLeast = 10_000
 	// slowPause is how long it waits then, each time.
 	slowPause = 5 * time.Millisecond
 )
@@ -125,7 +126,7 @@ func (b *lineBudget) admit(now time.Time, rate, cost float64) (ok bool, lost int
 		b.second, b.recently = now, 0
 	}
 	b.recently += cost
-	return false, 0, b.recently > slowAfter*max(rate, 1)
+	return false, 0, b.recently > max(slowAfter*rate, slowLeast)
 }
 
 // cutLine bounds a line, between two characters.

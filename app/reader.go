@@ -48,6 +48,10 @@ func (r *logReader) Runs(ctx context.Context, q gateway.Query) (gateway.Page[eve
 
 // Lines implements gateway.Reader. Those of one function stand in one partition.
 func (r *logReader) Lines(ctx context.Context, q gateway.Query) (gateway.Page[gateway.Line], error) {
+	if q.Function != "" {
+		part := r.log.PartitionOf(eventlog.Logs, []byte(q.Function))
+		q.Partition = &part
+	}
 	return page(ctx, r.log, eventlog.Logs, q, func(rec event.Record) (gateway.Line, bool) {
 		if q.Function != "" && string(rec.Message.Key) != q.Function {
 			return gateway.Line{}, false // most lines of a search end here
@@ -78,7 +82,7 @@ func page[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, q
 	var p gateway.Page[T]
 	var err error
 	if q.Since.IsZero() && q.Cursor == "" {
-		p.Items, err = newest(ctx, log, topic, q.Limit, m)
+		p.Items, err = newest(ctx, log, topic, q, m)
 	} else {
 		p, err = oldest(ctx, log, topic, q, m)
 	}
@@ -86,11 +90,12 @@ func page[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, q
 }
 
 // newest looks at ever longer ends of the topic until enough matches.
-func newest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, limit int, m match[T]) ([]T, error) {
+func newest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, q gateway.Query, m match[T]) ([]T, error) {
+	limit := q.Limit
 	for n := int64(max(limit, 100)); ; n *= 10 {
 		var all []found[T]
 		scanned := int64(0)
-		err := log.Read(ctx, topic, eventlog.Last(n), eventlog.ReadOptions{}, func(rec event.Record) error {
+		err := log.Read(ctx, topic, eventlog.Last(n), eventlog.ReadOptions{Partition: q.Partition}, func(rec event.Record) error {
 			scanned++
 			if item, ok := m(rec); ok {
 				all = append(all, found[T]{item, rec.Position, rec.Timestamp})
@@ -119,6 +124,10 @@ func oldest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic,
 	next := make([]int64, partitions) // where the next page begins, per partition; -1: nothing left
 	var all []found[T]
 	for part := range partitions {
+		if q.Partition != nil && *q.Partition != part {
+			next[part] = -1
+			continue
+		}
 		from := eventlog.Since(q.Since)
 		if q.Cursor != "" {
 			at, ok := starts[part]

@@ -42,7 +42,7 @@ func OpenTap(cfg Config, topics ...Topic) (*Tap, error) {
 	cl, err := kgo.NewClient(append(opts,
 		kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(names...), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.SessionTimeout(cfg.SessionTimeout), kgo.RebalanceTimeout(cfg.RebalanceTimeout), kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(cfg.SessionTimeout), kgo.HeartbeatInterval(cfg.SessionTimeout/3), kgo.RebalanceTimeout(cfg.RebalanceTimeout), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.FetchMaxBytes(8<<20), kgo.FetchMaxPartitionBytes(1<<20), kgo.MaxConcurrentFetches(2),
 	)...)
 	if err != nil {

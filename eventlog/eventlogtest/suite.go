@@ -37,6 +37,7 @@ func Run(t *testing.T, config func(testing.TB) eventlog.Config) {
 		{"parked", s.testParked},
 		{"cursors", s.testCursors},
 		{"history", s.testHistory},
+		{"tap", s.testTap},
 	} {
 		t.Run(c.name, c.run)
 	}

@@ -36,6 +36,9 @@ type Query struct {
 	// of reading all of it.
 	Since time.Time
 	Until time.Time
+	// Partition, unless nil, is the only one that a reader looks at; it is set by the
+	// reader that knows where all there is to find stands.
+	Partition *int32
 	// Limit bounds the items of one page; at least 1.
 	Limit int
 	// Cursor is the Next of the page before; opaque to everybody but the reader.
