@@ -82,9 +82,9 @@ func (s *server) greets(function string) {
 // Docker and run: nothing was written but the function itself.
 func TestAGoFunctionIsDeployedAsAnImageWithoutADockerfile(t *testing.T) {
 	env := parts.Up(t, "dockerd")
-	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
 	name, images := unique(t), imageRegistry(t)
 	swept(t, env.DockerSocket(), name)
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
 	dir := begun(t, "go", name)
 	began := time.Now()
 	out, said := s.command("deploy", dir, "--image", images+"/team/"+name+":v1")
@@ -116,9 +116,9 @@ func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
 	if err := os.WriteFile(podman, []byte(script+"exec podman \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
 	name, images := unique(t), imageRegistry(t)
 	swept(t, env.DockerSocket(), name)
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
 	dir := begun(t, "go", name)
 	args := []string{"deploy", dir, "--image", images + "/" + name + ":v1", "--engine", podman, "--base", env.Value("GOLANG_IMAGE")}
 	for _, o := range env.GolangImageFlags() {

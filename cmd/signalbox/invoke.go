@@ -31,7 +31,7 @@ func newInvoke() *cobra.Command {
 		Use:   "invoke FUNCTION[@VERSION]",
 		Short: "Call a function with one event and show its answer",
 		Long: "Call a function with one event and show its answer. The call goes to the function at once, not through the log: it is made\n" +
-			"once, no other function gets the event, and what the function answers starts nothing. Exit code 1 unless the answer is 2xx.",
+			"once, no other function gets the event, and what the function answers starts nothing. What a script sends is sent. Exit code 1 unless the answer is 2xx.",
 		Example: `  signalbox invoke thumbs --sample
   signalbox invoke thumbs --data '{"width":640}'
   signalbox invoke thumbs@v1 --event @event.json`,
@@ -64,6 +64,10 @@ type invoked struct {
 	EventID    string            `json:"eventId"`
 	EventType  string            `json:"eventType"`
 	Run        string            `json:"run,omitempty"`
+	// Sent are the events that it has sent during the call, other than by its answer.
+	Sent []event.ReplyRef `json:"sent,omitempty"`
+	// Lines are those that the run has printed, where that is known.
+	Lines []string `json:"lines,omitempty"`
 }
 
 func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
@@ -92,7 +96,10 @@ func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
 		return fmt.Errorf("the answer (%d) begins as an event and is none: %w", answer.Status, err)
 	}
 	name, _, _ := resource.CutVersion(o.Metadata.Name)
-	out.Run = runOf(ctx, c, name, e, began)
+	if run := runOf(ctx, c, name, e, began); run != nil {
+		out.Run, out.Sent = run.ID, run.Replies
+		out.Lines = linesOf(ctx, c, name, run.ID)
+	}
 	if err := f.print(cmd, function, &out); err != nil {
 		return err
 	}
@@ -147,7 +154,7 @@ func shown(a *client.Called) (events []json.RawMessage, body string, err error) 
 }
 
 // runOf waits a little for the record of the call.
-func runOf(ctx context.Context, c *client.Client, function string, e *event.Event, since time.Time) string {
+func runOf(ctx context.Context, c *client.Client, function string, e *event.Event, since time.Time) *event.Run {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
@@ -155,11 +162,35 @@ func runOf(ctx context.Context, c *client.Client, function string, e *event.Even
 	for {
 		runs, err := c.Runs(ctx, client.Query{Function: function, ID: e.ID, Source: e.Source, Since: since.Add(-time.Minute)})
 		if err == nil && len(runs) > 0 {
-			return runs[len(runs)-1].ID
+			return &runs[len(runs)-1]
 		}
 		select {
 		case <-ctx.Done():
-			return ""
+			return nil
+		case <-look.C:
+		}
+	}
+}
+
+// linesOf waits a moment for what the run has printed. Not every function says
+// which run a line belongs to.
+func linesOf(ctx context.Context, c *client.Client, function, run string) (lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	look := time.NewTicker(30 * time.Millisecond)
+	defer look.Stop()
+	for {
+		got, err := c.Lines(ctx, client.Query{Function: function, Run: run, Since: time.Now().Add(-time.Hour)})
+		if err == nil && len(got) > 0 && len(got) == len(lines) { // no more are coming
+			return lines
+		}
+		lines = lines[:0]
+		for i := range got {
+			lines = append(lines, got[i].Line)
+		}
+		select {
+		case <-ctx.Done():
+			return lines
 		case <-look.C:
 		}
 	}
@@ -181,6 +212,12 @@ func (f *invokeFlags) print(cmd *cobra.Command, function string, a *invoked) err
 	}
 	if body := strings.TrimRight(a.Body, "\n"); body != "" {
 		fmt.Fprintln(out, body)
+	}
+	for _, s := range a.Sent {
+		fmt.Fprintf(out, "sent %s id %s\n", s.Type, s.ID)
+	}
+	for _, l := range a.Lines {
+		fmt.Fprintln(out, "|", l)
 	}
 	if a.Run != "" {
 		fmt.Fprintf(out, "run %s\n", a.Run)

@@ -26,10 +26,11 @@ func (p *pool) status() resource.FunctionStatus {
 	n := idle + len(p.places) // those at work hold a place
 	s := resource.FunctionStatus{State: resource.StateReady, URL: p.host.url + p.name(), Replicas: n, Ready: n}
 	switch {
-	case n > 0:
+	case n > 0 && p.worked.Load(): // the first one holds a place while it starts
 	case prepared != nil && prepared.err != nil:
 		s.State, s.Reason = resource.StateFailing, prepared.err.Error()
-	case p.kept.Load() && !p.worked.Load():
+	case n > 0 || p.kept.Load() && !p.worked.Load():
+		s.Replicas, s.Ready = n, 0
 		s.State, s.Reason = resource.StateStarting, "the first worker starts"
 	default:
 		s.State, s.Reason = resource.StateIdle, "a worker starts with the first event"

@@ -3,6 +3,7 @@ package invoke
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -212,6 +213,10 @@ func (c *call) answered(r *http.Response) error {
 	c.run.Status, c.run.Outcome = r.StatusCode, event.Delivered
 	if r.StatusCode >= 500 {
 		c.run.Outcome, c.run.Reason = event.Dead, "answer "+r.Status
+	}
+	var sent []event.ReplyRef
+	if list := r.Header.Get("Signalbox-Sent"); list != "" && json.Unmarshal([]byte(list), &sent) == nil {
+		c.run.Replies = sent // of what a script sent during the call, for the run record
 	}
 	r.Header.Del("Signalbox-Sent")
 	r.Body = &bounded{ReadCloser: r.Body, left: c.h.config.MaxAnswer, call: c}
