@@ -80,6 +80,9 @@ func function(image string, c resource.Container) *resource.Function {
 	return &resource.Function{Metadata: resource.Metadata{Name: "thumbs"}, Spec: resource.FunctionSpec{Image: image, Container: &c}}
 }
 
+// find returns the group of a path.
+func (r *Runtime) find(key string) *group { return (*r.groups.Load())[key] }
+
 func use(r *Runtime, fns ...*resource.Function) { r.Reconcile(fns, nil) }
 
 type outcome struct {
@@ -641,7 +644,7 @@ func TestTheTargetOfARequestIsSplit(t *testing.T) {
 		"/thumbs?c=d": {"thumbs", "/?c=d"}, "/thumbs%40v2/x%2Fy": {"thumbs@v2", "/x%2Fy"}, "": {"", "/"}, "/": {"", "/"}, "*": {"*", "/"},
 	} {
 		key, rest := split([]byte(target))
-		if key != want[0] || string(rest) != want[1] {
+		if string(key) != want[0] || string(rest) != want[1] {
 			t.Errorf("%q is %q and %q: want %q", target, key, rest, want)
 		}
 	}
@@ -781,7 +784,7 @@ func TestAConnectionThatWasClosedMeanwhileIsNotUsed(t *testing.T) {
 		var req fasthttp.Request
 		var resp fasthttp.Response
 		req.Header.SetHost("a")
-		if err := u.call(&req, &resp, func(*conn) {}); err != nil || resp.StatusCode() != 200 {
+		if err := u.call(&req, &resp, &call{}); err != nil || resp.StatusCode() != 200 {
 			t.Fatalf("got %d, %v", resp.StatusCode(), err)
 		}
 		c := u.idle[0]
@@ -821,7 +824,7 @@ func TestATruncatedAnswerIsNone(t *testing.T) {
 			var req fasthttp.Request
 			var resp fasthttp.Response
 			req.Header.SetHost("a")
-			if err := u.call(&req, &resp, func(*conn) {}); err == nil {
+			if err := u.call(&req, &resp, &call{}); err == nil {
 				t.Errorf("got %d %q", resp.StatusCode(), resp.Body())
 			}
 		})

@@ -148,9 +148,9 @@ func (c *call) bind(to *conn) {
 
 func (f *front) handle(ctx *fasthttp.RequestCtx) {
 	key, rest := split(ctx.Request.Header.RequestURI())
-	g := f.r.find(key)
+	g := (*f.r.groups.Load())[string(key)]
 	if g == nil {
-		later(ctx, "no function "+key+" runs here")
+		later(ctx, "no function "+string(key)+" runs here")
 		return
 	}
 	c := &call{from: ctx.Conn(), begin: time.Now(), left: make(chan struct{})}
@@ -171,7 +171,7 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 			later(ctx, "function "+g.key+": "+err.Error())
 			return
 		}
-		err = p.up.call(&ctx.Request, &ctx.Response, c.bind)
+		err = p.up.call(&ctx.Request, &ctx.Response, c)
 		var cleared <-chan struct{}
 		if errors.Is(err, errNotSent) || errors.Is(err, errNoAnswer) {
 			cleared = g.doubts(p)
@@ -201,25 +201,27 @@ func (f *front) hold(timeout []byte) time.Duration {
 	return hold
 }
 
-// split cuts the function off a request's target.
-func split(target []byte) (key string, rest []byte) {
-	target = bytes.TrimPrefix(target, []byte("/"))
+// root is the path of a request that names the function alone.
+var root = []byte("/")
+
+// split cuts the function off a request's target; both may be parts of it.
+func split(target []byte) (key, rest []byte) {
+	target = bytes.TrimPrefix(target, root)
 	end := bytes.IndexAny(target, "/?")
 	switch {
 	case end < 0:
-		return unescaped(target), []byte("/")
+		key, rest = target, root
 	case target[end] == '?':
-		return unescaped(target[:end]), append([]byte("/"), target[end:]...)
+		key, rest = target[:end], append([]byte("/"), target[end:]...)
+	default:
+		key, rest = target[:end], target[end:]
 	}
-	return unescaped(target[:end]), bytes.Clone(target[end:])
-}
-
-func unescaped(b []byte) string {
-	s := string(b)
-	if plain, err := url.PathUnescape(s); err == nil {
-		return plain
+	if bytes.IndexByte(key, '%') >= 0 {
+		if plain, err := url.PathUnescape(string(key)); err == nil {
+			key = []byte(plain)
+		}
 	}
-	return s
+	return key, rest
 }
 
 // exitSeen bounds how long a broken call waits for the engine to say that the

@@ -248,6 +248,3 @@ func (r *Runtime) setLive(name string, live bool) {
 	}
 	delete(r.live, name)
 }
-
-// find returns the group that a path names.
-func (r *Runtime) find(key string) *group { return (*r.groups.Load())[key] }

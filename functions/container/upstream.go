@@ -163,16 +163,16 @@ func (u *upstream) close() {
 	}
 }
 
-// call sends req and reads its answer. bind is told the connection in between,
-// so that it can be cut.
-func (u *upstream) call(req *fasthttp.Request, resp *fasthttp.Response, bind func(*conn)) error {
+// call sends req and reads its answer. of has the connection in between, so that
+// it can be cut.
+func (u *upstream) call(req *fasthttp.Request, resp *fasthttp.Response, of *call) error {
 	c, err := u.get()
 	if err != nil {
 		return err
 	}
-	bind(c)
+	of.bind(c)
 	err = c.exchange(req, resp)
-	bind(nil)
+	of.bind(nil)
 	if err != nil || resp.Header.ConnectionClose() {
 		c.Close()
 		return err
