@@ -43,7 +43,15 @@ func newLoad(addr string, types ...string) *load {
 
 // post sends one event and returns an error unless it was accepted.
 func (l *load) post(req *fasthttp.Request, resp *fasthttp.Response, intended time.Time) error {
+	return l.postAs(req, resp, "", intended)
+}
+
+// postAs is post with a token; "" is none.
+func (l *load) postAs(req *fasthttp.Request, resp *fasthttp.Response, token string, intended time.Time) error {
 	req.Reset()
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.SetRequestURI(l.url)
 	req.Header.Set("Content-Type", "application/json")

@@ -90,18 +90,21 @@ type config struct {
 	// memory is measured, parked how many where it comes back, behind how many where
 	// its neighbours are measured.
 	backlog, parked, behind int64
+	// idle and slow are the connections of strangers beside a sender.
+	idle, slow int
 	// starts is how often a container is started from zero.
 	starts int
 }
 
 func defaultConfig() config {
-	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000, 100000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000, behind: 10_000, starts: 15}
+	return config{rounds: 3, length: 6 * time.Second, links: []int{5, 1000, 10000, 100000}, fanouts: []int{1, 5, 20}, backlog: 1_000_000, parked: 50_000, behind: 10_000, starts: 15, idle: 10_000, slow: 500}
 }
 
 func (c config) short() config {
 	c.rounds, c.length = 1, time.Second
 	c.links, c.fanouts = []int{5, 1000}, []int{1, 5}
 	c.backlog, c.parked, c.behind = 2000, 2000, 500
+	c.idle, c.slow = 500, 50
 	c.starts = 2
 	return c
 }

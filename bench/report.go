@@ -74,6 +74,8 @@ func (cfg config) measure(ctx context.Context) error {
 		{"order", cfg.writeOrder},
 		{"drain", cfg.writeDrain},
 		{"backlog", cfg.writeBacklog},
+		{"security", cfg.writeSecurity},
+		{"strangers", cfg.writeStrangers},
 		{"start", cfg.writeStart},
 		{"containers", cfg.writeContainers},
 		{"calls", cfg.writeCalls},
