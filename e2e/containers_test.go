@@ -544,3 +544,51 @@ func TestContainersGoOnWhileTheirEngineIsAway(t *testing.T) {
 		t.Errorf("%d containers stay", len(n))
 	}
 }
+
+func TestTwoDispatchersShareAnEngineAndOneMayBeKilled(t *testing.T) {
+	e := loaded(t, parts.Up(t, "podman-api").PodmanSocket())
+	args := append(realArgs(t), "--docker-host", "unix://"+e.socket)
+	other := slices.Clone(args)
+	other[slices.Index(other, "--data")+1] = t.TempDir()
+	a, b := start(t, args...), start(t, other...)
+	fn := unique(t)
+	a.apply(contained(fn, e.image, ", minReplicas: 1", ""))
+	await(t, "a container of each", func() error {
+		if n := len(e.containers(fn)); n != 2 {
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
+	a.pour(fn, 0, 100, 100)
+	a.kill()
+	b.pour(fn, 100, 200, 100)
+	await(t, "all events to be delivered", func() error {
+		runs, err := b.Runs(t.Context(), client.Query{Function: fn, Since: time.Now().Add(-time.Hour)})
+		done := map[string]bool{}
+		for _, r := range runs {
+			if r.Outcome == event.Delivered {
+				done[r.EventID] = true
+			}
+		}
+		if err == nil && len(done) != 300 {
+			err = fmt.Errorf("%d of 300 delivered", len(done))
+		}
+		return err
+	})
+	if n := len(e.containers(fn)); n != 2 {
+		t.Errorf("there are %d containers after the kill: want that of the living and that of the dead", n)
+	}
+	b.stop()
+	left := e.containers(fn)
+	if len(left) != 1 {
+		t.Fatalf("%v stay: want that of the dead", left)
+	}
+	a.launch()
+	a.awaitReady()
+	await(t, "what the dead one left to be gone", func() error {
+		if now := e.containers(fn); len(now) != 1 || now[0] == left[0] {
+			return fmt.Errorf("there are %v, before that %v", now, left)
+		}
+		return nil
+	})
+}
