@@ -409,7 +409,7 @@ func (g *group) failed(p *replica, why string) {
 		g.retryAt = now.Add(g.r.c.restartDelay(g.failures))
 	}
 	g.last = why
-	if !wasReady {
+	if !wasReady && !slices.ContainsFunc(g.replicas, func(o *replica) bool { return o.state == stateStarting }) {
 		g.refuse(why)
 	}
 	g.r.c.Log.Warn("a container does not run", "function", g.key, "cause", why, "restart_in", max(0, g.retryAt.Sub(now)))
