@@ -68,7 +68,7 @@ type Options struct {
 	WebhookOrigins  []string
 	SecretsDir      string
 	ClusterOptions
-	DockerHost      string
+	DockerHost string
 	ArtifactOptions
 
 	MaxHops       int

@@ -48,6 +48,11 @@ func (r *logReader) Runs(ctx context.Context, q gateway.Query) (gateway.Page[eve
 
 // Lines implements gateway.Reader. Those of one function stand in one partition.
 func (r *logReader) Lines(ctx context.Context, q gateway.Query) (gateway.Page[gateway.Line], error) {
+	if at, ok := positionOf(q.Run); ok && q.Since.IsZero() && q.Cursor == "" {
+		if rec, err := r.log.At(ctx, eventlog.Events, at); err == nil {
+			q.Since = rec.Timestamp.Add(-clockSlack) // no line of the run is older than its event
+		}
+	}
 	if q.Function != "" {
 		part := r.log.PartitionOf(eventlog.Logs, []byte(q.Function))
 		q.Partition = &part

@@ -76,18 +76,24 @@ func (s *traceSearch) cut(why string) { s.out.Cut = joinReasons(s.out.Cut, why) 
 // runPosition is the position at the beginning of a run's id.
 var runPosition = regexp.MustCompile(`^([0-9]+)-([0-9]+)-[0-9a-f]{16}-`)
 
+// positionOf is that of the event that a run's id names.
+func positionOf(run string) (at event.Position, ok bool) {
+	parts := runPosition.FindStringSubmatch(run)
+	if parts == nil {
+		return at, false
+	}
+	part, err1 := strconv.ParseInt(parts[1], 10, 32)
+	offset, err2 := strconv.ParseInt(parts[2], 10, 64)
+	return event.Position{Partition: int32(part), Offset: offset}, err1 == nil && err2 == nil
+}
+
 // roots finds what the id names, and the first events of its chain.
 func (s *traceSearch) roots(ctx context.Context) ([]*history.TraceEvent, error) {
 	id := s.q.ID
-	if at := runPosition.FindStringSubmatch(id); at != nil {
-		part, err1 := strconv.ParseInt(at[1], 10, 32)
-		offset, err2 := strconv.ParseInt(at[2], 10, 64)
-		if err1 == nil && err2 == nil {
-			rec, err := s.d.log.At(ctx, eventlog.Events, event.Position{Partition: int32(part), Offset: offset})
-			if err == nil && rec.Event != nil {
-				s.out.Asked, s.run = "run", id
-				return s.climb(ctx, &rec)
-			}
+	if at, ok := positionOf(id); ok {
+		if rec, err := s.d.log.At(ctx, eventlog.Events, at); err == nil && rec.Event != nil {
+			s.out.Asked, s.run = "run", id
+			return s.climb(ctx, &rec)
 		}
 	}
 	if strings.HasPrefix(id, "invoke-") {
