@@ -341,6 +341,33 @@ func TestAContainerOutlivesSignalboxAndIsFollowedByTheNext(t *testing.T) {
 	}
 }
 
+func TestAContainerIsFoundByAnotherProcessOfTheMachine(t *testing.T) {
+	f := newFakeEngine()
+	r := newRig(t, withEngine(f))
+	fn := imageJob()
+	r.use(fn)
+	r.awaitURL(fn)
+	r.deliver(fn, aToken, "e1")
+	c := f.await(t, 1)
+	r.stop()
+	r.c.Dir, r.c.Instance = t.TempDir(), "other"
+	r.run()
+	r.use(fn)
+	r.awaitURL(fn)
+	r.deliver(fn, attempt(2), "e1")
+	c.reply(t, `{"type":"com.test.made"}`)
+	if err := f.finish(c.id, engine.Exit{}); err != nil {
+		t.Fatal(err)
+	}
+	if end := r.awaitEnd(1); end.Status != 200 || end.Delivery != attempt(2) || len(end.Replies) != 1 || f.n != 1 {
+		t.Errorf("reported %+v of %d containers", end, f.n)
+	}
+	r.await("events", func() bool { return len(r.events) == 3 })
+	if r.events[1].Index != -1 || r.events[2].Index != -1 {
+		t.Errorf("told of another attempt: %+v", r.events)
+	}
+}
+
 func TestAnImageThatIsNotThereSpendsNoAttempt(t *testing.T) {
 	f := newFakeEngine()
 	f.pull = errors.New("no such image")

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,8 +34,9 @@ type rig struct {
 	reports []event.Completion
 	events  []Lifecycle
 	lines   []event.Log
-	// refuse, when set, is what Report fails with.
-	refuse error
+	// refuse, when set, is what Report fails with; reported is called before it returns.
+	refuse   error
+	reported func(*event.Completion)
 	// changed is closed and replaced with everything that is heard.
 	changed chan struct{}
 }
@@ -53,6 +55,9 @@ func (r *rig) Report(_ context.Context, c *event.Completion) (err error) {
 			r.reports = append(r.reports, *c)
 		}
 	})
+	if r.reported != nil {
+		r.reported(c)
+	}
 	return err
 }
 
@@ -348,6 +353,44 @@ func TestAnAttemptAfterAFailureIsAnotherRun(t *testing.T) {
 	r.await("four events", func() bool { return len(r.events) == 4 })
 	if r.events[1].Index == r.events[3].Index {
 		t.Error("the events of both attempts are the same")
+	}
+}
+
+func TestTheNextAttemptMayComeBeforeTheReportIsDone(t *testing.T) {
+	r := newRig(t, nil)
+	fn := shell("echo ran; [ $SIGNALBOX_ATTEMPT = 2 ]")
+	r.reported = func(c *event.Completion) {
+		if c.Status == 500 {
+			r.deliver(fn, attempt(2), "e1")
+		}
+	}
+	r.use(fn)
+	r.deliver(fn, attempt(1), "e1")
+	if end := r.awaitEnd(2); end.Status != 200 || end.Delivery != attempt(2) {
+		t.Errorf("reported %+v", end)
+	}
+}
+
+func TestWhatARunLeavesBehindEndsWithIt(t *testing.T) {
+	r := newRig(t, nil)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	fn := shell("exec 3>" + fifo + "; echo up >&3; sleep 300 >&3 2>/dev/null & exit 0")
+	r.use(fn)
+	r.deliver(fn, aToken, "e1")
+	r.awaitEnd(1)
+	if err := held.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(held); string(text) != "up\n" || err != nil {
+		t.Errorf("read %q, %v: want the end of what was left behind", text, err)
 	}
 }
 
