@@ -79,6 +79,9 @@ func (a *App) openArtifacts(context.Context) error {
 	if a.artifacts, err = artifacts.NewStore(artifacts.StoreConfig{Objects: objects, Grace: a.opts.ArtifactsGrace}); err != nil {
 		return err
 	}
+	if a.opts.Artifacts == "" && a.opts.Kafka != Embedded {
+		a.log.Info("the files of functions are kept on this machine only: processes on others need --artifacts", "dir", filepath.Join(a.opts.Data, "artifacts"))
+	}
 	if !a.opts.has(RoleDispatcher) {
 		return nil
 	}

@@ -45,7 +45,7 @@ func NewS3(c S3Config) (Objects, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("endpoint %q: want an http or https URL without a path", endpoint)
 	}
-	client, err := minio.New(u.Host, &minio.Options{Creds: c.credentials(), Secure: u.Scheme == "https", Region: c.Region})
+	client, err := minio.New(u.Host, &minio.Options{Creds: c.credentials(), Secure: u.Scheme == "https", Region: c.Region, MaxRetries: 3})
 	if err != nil {
 		return nil, err
 	}

@@ -179,6 +179,8 @@ func TestRoles(t *testing.T) {
 	}{
 		"read functions":             {Request{Verb: Read, Kind: resource.KindFunction}, "viewer author admin root"},
 		"read the history":           {Request{Verb: Read, Kind: "events"}, "viewer author admin root"},
+		"read artifacts":             {Request{Verb: Read, Kind: Artifacts}, "author admin root"},
+		"upload artifacts":           {Request{Verb: Act, Kind: Artifacts}, "author admin root"},
 		"read keys":                  {Request{Verb: Read, Kind: resource.KindKey}, "admin root"},
 		"write links":                {Request{Verb: Write, Kind: resource.KindLink}, "author admin root"},
 		"delete links":               {Request{Verb: Delete, Kind: resource.KindLink}, "author admin root"},
