@@ -291,6 +291,12 @@ func TestFunctionsRunInACluster(t *testing.T) {
 		}
 	})
 
+	t.Run("the rights are enough for jobs", func(t *testing.T) {
+		s.apply("apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: once}\nspec: {job: {image: \"registry.example/once:1\", keepFor: 1s}, platform: kubernetes, on: [com.example.once], env: [{name: B, secret: api}]}\n")
+		s.emitID("o1", "com.example.once", `{}`)
+		s.awaitDelivered("once", 1)
+	})
+
 	t.Run("an autoscaler of others keeps the replicas, other changes are taken back", func(t *testing.T) {
 		name := k.of(deployments, "plain", "1").GetName()
 		theirs := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":%q},"spec":{"replicas":3,"revisionHistoryLimit":9}}`, name)

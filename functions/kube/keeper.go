@@ -85,6 +85,11 @@ func (k *keeper) adopt() {
 	for _, fn := range p.inUse {
 		take(fn, true)
 	}
+	at := make(map[string]bool, len(k.r.versions))
+	for _, v := range k.r.versions {
+		at[v.at.name] = true
+	}
+	k.r.seals.Keep(func(name string) bool { return at[name] })
 }
 
 // draw says what v should be in the cluster; Runtime.mu is held. A version that

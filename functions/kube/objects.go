@@ -158,7 +158,7 @@ func (d *design) seal(o *objects) error {
 	return nil
 }
 
-// maker stands for a uid, which is not to be read from the cluster (see podNotes).
+// maker stands for a uid.
 func maker(uid string) string { return names.Digest("maker", uid)[:16] }
 
 // secretShape is the secret without its values, which the pods' notes cover.

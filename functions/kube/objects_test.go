@@ -10,7 +10,6 @@ import (
 
 	"github.com/signalbox-dev/signalbox/functions"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
-	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -97,25 +96,6 @@ func TestHealthIsAskedFor(t *testing.T) {
 	has(t, draw(t, resource.PlatformKubernetes, &resource.Container{Health: "/up"}).primary, `"livenessProbe"`, `"httpGet":{"path":"/up","port":"http"}`)
 	has(t, draw(t, resource.PlatformKubernetes, nil).primary, `"tcpSocket":{"port":"http"}`, `"name":"PORT","value":"8080"`)
 	has(t, draw(t, resource.PlatformKnative, &resource.Container{Health: "/up", Port: 9000}).primary, `"readinessProbe":{"httpGet":{"path":"/up"}}`, `"containerPort":9000`)
-}
-
-func TestNamesAreShortAndDiffer(t *testing.T) {
-	seen := map[string]id{}
-	for _, which := range []id{{"f", ""}, {"f", "1"}, {"f-1", ""}, {"9.to.5", "V_1.0-"}, {strings.Repeat("a", 200), "1"}, {strings.Repeat("a", 200), "2"}, {"a", strings.Repeat("-", 63)}} {
-		name := objectName("signalbox", which)
-		if other, taken := seen[name]; taken || len(name) > 50 || name[0] < 'a' || strings.ToLower(name) != name || strings.ContainsAny(name, "._") {
-			t.Errorf("%v: %s, as %v", which, name, other)
-		}
-		seen[name] = which
-		if objectName("other", which) == name {
-			t.Errorf("%v: %s for two owners", which, name)
-		}
-		for _, label := range []string{names.Label(which.name), names.Label(which.version)} {
-			if len(label) > 63 || strings.TrimRight(label, "-_.") != label {
-				t.Errorf("label %q", label)
-			}
-		}
-	}
 }
 
 func TestWhatAStatusSays(t *testing.T) {

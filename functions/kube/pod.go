@@ -19,8 +19,10 @@ type design struct {
 	fn        *resource.Function
 	container resource.Container
 	settings  settings.Settings
-	owner     string
-	at        place
+	// sealed stands for the settings where others read it.
+	sealed string
+	owner  string
+	at     place
 }
 
 func (d *design) labels() tree {
@@ -35,12 +37,11 @@ func (d *design) metadata() tree {
 	return tree{"name": d.at.name, "namespace": d.at.namespace, "labels": d.labels()}
 }
 
-// podNotes are the annotations of pods. The digest of the settings covers secrets:
-// with the function's uid in it nobody who reads pods can try out values.
+// podNotes are the annotations of pods.
 func (d *design) podNotes() tree {
 	return tree{
 		noteName:     idOf(d.fn).String(),
-		noteSettings: names.Digest(d.fn.Metadata.UID, d.fn.Metadata.Name, d.settings.Digest)[:16],
+		noteSettings: d.sealed,
 	}
 }
 

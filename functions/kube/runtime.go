@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -21,6 +22,9 @@ type Runtime struct {
 	// wake tells Run that something is to be done, dirty that places are old. Both
 	// hold one notice, which stands for any number.
 	wake, dirty chan struct{}
+
+	// seals belong to Run.
+	seals names.Seals
 
 	mu sync.Mutex
 	// next are the functions that Run has not taken yet.

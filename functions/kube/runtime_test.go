@@ -587,3 +587,18 @@ func TestARestartOfManyFunctionsAsksOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestAVersionThatIsNoLongerInForceIsLeftAsItIs(t *testing.T) {
+	s, fn := newStage(t, resource.PlatformKubernetes), image("f", "1", resource.PlatformKubernetes)
+	fn.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "a"}}
+	s.Reconcile([]*resource.Function{fn}, nil)
+	s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+	before := len(s.server.Writes())
+	kept := *fn // as the ledger keeps it
+	kept.Metadata.UID, kept.Metadata.Revision = "another", 9
+	s.Reconcile([]*resource.Function{&kept}, nil)
+	s.passes()
+	if got := s.server.Writes()[before:]; len(got) != 0 {
+		t.Errorf("wrote %v", got)
+	}
+}

@@ -89,7 +89,7 @@ func (r *Runtime) place(fn *resource.Function) (place, error) {
 	return place{namespace, objectName(r.c.Owner, idOf(fn))}, nil
 }
 
-// draw makes the objects of fn.
+// draw makes the objects of fn; Run alone calls it.
 func (r *Runtime) draw(fn *resource.Function, at place) (*objects, error) {
 	if fn.Spec.Knative != nil {
 		return nil, nil
@@ -98,7 +98,10 @@ func (r *Runtime) draw(fn *resource.Function, at place) (*objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := design{fn: fn, container: fn.Spec.Container.WithDefaults(), settings: s, owner: r.c.Owner, at: at}
+	d := design{fn: fn, container: fn.Spec.Container.WithDefaults(), settings: s, sealed: s.Digest[:8], owner: r.c.Owner, at: at}
+	if settings.UsesSecrets(fn) {
+		d.sealed = r.seals.Seal(at.name, s.Digest)
+	}
 	if r.c.Platform == resource.PlatformKnative {
 		return d.knative()
 	}

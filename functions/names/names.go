@@ -3,6 +3,7 @@
 package names
 
 import (
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -48,4 +49,42 @@ func Label(s string) string {
 func Digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
+}
+
+// Seals remembers what Seal made last for each key. Its zero value is ready; it is
+// for one goroutine.
+type Seals struct{ last map[string]seal }
+
+type seal struct{ digest, sealed string }
+
+// rounds make trying out values cost ten milliseconds each.
+const rounds = 50_000
+
+// Seal turns a digest of values, some of which are secret, into what may stand
+// where others read it: another one when the digest is, but slow to try out values
+// by, and so short that many values have the same one. The key names what the digest is of.
+func (s *Seals) Seal(key, digest string) string {
+	if known, ok := s.last[key]; ok && known.digest == digest {
+		return known.sealed
+	}
+	salt := sha256.Sum256([]byte(key))
+	long, err := pbkdf2.Key(sha256.New, digest, salt[:], rounds, 16)
+	if err != nil { // of the lengths, which are right
+		long = salt[:]
+	}
+	if s.last == nil {
+		s.last = map[string]seal{}
+	}
+	sealed := hex.EncodeToString(long[:4])
+	s.last[key] = seal{digest, sealed}
+	return sealed
+}
+
+// Keep forgets all keys but those that still are.
+func (s *Seals) Keep(still func(key string) bool) {
+	for key := range s.last {
+		if !still(key) {
+			delete(s.last, key)
+		}
+	}
 }

@@ -34,7 +34,7 @@ type design struct {
 }
 
 // draw makes the design of fn. It fails for what OpenFaaS cannot do.
-func draw(fn *resource.Function, owner string, lookup settings.Lookup) (*design, error) {
+func draw(fn *resource.Function, owner string, lookup settings.Lookup, seals *names.Seals) (*design, error) {
 	c := fn.Spec.Container.WithDefaults()
 	if err := able(fn, &c); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func draw(fn *resource.Function, owner string, lookup settings.Lookup) (*design,
 	d := &design{deployment: deployment{
 		Service: names.Object(owner, fn.Metadata.Name, fn.Spec.Version), Image: fn.Spec.Image, Namespace: c.Namespace,
 		EnvVars: map[string]string{}, Labels: labels(fn, owner, &c),
-		Annotations: map[string]string{noteName: nameOf(fn), noteRevision: strconv.FormatUint(fn.Metadata.Revision, 10), noteMaker: names.Digest("maker", fn.Metadata.UID)[:16]},
+		Annotations: map[string]string{noteName: nameOf(fn)},
 		Limits:      &amounts{Memory: memory, CPU: milli(cpus)}, Requests: &amounts{Memory: memory, CPU: milli(cpus / 4)}, ReadOnly: !c.Writable,
 	}}
 	for _, pair := range s.Env {
@@ -66,18 +66,23 @@ func draw(fn *resource.Function, owner string, lookup settings.Lookup) (*design,
 		d.secrets = append(d.secrets, secret{Name: name, Namespace: c.Namespace, Value: string(f.Data)})
 		d.deployment.Secrets = append(d.deployment.Secrets, name)
 	}
-	return d, d.seal(fn, s.Digest)
+	sealed := s.Digest[:8]
+	if settings.UsesSecrets(fn) {
+		sealed = seals.Seal(d.deployment.Service, s.Digest)
+	}
+	return d, d.seal(fn, sealed)
 }
 
-// seal notes of which spec the deployment is. With the function's uid in the
-// digest nobody who reads it can try out values of secrets.
-func (d *design) seal(fn *resource.Function, digest string) error {
+// seal notes of which spec the deployment is, with settings as sealed says.
+func (d *design) seal(fn *resource.Function, sealed string) error {
 	all, err := json.Marshal(d.deployment)
 	if err != nil {
 		return err
 	}
-	d.spec = names.Digest(fn.Metadata.UID, digest, string(all))[:16]
+	d.spec = names.Digest(sealed, string(all))[:16]
 	d.deployment.Annotations[noteSpec] = d.spec
+	d.deployment.Annotations[noteRevision] = strconv.FormatUint(fn.Metadata.Revision, 10)
+	d.deployment.Annotations[noteMaker] = names.Digest("maker", fn.Metadata.UID)[:16]
 	return nil
 }
 

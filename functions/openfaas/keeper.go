@@ -28,7 +28,8 @@ type keeper struct {
 	// unknown are functions of ours that belong to no version, since when.
 	unknown map[place]time.Time
 	// last is what there was when OpenFaaS answered last: it goes on being used.
-	last map[place]*function
+	last  map[place]*function
+	seals names.Seals
 	// seen are the namespaces that functions were in.
 	seen map[string]bool
 }
@@ -100,7 +101,7 @@ func (k *keeper) draw(v *version) {
 	}
 	v.at = place{namespace, names.Object(k.r.c.Owner, v.fn.Metadata.Name, v.fn.Spec.Version)}
 	k.seen[namespace] = true
-	d, err := draw(v.fn, k.r.c.Owner, k.r.c.Secrets)
+	d, err := draw(v.fn, k.r.c.Owner, k.r.c.Secrets, &k.seals)
 	if err != nil {
 		v.design, v.refused = nil, err
 		return
