@@ -145,8 +145,9 @@ func (h *Host) adopt(key string, w *wanted, kept bool) {
 	p, next := h.pools[key], h.successors[key]
 	switch {
 	case p != nil && p.same(w):
-		p.fn.Store(w.fn) // the configuration may be another; workers get it with each run
+		p.fn.Store(w.fn)
 		p.kept.Store(kept)
+		p.noteLack(w.missing)
 		if next != nil { // back before it was ready
 			delete(h.successors, key)
 			h.work.Go(next.stop)

@@ -30,6 +30,8 @@ type pool struct {
 	settings settings.Settings
 	missing  error
 	mask     *settings.Mask
+	// lacks is why there are no other settings, once it was logged; Host.mu guards it.
+	lacks string
 	// worked is set once there was a worker.
 	worked atomic.Bool
 	// kept: one worker stays although there is nothing to run.
@@ -80,6 +82,19 @@ func (p *pool) same(w *wanted) bool {
 	a, b := p.spec, w.fn.Spec.Scripts.WithDefaults()
 	return p.source == sourceOf(w.fn) && a.Runtime == b.Runtime && slices.Equal(a.Files, b.Files) && a.Requirements == b.Requirements &&
 		a.Workers == b.Workers && a.MemoryMB == b.MemoryMB && a.MaxRuns == b.MaxRuns
+}
+
+// noteLack says, once, that the workers go on with the settings they have for want of
+// others; nil is that there are some.
+func (p *pool) noteLack(missing error) {
+	text := ""
+	if missing != nil {
+		text = missing.Error()
+	}
+	if text != p.lacks && text != "" {
+		p.host.c.Log.Warn("scripts go on with the settings they have", "function", p.name(), "cause", text)
+	}
+	p.lacks = text
 }
 
 // take gives the caller a worker: an idle one, else a new one as soon as there
