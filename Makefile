@@ -57,6 +57,11 @@ crash: tools build ## the long crash test: 220 kills and more, ten at each step 
 	SIGNALBOX_BIN=$(BIN)/signalbox SIGNALBOX_CRASH_RUNS=$${SIGNALBOX_CRASH_RUNS:-220} SIGNALBOX_STORMS=$${SIGNALBOX_STORMS:-10} \
 	  $(TESTSUM) -- -tags e2e -count 1 -timeout 90m -run 'TestCrash|TestStorm' ./e2e/
 
+.PHONY: long
+long: tools build ## tests with parts that take minutes to start (Keycloak)
+	go vet -tags e2e,long ./e2e
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) -- -tags e2e,long -count 1 -timeout 30m -run TestKeycloak ./e2e/
+
 .PHONY: whatif
 whatif: ## what-if over a million events, compared with brute force (a quarter of an hour)
 	SIGNALBOX_WHATIF_EVENTS=$${SIGNALBOX_WHATIF_EVENTS:-1000000} go test -count 1 -timeout 90m -v -run TestWhatIfOfManyEvents ./app
