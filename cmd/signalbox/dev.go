@@ -88,14 +88,11 @@ func (l *lines) delivered(r *event.Run) {
 }
 
 func (l *lines) output(o event.Log) {
-	name, line := o.Function, o.Line
+	name := o.Function
 	if o.Version != "" {
 		name = resource.VersionName(o.Function, o.Version)
 	}
-	if o.Level != "" {
-		line = o.Level + " " + line
-	}
-	l.printf("%s %-12s | %s", o.Time.Local().Format("15:04:05.000"), name, line)
+	l.printf("%s %-12s | %s", o.Time.Local().Format("15:04:05.000"), name, readable(&o))
 }
 
 func (l *lines) warned(text string) { l.printf("warning: %s", text) }
