@@ -164,7 +164,7 @@ func (r *rig) call(ctx context.Context, fn *resource.Function, token *event.Deli
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"name":"ada","n":[1,true],"deep":{"x":"-v"}}`))
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"name":"ada","n":[1,true],"deep":{"x":"-v"},"empty":""}`))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ echo '{"specversion":"1.0","type":"com.test.made","id":"mine","source":"/me"}' >
 	}
 	run := event.RunID(aToken.Position, "to-j", 1)
 	r.printed("stdout", `com.test.go a b x y {"width":200} 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 j `+run)
-	r.printed("stdout", `{"name":"ada","n":[1,true],"deep":{"x":"-v"}}`)
+	r.printed("stdout", `{"name":"ada","n":[1,true],"deep":{"x":"-v"},"empty":""}`)
 	r.printed("stdout", `e1/ada-1|{}|xtrue`)
 	r.printed("stderr", "oops")
 	r.mu.Lock()
@@ -437,6 +437,7 @@ func TestWhatCannotBeStartedSpendsNoAttemptAndWhatNeverCanIsRefused(t *testing.T
 		{"no attribute", shell("", "{dataschema}"), 422, "no such attribute"},
 		{"no scalar", shell("", "{data.deep}"), 422, "an object or a list"},
 		{"an option", shell("", "{data.deep.x}"), 422, "could pass for an option"},
+		{"an option behind nothing", shell("", "{data.empty}{data.deep.x}"), 422, "could pass for an option"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.use(c.fn)

@@ -93,13 +93,13 @@ func (in *input) arguments(p paths) ([]string, error) {
 			return nil, fmt.Errorf("argument %d: %w: %w", i, errRefused, err)
 		}
 		var b strings.Builder
-		for n, part := range parts {
+		for _, part := range parts {
 			if part.Name == "" {
 				b.WriteString(part.Text)
 				continue
 			}
 			v, err := in.value(part.Name, p, &data)
-			if err == nil && n == 0 && strings.HasPrefix(v, "-") {
+			if err == nil && b.Len() == 0 && strings.HasPrefix(v, "-") {
 				err = errors.New("the value begins with '-': it could pass for an option")
 			}
 			if err != nil {

@@ -115,7 +115,7 @@ func TestAKubernetesJobGetsTheEventAndIsLeftToBeLookedAt(t *testing.T) {
 	}
 	secret := y.api.Get("/api/v1/namespaces/fns/secrets/" + name)
 	data := secret["data"].(kubetest.Object)
-	for key, want := range map[string]string{"data": `{"name":"ada","n":[1,true],"deep":{"x":"-v"}}`, "env.TOKEN": "hunter22", "file.0": "y"} {
+	for key, want := range map[string]string{"data": `{"name":"ada","n":[1,true],"deep":{"x":"-v"},"empty":""}`, "env.TOKEN": "hunter22", "file.0": "y"} {
 		if got, _ := base64.StdEncoding.DecodeString(data[key].(string)); string(got) != want {
 			t.Errorf("%s is %q", key, got)
 		}
