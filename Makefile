@@ -49,6 +49,7 @@ unit: tools ## tests without anything but Go, with the race detector
 .PHONY: e2e
 e2e: tools build ## conformance and end-to-end tests with the real parts
 	mkdir -p $(REPORTS)
+	e2e/parts/up kube >/dev/null # its first build takes longer than tests may
 	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -p 1 -timeout 20m ./eventlog/... ./ledger/... ./e2e/...
 	@e2e/no-skips $(REPORTS)/e2e.json
 
