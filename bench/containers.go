@@ -109,8 +109,9 @@ func (e *engine) run(ctx context.Context) (addr string, stop func(), err error) 
 }
 
 // startContained starts Signalbox with one function: the sink, in a container that is
-// called by its URL, or in one that Signalbox looks after. direct is its URL.
-func (e *engine) startContained(ctx context.Context, cfg config, s setup, p parts, direct, idleAfter string) (*system, error) {
+// called by its URL, or in one that Signalbox looks after. direct is its URL, scale the
+// fields of the container that say how many run.
+func (e *engine) startContained(ctx context.Context, cfg config, s setup, p parts, direct, scale string) (*system, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (e *engine) startContained(ctx context.Context, cfg config, s setup, p part
 	spec := fmt.Sprintf(`{"url":"http://%s/0","on":[%q]}`, direct, benchType)
 	sys.sink = &process{addr: direct}
 	if direct == "" {
-		spec = fmt.Sprintf(`{"image":%q,"on":[%q],"container":{"health":"/report","idleAfter":%q}}`, e.image, benchType, idleAfter)
+		spec = fmt.Sprintf(`{"image":%q,"on":[%q],"container":{"health":"/report",%s}}`, e.image, benchType, scale)
 		sys.sink.addr = addr + "/function/f0"
 	}
 	return sys, postManifests(ctx, addr, `{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":"f0"},"spec":`+spec+`}`)
@@ -164,7 +165,7 @@ func (e *engine) contained(cfg config) func(context.Context, setup, parts) (samp
 			}
 			direct = addr
 		}
-		sys, err := e.startContained(ctx, cfg, s, p, direct, "5m")
+		sys, err := e.startContained(ctx, cfg, s, p, direct, `"minReplicas":1`)
 		if err != nil {
 			return out, err
 		}
@@ -184,7 +185,7 @@ func (e *engine) contained(cfg config) func(context.Context, setup, parts) (samp
 // fromZero measures the time from an event for a function without a container to the
 // end of its delivery, so many times, in milliseconds.
 func (e *engine) fromZero(ctx context.Context, cfg config, p parts, times int) (ms []float64, err error) {
-	sys, err := e.startContained(ctx, cfg, setup{embedded: true}, p, "", "1s")
+	sys, err := e.startContained(ctx, cfg, setup{embedded: true}, p, "", `"idleAfter":"1s"`)
 	if err != nil {
 		return nil, err
 	}
