@@ -121,7 +121,7 @@ func (d artifactDesk) Get(ctx context.Context, digest string) (io.ReadCloser, ga
 }
 
 // Put implements gateway.Artifacts.
-func (d artifactDesk) Put(ctx context.Context, digest string, r io.Reader) (gateway.Artifact, error) {
+func (d artifactDesk) Put(ctx context.Context, digest string, r io.ReadSeeker) (gateway.Artifact, error) {
 	info, err := d.store.Put(ctx, digest, r)
 	return gateway.Artifact(info), artifactError(err)
 }

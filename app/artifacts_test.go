@@ -56,7 +56,7 @@ func TestAFunctionNamesOnlyArtifactsThatAreThereAndKeepsThem(t *testing.T) {
 		t.Errorf("what is not there is named: %v", err)
 	}
 	for digest, b := range map[string]*bytes.Buffer{one: first, two: second, unused: third} {
-		if _, err := store.Put(t.Context(), digest, b); err != nil {
+		if _, err := store.Put(t.Context(), digest, bytes.NewReader(b.Bytes())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,11 +1,13 @@
 package artifacts
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -45,8 +47,6 @@ type Info struct {
 type StoreConfig struct {
 	Objects Objects
 	Limits  Limits
-	// Temp is a directory for what is being checked; "" is the system's.
-	Temp string
 	// Grace is how long an artifact that nothing names is kept; 1m to 8760h, default 24h.
 	Grace time.Duration
 	// Now is the clock; nil is time.Now.
@@ -112,30 +112,50 @@ func about(digest string, err error) error {
 	return fmt.Errorf("artifact %s: %w", Short(digest), err)
 }
 
-// Put checks a compressed archive and keeps it; r is read as a stream. It fails
-// with ErrMalformed, ErrDigest or ErrTooLarge where it is not what it says to be.
-func (s *Store) Put(ctx context.Context, digest string, r io.Reader) (Info, error) {
+// Put checks a compressed archive and keeps it. It is read as a stream, twice: once
+// to be checked and once to be kept, so that neither memory nor a disk must hold it.
+// It fails with ErrMalformed, ErrDigest or ErrTooLarge where it is not what it says to be.
+func (s *Store) Put(ctx context.Context, digest string, r io.ReadSeeker) (Info, error) {
 	if err := CheckDigest(digest); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	f, err := os.CreateTemp(s.c.Temp, "signalbox-artifact-*")
-	if err != nil {
-		return Info{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }()
-	left, err := check(io.TeeReader(reader{ctx, r}, f), digest, s.c.Limits, nil)
+	seen := newHashed(reader{ctx, r})
+	left, err := check(seen, digest, s.c.Limits, nil)
 	if err != nil {
 		return Info{}, err
 	}
-	size, err := f.Seek(0, io.SeekCurrent)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	info := Info{Digest: digest, Size: size, Files: left.files, Unpacked: left.bytes}
-	return info, about(digest, s.c.Objects.Put(ctx, packedName(digest), f, size))
+	kept := newHashed(reader{ctx, r})
+	if err := s.c.Objects.Put(ctx, packedName(digest), kept, seen.size); err != nil {
+		return Info{}, about(digest, err)
+	}
+	if !kept.same(seen) { // a part was put again in between
+		return Info{}, errors.Join(fmt.Errorf("%w: it changed while it was kept", ErrDigest), s.c.Objects.Delete(ctx, packedName(digest)))
+	}
+	return Info{Digest: digest, Size: seen.size, Files: left.files, Unpacked: left.bytes}, nil
+}
+
+// hashed is a stream of which it is remembered what came.
+type hashed struct {
+	in   io.Reader
+	sum  hash.Hash
+	size int64
+}
+
+func newHashed(in io.Reader) *hashed { return &hashed{in: in, sum: sha256.New()} }
+
+// Read implements io.Reader.
+func (s *hashed) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	s.sum.Write(p[:n])
+	s.size += int64(n)
+	return n, err
+}
+
+func (s *hashed) same(o *hashed) bool {
+	return s.size == o.size && bytes.Equal(s.sum.Sum(nil), o.sum.Sum(nil))
 }
 
 // An upload in parts: each part is one request, so that none needs much memory or
@@ -231,6 +251,16 @@ func (j *joined) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// Seek goes back to the start, and nowhere else.
+func (j *joined) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekStart {
+		return 0, errors.New("an upload is read from its start only")
+	}
+	j.close()
+	j.at = 0
+	return 0, nil
 }
 
 func (j *joined) close() {

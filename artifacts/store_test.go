@@ -20,7 +20,7 @@ import (
 func newStore(t *testing.T, now func() time.Time) (*Store, string) {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := NewStore(StoreConfig{Objects: NewDirectory(dir), Temp: t.TempDir(), Now: now})
+	s, err := NewStore(StoreConfig{Objects: NewDirectory(dir), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +33,12 @@ func TestWhatIsPutIsThereAsAWhole(t *testing.T) {
 	if _, err := s.Stat(t.Context(), p.Digest); !errors.Is(err, ErrNotFound) {
 		t.Errorf("before: %v", err)
 	}
-	for name, wrong := range map[string]io.Reader{
-		"another artifact": bytes.NewReader(func() []byte { b, _ := pack(t, map[string]string{"a.py": "2"}); return b }()),
-		"half of it":       bytes.NewReader(b[:len(b)/2]),
-		"a broken line":    io.MultiReader(bytes.NewReader(b[:20]), iotest.ErrReader(errors.New("gone"))),
+	for name, wrong := range map[string]io.ReadSeeker{
+		"another artifact":   bytes.NewReader(func() []byte { b, _ := pack(t, map[string]string{"a.py": "2"}); return b }()),
+		"half of it":         bytes.NewReader(b[:len(b)/2]),
+		"a broken line":      once{io.MultiReader(bytes.NewReader(b[:20]), iotest.ErrReader(errors.New("gone")))},
+		"one that changes":   &changing{one: bytes.NewReader(b), two: bytes.NewReader(append([]byte{}, b[:len(b)-1]...))},
+		"another afterwards": &changing{one: bytes.NewReader(b), two: bytes.NewReader(make([]byte, len(b)))},
 	} {
 		if _, err := s.Put(t.Context(), p.Digest, wrong); err == nil {
 			t.Errorf("%s is taken", name)
@@ -64,6 +66,21 @@ func TestWhatIsPutIsThereAsAWhole(t *testing.T) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
+}
+
+// once cannot be read again.
+type once struct{ io.Reader }
+
+func (once) Seek(int64, int) (int64, error) { return 0, errors.New("gone") }
+
+// changing is another one the second time.
+type changing struct{ one, two io.Reader }
+
+func (c *changing) Read(p []byte) (int, error) { return c.one.Read(p) }
+
+func (c *changing) Seek(int64, int) (int64, error) {
+	c.one = c.two
+	return 0, nil
 }
 
 func TestAnUploadInParts(t *testing.T) {
@@ -235,6 +252,11 @@ func TestManyUsersFetchOnce(t *testing.T) {
 		})
 	}
 	users.Wait()
+	for name, want := range map[string]fs.FileMode{"": 0o555, "sub": 0o555, "a.py": 0o444, "sub/b.py": 0o444} {
+		if info, err := os.Stat(filepath.Join(caches[0].dirOf(digest), name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v %v, want %s", name, info, err, want)
+		}
+	}
 	if source.fetches != 1 {
 		t.Errorf("%d fetches", source.fetches)
 	}

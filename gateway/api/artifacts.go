@@ -39,7 +39,7 @@ type Artifacts interface {
 	Stat(ctx context.Context, digest string) (Artifact, error)
 	Get(ctx context.Context, digest string) (io.ReadCloser, Artifact, error)
 	// Put checks an artifact and keeps it.
-	Put(ctx context.Context, digest string, r io.Reader) (Artifact, error)
+	Put(ctx context.Context, digest string, r io.ReadSeeker) (Artifact, error)
 	// PutPart keeps a part (from 1) of an upload, which the uploader names, for a
 	// while; Assemble makes the artifact of its parts.
 	PutPart(ctx context.Context, digest, upload string, part int, r io.Reader, size int64) error

@@ -40,7 +40,7 @@ func (a *Artifacts) Get(ctx context.Context, digest string) (io.ReadCloser, api.
 }
 
 // Put implements gateway.Artifacts.
-func (a *Artifacts) Put(ctx context.Context, digest string, r io.Reader) (api.Artifact, error) {
+func (a *Artifacts) Put(ctx context.Context, digest string, r io.ReadSeeker) (api.Artifact, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return api.Artifact{}, err
@@ -90,5 +90,5 @@ func (a *Artifacts) Assemble(ctx context.Context, digest, upload string, parts i
 		all.Write(b)
 	}
 	a.mu.Unlock()
-	return a.Put(ctx, digest, &all)
+	return a.Put(ctx, digest, bytes.NewReader(all.Bytes()))
 }
