@@ -160,7 +160,7 @@ func (p *linePrinter) line(l *client.Line) error {
 // lineText is a line with its stream or level, and its run; what could move the
 // cursor of a terminal is left out of it.
 func lineText(l *event.Log) string {
-	text := fmt.Sprintf("%-7s %s", streamOf(l), plain(l.Line))
+	text := fmt.Sprintf("%-7s %s", streamOf(l), said(l))
 	if l.Run != "" {
 		text += "  [" + plain(l.Run) + "]"
 	}
@@ -174,6 +174,9 @@ func streamOf(l *event.Log) string {
 	}
 	return l.Stream
 }
+
+// said is a line for people, without its level.
+func said(l *event.Log) string { return plain(readable(&event.Log{Line: l.Line})) }
 
 // plain is text without control characters, but for tabs.
 func plain(s string) string {

@@ -106,7 +106,7 @@ func drawRun(w io.Writer, at branch, r *client.TraceRun) {
 	}
 	fmt.Fprintln(w, at.first+text+"  run "+r.ID+marked(r.Asked))
 	for i := range r.Lines {
-		fmt.Fprintf(w, "%s| %s %-7s %s\n", at.rest, r.Lines[i].Time.Local().Format("15:04:05.000"), streamOf(&r.Lines[i]), plain(r.Lines[i].Line))
+		fmt.Fprintf(w, "%s| %s %-7s %s\n", at.rest, r.Lines[i].Time.Local().Format("15:04:05.000"), streamOf(&r.Lines[i]), said(&r.Lines[i]))
 	}
 	for i, e := range r.Effects {
 		drawEvent(w, branchOf(at.rest, i, len(r.Effects)), e)
