@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -278,6 +279,13 @@ func (g *barrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, resp.Body)
 }
 
+// incompressible is what stays as large as it is.
+func incompressible(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // never fails
+	return string(b)
+}
+
 // The store keeps its promises on a real S3 server as it does on a directory.
 func TestTheStoreOnS3(t *testing.T) {
 	bucket, name := parts.Up(t, "bucket").Bucket(), unique(t)
@@ -290,7 +298,7 @@ func TestTheStoreOnS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := writeFiles(t, map[string]string{"a.py": "print(1)\n", "big.bin": strings.Repeat(unique(t), 1<<16)})
+	dir := writeFiles(t, map[string]string{"a.py": "print(1)\n", "big.bin": incompressible(20 << 20)}) // more than S3 clients send at a time
 	var packed bytes.Buffer
 	p, err := artifacts.Pack(dir, artifacts.DefaultLimits(), nil, &packed)
 	if err != nil {

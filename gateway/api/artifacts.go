@@ -63,12 +63,26 @@ func (a *API) Artifact(c *fiber.Ctx) error {
 			return err
 		})
 	}
-	r, info, err := a.deps.Artifacts.Get(context.Background(), digest) // read after this handler has returned
+	ctx, cancel := context.WithTimeout(context.Background(), artifactTimeout) // it is read after this handler has returned
+	r, info, err := a.deps.Artifacts.Get(ctx, digest)
 	if err != nil {
+		cancel()
 		return err
 	}
 	artifactHeaders(c, info)
-	return c.SendStream(r, int(info.Size)) // closes r
+	return c.SendStream(&sent{r, cancel}, int(info.Size)) // closes it
+}
+
+// sent is an artifact on its way to the client.
+type sent struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (s *sent) Close() error {
+	defer s.cancel()
+	return s.ReadCloser.Close()
 }
 
 // artifactHeaders: what a digest names never changes.
