@@ -368,7 +368,7 @@ func TestTokensOfAnotherProviderLetIn(t *testing.T) {
 	}
 	name := unique(t)
 	use(before)
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", now.Load().Host }})
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", now.Load().Host }})
 	defer proxy.Close()
 	fetch := func(issuer string) string {
 		t.Helper()
