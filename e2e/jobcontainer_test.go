@@ -111,9 +111,9 @@ func TestJobsByContainers(t *testing.T) {
 }
 
 func TestAJobsContainerOutlivesSignalboxAndItsRunIsTheOnlyOne(t *testing.T) {
+	e := startJobEngine(t)
 	for _, how := range []string{"killed", "stopped", "ended meanwhile"} {
 		t.Run(how, func(t *testing.T) {
-			e := startJobEngine(t)
 			s := start(t, append(embeddedArgs(t), "--docker-host", e.host)...)
 			made, told := newRecorder(t, nil), newRecorder(t, nil)
 			s.apply(e.manifest("com.test.boxed", "", "") + functionManifest("made", made.URL, "com.test.made") + functionManifest("told", told.URL, "signalbox.job.*"))
