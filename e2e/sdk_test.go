@@ -149,17 +149,18 @@ spec: {command: %s, on: [%s], config: {width: 200}}
 func pythonSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
 	src := copyOf(t, filepath.Join(sdkRoot, "python"))
 	tool(t, src, []string{"PYTHONPATH=src"}, sdks.Python, "-B", "-W", "error", "-m", "unittest", "discover", "-s", "tests")
-	tool(t, src, nil, sdks.Tools, "-m", "mypy", "--python-version", "3.9", "src/signalbox", "src/fx_ef", "tests/test_sdk.py")
+	cache := "--cache-dir=" + filepath.Join(src, "types")
+	tool(t, src, nil, sdks.Tools, "-m", "mypy", cache, "--python-version", "3.9", "src/signalbox", "src/fx_ef", "tests/test_sdk.py")
 	tool(t, src, nil, sdks.Tools, "-m", "build", "--no-isolation")
 	only(t, filepath.Join(src, "dist", "*.tar.gz"))
 	project := filepath.Join(projects, "python")
-	tool(t, src, nil, sdks.Python, "-m", "venv", project)
+	tool(t, src, nil, sdks.Python, "-m", "venv", "--without-pip", project)
 	python := filepath.Join(project, "bin", "python")
-	tool(t, src, nil, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", only(t, filepath.Join(src, "dist", "*.whl")))
+	tool(t, src, nil, sdks.Tools, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check", "--no-index", only(t, filepath.Join(src, "dist", "*.whl")))
 	program := filepath.Join(project, "main.py")
 	write(t, program, sdkPrograms["main.py"])
 	// py.typed: the types are found in what is installed.
-	tool(t, project, nil, sdks.Tools, "-m", "mypy", "--strict", "--python-executable", python, program)
+	tool(t, project, nil, sdks.Tools, "-m", "mypy", cache, "--strict", "--python-version", "3.9", "--python-executable", python, program)
 	return []string{python, program}
 }
 
@@ -171,10 +172,9 @@ func nodeSDK(t *testing.T, sdks parts.SDKs, projects string) []string {
 	write(t, filepath.Join(project, "package.json"), `{"name": "user", "private": true}`)
 	tool(t, project, nil, "npm", "install", "--silent", "--offline", "--no-audit", "--no-fund", only(t, filepath.Join(src, "*.tgz")))
 	write(t, filepath.Join(project, "main.mts"), sdkPrograms["main.mts"])
-	tool(t, project, nil, sdks.Node, sdks.TSC, "--strict", "--module", "node16", "--target", "es2022", "--types", "node", "--typeRoots", filepath.Join(sdks.NodeModules, "@types"), "main.mts")
 	// The same for require.
 	write(t, filepath.Join(project, "script.cts"), "import { context } from \"signalbox\";\nconst n: string = context.event.id;\nconsole.log(n);\n")
-	tool(t, project, nil, sdks.Node, sdks.TSC, "--strict", "--noEmit", "--module", "node16", "--target", "es2022", "--types", "node", "--typeRoots", filepath.Join(sdks.NodeModules, "@types"), "script.cts")
+	tool(t, project, nil, sdks.Node, sdks.TSC, "--strict", "--module", "node16", "--target", "es2022", "--types", "node", "--typeRoots", filepath.Join(sdks.NodeModules, "@types"), "main.mts", "script.cts")
 	return []string{sdks.Node, filepath.Join(project, "main.mjs")}
 }
 
