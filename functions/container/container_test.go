@@ -1,13 +1,11 @@
 package container
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions"
@@ -659,89 +655,6 @@ func TestEveryFaultOfTheConfigurationIsNamed(t *testing.T) {
 	}
 }
 
-// TestStormsHarmOnlyWhatTheyHit lets containers crash, changes come and the engine go
-// away while calls are made: a call is answered, told to come back, or was in a
-// container that crashed, and in the end all is as it should be.
-func TestStormsHarmOnlyWhatTheyHit(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	chance := rand.New(rand.NewPCG(seed, 0))
-	images := map[string]http.HandlerFunc{}
-	for i := range 3 {
-		images[fmt.Sprintf("a:%d", i)] = ok
-	}
-	f := newFake(t, images)
-	cfg := quick(f, t.TempDir())
-	cfg.Hold = 2 * time.Second
-	r, stop := run(t, cfg)
-	spec := resource.Container{MaxReplicas: 3, Target: 2, IdleAfter: resource.Duration(50 * time.Millisecond)}
-	use(r, function("a:0", spec))
-	var load sync.WaitGroup
-	var answered, later, broken atomic.Int64
-	over := make(chan struct{})
-	for range 8 {
-		load.Go(func() {
-			c := client()
-			for {
-				select {
-				case <-over:
-					return
-				default:
-				}
-				switch o := post(t, c, r, function("a:0", spec)); {
-				case o.err != nil && errors.Is(o.err, functions.ErrNotReady), o.status == 503:
-					later.Add(1)
-				case o.status == 200:
-					answered.Add(1)
-				case o.status == 502 && strings.Contains(o.body, "exit code 1"):
-					broken.Add(1)
-				default:
-					t.Errorf("a call got %+v", o)
-					return
-				}
-			}
-		})
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var crashes int
-	for range 300 {
-		<-tick.C
-		switch chance.IntN(8) {
-		case 0, 1:
-			if names := f.names(); len(names) > 0 {
-				f.exit(names[chance.IntN(len(names))], engine.Exit{Code: 1})
-				crashes++
-			}
-		case 2:
-			use(r, function(fmt.Sprintf("a:%d", chance.IntN(3)), spec))
-		case 3:
-			f.set(func() { f.away = engine.ErrUnavailable })
-		default:
-			f.set(func() { f.away = nil })
-		}
-	}
-	f.set(func() { f.away = nil })
-	close(over)
-	load.Wait()
-	t.Logf("%d answered, %d later, %d broken by %d crashes", answered.Load(), later.Load(), broken.Load(), crashes)
-	if answered.Load() == 0 {
-		t.Error("nothing was answered")
-	}
-	if most := int64(crashes) * 8; broken.Load() > most {
-		t.Errorf("%d calls broke: want at most the %d in flight at the crashes", broken.Load(), most)
-	}
-	await(t, "a function that answers", func() bool { return post(t, client(), r, function("a:0", spec)).status == 200 })
-	await(t, "no container once it is idle", func() bool { r.soil(); return len(f.names()) == 0 })
-	g := r.find("thumbs")
-	g.mu.Lock()
-	if g.calls != 0 || len(g.waiting) != 0 {
-		t.Errorf("%d calls in flight and %d waiting", g.calls, len(g.waiting))
-	}
-	g.mu.Unlock()
-	stop()
-}
-
 func TestASweepLeavesWhatSomebodyLooksAfter(t *testing.T) {
 	f := newFake(t, map[string]http.HandlerFunc{"a:1": ok})
 	r, _ := run(t, quick(f, t.TempDir()))
@@ -757,77 +670,6 @@ func TestASweepLeavesWhatSomebodyLooksAfter(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(r.owner.files(r.owner.id), first, "0")); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestAConnectionThatWasClosedMeanwhileIsNotUsed(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() { // answers one request of each connection, as if there were more to come
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			}
-			c.Close()
-		}
-	}()
-	u := newUpstream(ln.Addr().String())
-	defer u.close()
-	for range 5 {
-		var req fasthttp.Request
-		var resp fasthttp.Response
-		req.Header.SetHost("a")
-		if err := u.call(&req, &resp, &call{}); err != nil || resp.StatusCode() != 200 {
-			t.Fatalf("got %d, %v", resp.StatusCode(), err)
-		}
-		c := u.idle[0]
-		c.used = c.used.Add(-lookAfter)
-		await(t, "its end", func() bool { return gone(c.raw, true) })
-	}
-}
-
-func TestATruncatedAnswerIsNone(t *testing.T) {
-	for name, answer := range map[string]string{
-		"by length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-		"chunked":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-		"no head":   "HTTP/1.1 20",
-		"interim":   "HTTP/1.1 103 Early Hints\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			go func() {
-				c, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = http.ReadRequest(bufio.NewReader(c)) // whatever it is
-				_, _ = io.WriteString(c, answer)
-				_ = c.(*net.TCPConn).SetLinger(0) // a reset, which some take for an end
-				if name == "interim" {
-					_ = c.(*net.TCPConn).SetLinger(-1)
-				}
-				c.Close()
-			}()
-			u := newUpstream(ln.Addr().String())
-			defer u.close()
-			var req fasthttp.Request
-			var resp fasthttp.Response
-			req.Header.SetHost("a")
-			if err := u.call(&req, &resp, &call{}); err == nil {
-				t.Errorf("got %d %q", resp.StatusCode(), resp.Body())
-			}
-		})
 	}
 }
 

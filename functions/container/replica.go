@@ -229,10 +229,10 @@ func (p *replica) writeFiles() ([]engine.Bind, error) {
 	for i, f := range p.v.settings.Files {
 		source := filepath.Join(dir, strconv.Itoa(i))
 		if err == nil {
-			err = os.WriteFile(source, f.Data, 0o444)
+			err = os.WriteFile(source, f.Data, 0o444) // #nosec G306 -- read by the container's user; its directory is the owner's alone
 		}
 		if err == nil {
-			err = os.Chmod(source, 0o444) // whatever the umask
+			err = os.Chmod(source, 0o444) // #nosec G302 -- read by the container's user; its directory is the owner's alone; whatever the umask
 		}
 		binds = append(binds, engine.Bind{Source: source, Target: f.Path})
 	}
