@@ -39,6 +39,22 @@ vet:
 lint: tools
 	$(BIN)/staticcheck -tags e2e ./...
 
+# Not asked: G104 (errors that are dropped; staticcheck and review see to that), G204 (running the programs it is given is
+# what Signalbox does) and G304 (paths are the operator's, or were checked where they came in). Every other finding is
+# answered at its place.
+.PHONY: gosec
+gosec: tools ## gosec: what looks unsafe, apart from tests and examples
+	$(BIN)/gosec -quiet -exclude=G104,G204,G304 -exclude-generated -exclude-dir=functions/examples ./...
+
+.PHONY: govulncheck
+govulncheck: tools ## known vulnerabilities in what is called; asks vuln.go.dev, or GOVULNDB (https://… or file://…)
+	$(BIN)/govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) ./...
+
+.PHONY: schemathesis
+schemathesis: tools build ## ask the API much more of what its document says (a quarter of an hour)
+	SIGNALBOX_BIN=$(BIN)/signalbox SIGNALBOX_SCHEMATHESIS_EXAMPLES=$${SIGNALBOX_SCHEMATHESIS_EXAMPLES:-200} \
+	  $(TESTSUM) -- -tags e2e -count 1 -timeout 60m -run TestTheAPIIsAsItsDocumentSays ./e2e/
+
 .PHONY: unit
 unit: tools ## tests without anything but Go, with the race detector
 	mkdir -p $(REPORTS)

@@ -183,10 +183,10 @@ func (p *bundlePolls) follow(ctx context.Context, b *polled) {
 // half of a second, two, four and so on.
 func (p *bundlePolls) pause(failures int) time.Duration {
 	if failures == 0 {
-		return p.poll - rand.N(p.poll/10+1)
+		return p.poll - rand.N(p.poll/10+1) // #nosec G404 -- jitter
 	}
 	d := min(p.poll, time.Second<<min(failures-1, 20))
-	return d - rand.N(d/2+1)
+	return d - rand.N(d/2+1) // #nosec G404 -- jitter
 }
 
 // pull fetches the bundle if it is another than before, and brings the policies

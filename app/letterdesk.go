@@ -214,7 +214,7 @@ func (a *App) openLetters(context.Context) error {
 func (a *App) letterDesk() *letterDesk {
 	d := &letterDesk{
 		log: a.events, index: a.letters, parked: a.events, functions: a.resources, now: time.Now, logger: a.log,
-		nonce: event.Position{Partition: rand.Int32(), Offset: rand.Int64()}, busy: map[string]bool{},
+		nonce: event.Position{Partition: rand.Int32(), Offset: rand.Int64()}, busy: map[string]bool{}, // #nosec G404 -- tells processes apart; it is not secret
 	}
 	if a.opts.Redis != Embedded {
 		d.claims = a.ledger

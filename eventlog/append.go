@@ -290,9 +290,9 @@ var (
 )
 
 func recordHeaders(h []event.Header) []kgo.RecordHeader {
-	return unsafe.Slice((*kgo.RecordHeader)(unsafe.Pointer(unsafe.SliceData(h))), len(h))
+	return unsafe.Slice((*kgo.RecordHeader)(unsafe.Pointer(unsafe.SliceData(h))), len(h)) // #nosec G103 -- the same struct, which the compiler checks above
 }
 
 func messageHeaders(h []kgo.RecordHeader) []event.Header {
-	return unsafe.Slice((*event.Header)(unsafe.Pointer(unsafe.SliceData(h))), len(h))
+	return unsafe.Slice((*event.Header)(unsafe.Pointer(unsafe.SliceData(h))), len(h)) // #nosec G103 -- the same struct, which the compiler checks above
 }

@@ -201,3 +201,16 @@ func TestWhoeverHasSentNothingForLongestMakesRoom(t *testing.T) {
 }
 
 func nopLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestWhoSaysNothingIsClosed(t *testing.T) {
+	authority := newAuthority(t)
+	for name, change := range map[string]func(*Config){
+		"plain": func(*Config) {},
+		"TLS":   authority.config,
+	} {
+		r := start(t, func(c *Config, _ *Deps) { change(c); c.FirstByte = 50 * time.Millisecond })
+		if b, err := io.ReadAll(r.hold(1, "")[0]); err != nil || len(b) > 0 {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}

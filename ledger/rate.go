@@ -43,7 +43,7 @@ func (l *Ledger) TakeRate(ctx context.Context, name string, rate float64, want i
 // spread makes replicas that wait for the same permits come in turns, by some
 // milliseconds: less than what a bucket can hold until somebody comes.
 func spread(wait time.Duration) time.Duration {
-	return wait + rand.N(min(wait/2, maxSpread)+1)
+	return wait + rand.N(min(wait/2, maxSpread)+1) // #nosec G404 -- jitter
 }
 
 const maxSpread = 20 * time.Millisecond

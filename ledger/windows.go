@@ -68,7 +68,7 @@ func (w *windows) at(now time.Time) (numbers [3]int64, n int) {
 func (w *windows) ttl(now time.Time) time.Duration {
 	length := int64(w.window)
 	needed := 2*length - now.UnixNano()%length
-	return time.Duration(needed) + min(clockSkew, w.window/2) + rand.N(w.window/64+1)
+	return time.Duration(needed) + min(clockSkew, w.window/2) + rand.N(w.window/64+1) // #nosec G404 -- jitter
 }
 
 // appendKey appends the Redis key of a bucket.

@@ -3,7 +3,7 @@ package webhook
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/sha1" //nolint:gosec // Twilio's scheme
+	"crypto/sha1" // #nosec G505 -- Twilio's scheme
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"

@@ -90,11 +90,11 @@ func writeSkeleton(language, name, dir string) (written []string, err error) {
 			return nil, fmt.Errorf("%s is there already: nothing was written", f)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- a project of the user's
 		return nil, err
 	}
 	for _, f := range written {
-		if err := os.WriteFile(f, files[f], 0o644); err != nil {
+		if err := os.WriteFile(f, files[f], 0o644); err != nil { // #nosec G306 -- a project of the user's
 			return nil, err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // the process ends in whatever way.
 func lockDir(dir string) (*os.File, error) {
 	name := filepath.Join(dir, "LOCK")
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

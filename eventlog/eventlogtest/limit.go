@@ -31,7 +31,7 @@ func administer(t *testing.T, cfg eventlog.Config) *kadm.Client {
 func noise(size int) event.Message {
 	b := make([]byte, size)
 	for i := range b {
-		b[i] = byte(rand.Uint32())
+		b[i] = byte(rand.Uint32()) // #nosec G404 -- for tests
 	}
 	return event.Message{Value: b}
 }

@@ -105,15 +105,15 @@ func child(parent Context) Context {
 // generator of each thread, which takes no lock.
 func newTraceID() (id [16]byte) {
 	for id == [16]byte{} {
-		binary.BigEndian.PutUint64(id[:8], rand.Uint64())
-		binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+		binary.BigEndian.PutUint64(id[:8], rand.Uint64()) // #nosec G404 -- ids of traces are unique, not secret
+		binary.BigEndian.PutUint64(id[8:], rand.Uint64()) // #nosec G404 -- ids of traces are unique, not secret
 	}
 	return id
 }
 
 func newSpanID() (id [8]byte) {
 	for id == [8]byte{} {
-		binary.BigEndian.PutUint64(id[:], rand.Uint64())
+		binary.BigEndian.PutUint64(id[:], rand.Uint64()) // #nosec G404 -- ids of spans are unique, not secret
 	}
 	return id
 }

@@ -69,7 +69,7 @@ func (c *Cluster) Watch(ctx context.Context, k Kind, namespace, selector string,
 		if err == nil {
 			continue
 		}
-		timer := time.NewTimer(pause - rand.N(pause/5))
+		timer := time.NewTimer(pause - rand.N(pause/5)) // #nosec G404 -- jitter
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -91,7 +91,7 @@ func (w *watched) once(ctx context.Context) error {
 			return err
 		}
 	}
-	seconds := int64(watchFor + rand.IntN(watchFor))
+	seconds := int64(watchFor + rand.IntN(watchFor)) // #nosec G404 -- jitter
 	stream, err := in.Watch(ctx, metav1.ListOptions{LabelSelector: w.selector, ResourceVersion: w.at, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
 		return err
