@@ -21,7 +21,7 @@ test: check unit e2e bench-smoke ## everything the gate runs: format, vet, lint,
 	@echo "all green"
 
 .PHONY: check
-check: format-check vet lint ## format, vet and lint
+check: format-check vet lint gosec ## format, vet, lint and gosec
 
 .PHONY: format
 format: ## format the code

@@ -264,8 +264,9 @@ func (c *Cache) fetch(ctx context.Context, digest string) (err error) {
 		return err
 	}
 	defer r.Close()
-	temp := c.dirOf(digest) + ".new"                                            // the lock is ours: nobody else writes there
-	if err := errors.Join(removeAll(temp), os.Mkdir(temp, 0o755)); err != nil { // #nosec G301 -- functions run as other users read it
+	temp := c.dirOf(digest) + ".new" // the lock is ours: nobody else writes there
+	// #nosec G301 -- functions run as other users read it
+	if err := errors.Join(removeAll(temp), os.Mkdir(temp, 0o755)); err != nil {
 		return err
 	}
 	defer func() {
@@ -276,7 +277,8 @@ func (c *Cache) fetch(ctx context.Context, digest string) (err error) {
 	if err := Unpack(reader{ctx, r}, digest, temp, c.c.Limits); err != nil {
 		return about(digest, err)
 	}
-	if err := errors.Join(seal(temp), os.Rename(temp, c.dirOf(digest)), os.Chmod(c.dirOf(digest), 0o555)); err != nil { // #nosec G302 -- programs that functions run; nobody may change them
+	// #nosec G302 -- programs that functions run; nobody may change them
+	if err := errors.Join(seal(temp), os.Rename(temp, c.dirOf(digest)), os.Chmod(c.dirOf(digest), 0o555)); err != nil {
 		return err
 	}
 	c.c.Log.Info("artifact fetched", "artifact", digest, "bytes", info.Size, "took", time.Since(started))

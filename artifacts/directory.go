@@ -34,7 +34,8 @@ func (d directory) fault(err error) error {
 // Put implements Objects.
 func (d directory) Put(ctx context.Context, name string, r io.Reader, _ int64) (err error) {
 	path := d.path(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // #nosec G301 -- a store is shared by processes of other users
+	// #nosec G301 -- a store is shared by processes of other users
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return d.fault(err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")

@@ -87,7 +87,8 @@ func (cfg config) measure(ctx context.Context) error {
 		if err := s.write(ctx, p, &b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if err := os.WriteFile(cfg.out, []byte(b.String()), 0o644); err != nil { // #nosec G306 -- a page of the documentation; what is measured is kept, whatever fails later
+		// #nosec G306 -- a page of the documentation; what is measured is kept, whatever fails later
+		if err := os.WriteFile(cfg.out, []byte(b.String()), 0o644); err != nil {
 			return err
 		}
 	}

@@ -90,11 +90,13 @@ func writeSkeleton(language, name, dir string) (written []string, err error) {
 			return nil, fmt.Errorf("%s is there already: nothing was written", f)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- a project of the user's
+	// #nosec G301 -- a project of the user's
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	for _, f := range written {
-		if err := os.WriteFile(f, files[f], 0o644); err != nil { // #nosec G306 -- a project of the user's
+		// #nosec G306 -- a project of the user's
+		if err := os.WriteFile(f, files[f], 0o644); err != nil {
 			return nil, err
 		}
 	}

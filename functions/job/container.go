@@ -134,7 +134,8 @@ func (p *containers) launch(ctx context.Context, fn *resource.Function, limits r
 	}
 	for i, f := range in.files {
 		path := filepath.Join(dir, "mount-"+strconv.Itoa(i))
-		if err := os.WriteFile(path, f.Data, 0o444); err != nil { // #nosec G306 -- read by the container's user; its directory is the owner's alone
+		// #nosec G306 -- read by the container's user; its directory is the owner's alone
+		if err := os.WriteFile(path, f.Data, 0o444); err != nil {
 			return nil, err
 		}
 		spec.Files = append(spec.Files, engine.Bind{Source: path, Target: f.Path})

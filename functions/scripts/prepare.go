@@ -102,7 +102,8 @@ func (p *pool) environment(ctx context.Context, python, dir string) (string, err
 	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout) // not the request's: the next one wants it too
 	defer cancel()
 	p.host.c.Log.Info("making a virtual environment", "function", p.name(), "requirements", p.spec.Requirements)
-	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(venv)); err != nil { // #nosec G301 -- programs, not data; below --data, which is the owner's alone
+	// #nosec G301 -- programs, not data; below --data, which is the owner's alone
+	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(venv)); err != nil {
 		return "", err
 	}
 	for _, command := range [][]string{
@@ -162,7 +163,8 @@ func unpack(dir string) (string, error) {
 	}
 	for path, b := range contents {
 		file := filepath.Join(root, filepath.FromSlash(path))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, b, 0o644)); err != nil { // #nosec G301 G306 -- the SDKs, which everybody may read
+		// #nosec G301 G306 -- the SDKs, which everybody may read
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, b, 0o644)); err != nil {
 			return "", fmt.Errorf("unpacking the SDKs: %w", err)
 		}
 	}

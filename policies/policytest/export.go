@@ -41,10 +41,12 @@ func (s *Suite) Export(dir string) error {
 	}
 	for _, name := range sorted(files) {
 		full := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil { // #nosec G301 -- policies of the user's, exported
+		// #nosec G301 -- policies of the user's, exported
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(full, []byte(files[name]), 0o644); err != nil { // #nosec G306 -- policies of the user's, exported
+		// #nosec G306 -- policies of the user's, exported
+		if err := os.WriteFile(full, []byte(files[name]), 0o644); err != nil {
 			return err
 		}
 	}
