@@ -38,8 +38,9 @@ var rooms = map[string][]string{
 	"schedule":      {"event", "resource"},
 	"netguard":      {},
 	"outbound":      {"resource"},
+	"sink":          {"event"},
 	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "netguard", "outbound", "schema", "graph", "catalogue", "artifacts"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "sink", "netguard", "outbound", "schema", "graph", "catalogue", "artifacts"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify", "deploy"}, // policies are tested without a server
 	"bench":         {},
