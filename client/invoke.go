@@ -68,24 +68,8 @@ func problemOf(resp *http.Response, body []byte) *Problem {
 // answered with something else.
 func (a *Called) Events() ([]*event.Event, error) {
 	contentType := a.Header.Get("Content-Type")
-	mode, err := event.ModeOf(contentType)
-	switch {
-	case err != nil:
-		return nil, err
-	case mode == event.Structured:
-		e, err := event.ParseJSON(a.Body)
-		return []*event.Event{e}, err
-	case mode == event.Batched:
-		return event.ParseJSONBatch(a.Body, maxReplies)
-	case a.Header.Get("Ce-Specversion") == "":
+	if mode, err := event.ModeOf(contentType); err == nil && mode == event.Binary && a.Header.Get("Ce-Specversion") == "" {
 		return nil, nil
 	}
-	e, err := event.ParseHTTP(contentType, func(yield func(name, value []byte)) {
-		for name, values := range a.Header {
-			for _, v := range values {
-				yield([]byte(name), []byte(v))
-			}
-		}
-	}, a.Body)
-	return []*event.Event{e}, err
+	return event.Parse(contentType, event.Headers(a.Header), a.Body, maxReplies)
 }

@@ -36,30 +36,11 @@ func (d *Dispatcher) replies(resp *fasthttp.Response) ([]*event.Event, error) {
 	if !claimsEvent(&resp.Header) {
 		return nil, nil
 	}
-	contentType := string(resp.Header.ContentType())
-	mode, err := event.ModeOf(contentType)
-	if err != nil {
-		return nil, err
-	}
-	body := bytes.Clone(resp.Body()) // events own their bytes
-	switch mode {
-	case event.Batched:
-		return event.ParseJSONBatch(body, d.cfg.MaxReplies)
-	case event.Structured:
-		return one(event.ParseJSON(body))
-	}
-	ev, err := one(event.ParseHTTP(contentType, resp.Header.VisitAll, body))
+	events, err := event.Parse(string(resp.Header.ContentType()), resp.Header.VisitAll, resp.Body(), d.cfg.MaxReplies)
 	if errors.Is(err, event.ErrNotEvent) {
 		return nil, nil
 	}
-	return ev, err
-}
-
-func one(ev *event.Event, err error) ([]*event.Event, error) {
-	if err != nil {
-		return nil, err
-	}
-	return []*event.Event{ev}, nil
+	return events, err
 }
 
 // headerSent names events that a function has sent during the call, by other

@@ -67,6 +67,40 @@ func foldPrefix(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
+// Parse reads the events of a message in the mode that its content type says: one
+// event, or those of a batch of at most max. headers, what the events own and the
+// errors are as for ParseHTTP, ParseJSON and ParseJSONBatch.
+func Parse(contentType string, headers func(yield func(name, value []byte)), body []byte, max int) ([]*Event, error) {
+	mode, err := ModeOf(contentType)
+	if err != nil {
+		return nil, err
+	}
+	var e *Event
+	switch mode {
+	case Batched:
+		return ParseJSONBatch(body, max)
+	case Structured:
+		e, err = ParseJSON(body)
+	default:
+		e, err = ParseHTTP(contentType, headers, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []*Event{e}, nil
+}
+
+// Headers gives an http.Header to Parse and ParseHTTP.
+func Headers(h map[string][]string) func(yield func(name, value []byte)) {
+	return func(yield func(name, value []byte)) {
+		for name, values := range h {
+			for _, v := range values {
+				yield([]byte(name), []byte(v))
+			}
+		}
+	}
+}
+
 // ParseHTTP reads an event in binary mode. headers calls its argument with
 // every header of the message, names in any case; headers that do not begin
 // with ce- are ignored. Nothing of the arguments is kept: names, values and body

@@ -75,29 +75,12 @@ func readEvent(r *http.Request) (*event.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	contentType := r.Header.Get("Content-Type")
-	mode, err := event.ModeOf(contentType)
+	all, err := event.Parse(r.Header.Get("Content-Type"), event.Headers(r.Header), body, 1)
+	if err == nil && len(all) != 1 {
+		err = errors.New("an empty batch")
+	}
 	if err != nil {
 		return nil, err
 	}
-	switch mode {
-	case event.Structured:
-		return event.ParseJSON(body)
-	case event.Batched:
-		batch, err := event.ParseJSONBatch(body, 1)
-		if err == nil && len(batch) != 1 {
-			err = errors.New("an empty batch")
-		}
-		if err != nil {
-			return nil, err
-		}
-		return batch[0], nil
-	}
-	return event.ParseHTTP(contentType, func(yield func(name, value []byte)) {
-		for name, values := range r.Header {
-			for _, v := range values {
-				yield([]byte(name), []byte(v))
-			}
-		}
-	}, body)
+	return all[0], nil
 }

@@ -111,25 +111,9 @@ func reportedStatus(c *fiber.Ctx) (int, error) {
 // replies are the events of a request that says that it carries some.
 func replies(c *fiber.Ctx) ([]*event.Event, error) {
 	req := &c.Context().Request
-	contentType := string(req.Header.ContentType())
-	mode, err := event.ModeOf(contentType)
-	if err != nil {
-		return nil, err
-	}
-	var one *event.Event
-	switch mode {
-	case event.Batched:
-		return event.ParseJSONBatch(req.Body(), maxReplies)
-	case event.Structured:
-		one, err = event.ParseJSON(req.Body())
-	default:
-		one, err = event.ParseHTTP(contentType, req.Header.VisitAll, req.Body())
-	}
-	if errors.Is(err, event.ErrNotEvent) && mode == event.Binary {
+	events, err := event.Parse(string(req.Header.ContentType()), req.Header.VisitAll, req.Body(), maxReplies)
+	if errors.Is(err, event.ErrNotEvent) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return []*event.Event{one}, nil
+	return events, err
 }
