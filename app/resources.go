@@ -185,6 +185,16 @@ func (s *resourceStore) Delete(ctx context.Context, kind, name string, revision 
 			return err
 		}
 	}
+	if err := s.remove(ctx, kind, name, revision); err != nil {
+		return err
+	}
+	if now, err := s.ledger.Revision(ctx); err == nil { // else it is out of force all the same, a little later
+		s.await(ctx, now)
+	}
+	return nil
+}
+
+func (s *resourceStore) remove(ctx context.Context, kind, name string, revision uint64) error {
 	if kind != resource.KindFunction {
 		return ledgerError(s.ledger.Delete(ctx, kind, name, ledger.IfRevision(revision)))
 	}
