@@ -147,7 +147,7 @@ func (s *Server) limits() limits {
 	l := limits{connections: s.config.MaxConnections, perAddress: s.config.MaxPerAddress, first: s.config.FirstByte, header: 2 * s.config.MaxHeader}
 	if files := maxFiles(); files > 0 && l.connections > files-files/4 {
 		l.connections = max(files-files/4, 16)
-		s.deps.Logger.Warn("fewer connections than --max-connections: the process may not open more files", "connections", l.connections, "files", files)
+		s.deps.Logger.Info("fewer connections than --max-connections: the process may not open more files", "connections", l.connections, "files", files)
 	}
 	if l.perAddress == 0 {
 		l.perAddress = l.connections / 2
