@@ -19,7 +19,7 @@ build: ## build bin/signalbox
 
 .PHONY: test
 test: format-check vet unit ## everything the gate runs: format, vet, lint, unit, end to end, benchmarks
-	$(MAKE) -j3 e2e lint-beside # end to end tests wait more than they compute
+	$(MAKE) -j3 e2e lint-beside # end-to-end tests wait more than they compute
 	$(MAKE) bench-smoke
 	@echo "all green"
 
@@ -68,20 +68,25 @@ unit: tools ## tests without anything but Go, with the race detector
 .PHONY: e2e
 e2e: e2e-system e2e-stores ## conformance and end-to-end tests with the real parts
 
+# Those that take long, and the conformance suites, have parts of their own and run beside the others.
+LONG := ^Test(CrashAtEachStep|Storm|ASchedule|LimitsOfABroker|WithoutKafka|TheAPIIsAs)
+
 .PHONY: e2e-system
 e2e-system: tools build
 	mkdir -p $(REPORTS)
 	e2e/parts/up kube >/dev/null # its first build takes longer than tests may
-	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -timeout 20m ./e2e
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -timeout 20m -skip '$(LONG)' ./e2e
 	@e2e/no-skips $(REPORTS)/e2e.json
 
-# The conformance suites have parts of their own, so that they can run beside the others.
 .PHONY: e2e-stores
-e2e-stores: tools
+e2e-stores: export SIGNALBOX_PARTS_DIR := $(PARTS)-beside
+e2e-stores: tools build
 	mkdir -p $(REPORTS)
-	SIGNALBOX_PARTS_DIR=$(PARTS)-stores $(TESTSUM) --jsonfile $(REPORTS)/stores.json -- -tags e2e -p 1 -timeout 20m ./eventlog/... ./ledger/... ./e2e/parts ./e2e/history
-	SIGNALBOX_PARTS_DIR=$(PARTS)-stores e2e/parts/down >/dev/null
+	$(TESTSUM) --jsonfile $(REPORTS)/stores.json -- -tags e2e -p 1 -timeout 20m ./eventlog/... ./ledger/... ./e2e/parts ./e2e/history
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/long.json -- -tags e2e -timeout 20m -run '$(LONG)' ./e2e
+	e2e/parts/down >/dev/null
 	@e2e/no-skips $(REPORTS)/stores.json
+	@e2e/no-skips $(REPORTS)/long.json
 
 .PHONY: lint-beside
 lint-beside: tools
