@@ -104,7 +104,7 @@ func queuedEvent(c *fiber.Ctx, name string) (*event.Event, error) {
 		return nil, problem.New(problem.MalformedRequest, "%s: want at most %d printable ASCII characters without spaces", headerCallID, maxCallID)
 	}
 	return &event.Event{
-		ID: id, Source: Prefix + name, Type: Type,
+		ID: id, Source: Prefix + name, Type: event.TypeInvoke,
 		DataContentType: strings.Clone(c.Get(fiber.HeaderContentType)), Data: append([]byte(nil), c.Context().Request.Body()...),
 	}, nil
 }

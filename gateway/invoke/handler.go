@@ -28,9 +28,6 @@ import (
 // @version, and a path of its own follow.
 const Prefix = "/function/"
 
-// Type is the type of the event that a call is to functions that take events.
-const Type = "signalbox.invoke"
-
 // Handler serves the routes. It is safe for concurrent use.
 type Handler struct {
 	config Config
@@ -118,7 +115,7 @@ func eventOf(c *fiber.Ctx, name string) *event.Event {
 		DataContentType: one(fiber.HeaderContentType), Data: append([]byte(nil), c.Context().Request.Body()...),
 	}
 	if e.ID == "" || e.Source == "" || e.Type == "" {
-		e.ID, e.Source, e.Type, e.Subject, e.Time = rand.Text(), Prefix+name, Type, "", ""
+		e.ID, e.Source, e.Type, e.Subject, e.Time = rand.Text(), Prefix+name, event.TypeInvoke, "", ""
 	}
 	return e
 }
@@ -194,7 +191,7 @@ func (c *call) rewrite(p *httputil.ProxyRequest) {
 			header.Del(name) // who sent it is not his to say
 		}
 	}
-	if p.In.Header.Get("Ce-Id") == "" || c.event.Type == Type {
+	if p.In.Header.Get("Ce-Id") == "" || c.event.Type == event.TypeInvoke {
 		header.Set("Ce-Specversion", event.SpecVersion)
 		header.Set("Ce-Id", c.event.ID)
 		header.Set("Ce-Source", c.event.Source)
