@@ -83,8 +83,7 @@ func lastWords(dl *delivery, reason string) string {
 // appendCallback appends an answer to the log.
 func (l *lane) appendCallback(dl *delivery, a *event.Answer, traceparent, tracestate string) *DeliveryError {
 	a.Function = l.name
-	hop := event.Hop{Link: dl.target.Link.Metadata.Name, Version: dl.target.Function.Spec.Version, Began: dl.chainStart(), Now: l.d.parts.Now()}
-	out := []Outgoing{{Event: event.DeriveAnswer(dl.p.rec.Event, a, dl.redrive(), hop), TraceParent: traceparent, TraceState: tracestate}}
+	out := []Outgoing{{Event: event.DeriveAnswer(dl.p.rec.Event, a, dl.redrive(), l.hop(dl)), TraceParent: traceparent, TraceState: tracestate}}
 	if err := l.d.appendReplies(dl.p.session, out); err != nil {
 		return &DeliveryError{Class: ClassAppend, Status: a.Status, PutOff: true, Cause: err}
 	}

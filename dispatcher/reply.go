@@ -75,13 +75,18 @@ func (l *lane) takeReplies(w *worker, dl *delivery, traceparent, tracestate stri
 	return l.appendAnswer(w, dl, events, w.resp.StatusCode(), traceparent, tracestate)
 }
 
+// hop is what the events that come of dl are derived by, the first of them.
+func (l *lane) hop(dl *delivery) event.Hop {
+	return event.Hop{Link: dl.target.Link.Metadata.Name, Version: dl.target.Function.Spec.Version, Began: dl.chainStart(), Now: l.d.parts.Now()}
+}
+
 // appendAnswer appends the events that a function answered with, at status.
 func (l *lane) appendAnswer(w *worker, dl *delivery, events []*event.Event, status int, traceparent, tracestate string) *DeliveryError {
 	if len(events) == 0 {
 		return nil
 	}
 	out := make([]Outgoing, len(events))
-	hop := event.Hop{Link: dl.target.Link.Metadata.Name, Version: dl.target.Function.Spec.Version, Began: dl.chainStart(), Now: l.d.parts.Now()}
+	hop := l.hop(dl)
 	for i, ev := range events {
 		hop.Index = i
 		out[i] = Outgoing{Event: event.Derive(dl.p.rec.Event, ev, hop), TraceParent: traceparent, TraceState: tracestate}
