@@ -111,7 +111,7 @@ func (d *jobDesign) containerSpec() (tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	security, err := d.security()
+	security, err := cluster.SecurityContext(&d.container)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
@@ -152,28 +152,6 @@ func limits(c *resource.Container) tree {
 	cpus, _ := strconv.ParseFloat(c.CPUs, 64) // validated
 	of := tree{"cpu": strconv.Itoa(max(1, int(cpus*1000+0.5))) + "m", "memory": strconv.Itoa(c.MemoryMB) + "Mi"}
 	return tree{"limits": of, "requests": maps.Clone(of)}
-}
-
-func (d *jobDesign) security() (tree, error) {
-	out := tree{
-		"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": !d.container.Writable,
-		"capabilities": tree{"drop": []any{"ALL"}}, "seccompProfile": tree{"type": "RuntimeDefault"},
-	}
-	if d.container.User == "" {
-		return out, nil
-	}
-	user, group, grouped := strings.Cut(d.container.User, ":")
-	uid, err := strconv.ParseInt(user, 10, 32)
-	if err == nil && grouped {
-		var gid int64
-		gid, err = strconv.ParseInt(group, 10, 32)
-		out["runAsGroup"] = gid
-	}
-	if err != nil {
-		return nil, fmt.Errorf("container.user %q: Kubernetes wants numbers", d.container.User)
-	}
-	out["runAsUser"] = uid
-	return out, nil
 }
 
 // The keys of the run's Secret.

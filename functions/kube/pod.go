@@ -1,10 +1,10 @@
 package kube
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -106,28 +106,11 @@ func quantity(milli int64) string {
 }
 
 func (d *design) security() (tree, error) {
-	out := tree{
-		"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": !d.container.Writable,
-		"capabilities": tree{"drop": []any{"ALL"}}, "seccompProfile": tree{"type": "RuntimeDefault"},
-	}
-	if d.container.User == "" {
-		return out, nil
-	}
-	user, group, grouped := strings.Cut(d.container.User, ":")
-	uid, err := strconv.ParseInt(user, 10, 32)
-	if err == nil && grouped {
-		var gid int64
-		gid, err = strconv.ParseInt(group, 10, 32)
-		out["runAsGroup"] = gid
-	}
-	if err != nil {
-		return nil, fmt.Errorf("container.user %q: Kubernetes wants numbers", d.container.User)
-	}
-	out["runAsUser"] = uid
-	if uid != 0 {
+	out, err := cluster.SecurityContext(&d.container)
+	if uid, is := out["runAsUser"].(int64); is && uid != 0 {
 		out["runAsNonRoot"] = true
 	}
-	return out, nil
+	return out, err
 }
 
 // env are the variables; values of secrets come from the version's Secret.
