@@ -142,7 +142,7 @@ func TestScriptsRunFromTheirArtifact(t *testing.T) {
 }
 
 func TestACallWaitsNotLongForFiles(t *testing.T) {
-	for name, test := range map[string]struct {
+	for title, test := range map[string]struct {
 		artifacts Artifacts
 		digest    string
 		want      string
@@ -151,17 +151,21 @@ func TestACallWaitsNotLongForFiles(t *testing.T) {
 		"the store is away": {newShelf(), "one", errAway.Error()},
 		"it takes long":     {newShelf(), "slow", errFetching.Error()},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(title, func(t *testing.T) {
 			r := newRig(t)
 			r.host.c.Artifacts = test.artifacts
 			fn := ofArtifact(test.digest)
 			r.host.Reconcile(nil, []*resource.Function{fn})
-			got := r.run(fn, "1", "")
+			// URL may know already that there are no files.
+			got, err := postTo(t.Context(), r.host.url+name(fn), "1", "")
+			if err != nil {
+				t.Fatal(err)
+			}
 			if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || !strings.Contains(got.body, test.want) {
 				t.Errorf("%+v", got)
 			}
 			// Once it has failed, no call is made any more.
-			_, err := r.host.URL(fn)
+			_, err = r.host.URL(fn)
 			if failed := test.digest != "slow"; failed != (err != nil) || failed && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v", err)
 			}

@@ -149,6 +149,10 @@ func (r *rig) post(ctx context.Context, fn *resource.Function, id, data string, 
 	if err != nil {
 		return reply{}, err
 	}
+	return postTo(ctx, url, id, data, headers...)
+}
+
+func postTo(ctx context.Context, url, id, data string, headers ...string) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(data))
 	if err != nil {
 		return reply{}, err
