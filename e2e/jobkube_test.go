@@ -4,54 +4,49 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/signalbox-dev/signalbox/client"
-	"github.com/signalbox-dev/signalbox/e2e/parts"
 )
 
 // jobCluster is a namespace of the real control plane. No kubelet runs there: pods
 // of Jobs complete by themselves, unless none fits a node; then the test plays the kubelet.
-type jobCluster struct {
-	t         *testing.T
-	config    string
-	namespace string
-}
+type jobCluster struct{ *kube }
 
-func newJobCluster(t *testing.T) *jobCluster {
+var (
+	kubeJobs = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+	kubePods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+)
+
+func newJobCluster(t *testing.T) jobCluster {
 	t.Helper()
-	c := &jobCluster{t: t, config: parts.Up(t, "kube").KubeConfig(), namespace: unique(t)}
-	c.kubectl("create", "namespace", c.namespace)
-	t.Cleanup(func() { _, _ = c.try("delete", "namespace", c.namespace, "--wait=false") })
-	return c
+	return jobCluster{newKube(t)}
 }
 
-func (c *jobCluster) kubectl(args ...string) string {
-	c.t.Helper()
-	out, err := c.try(args...)
+// names are those of the objects that the options select.
+func (c jobCluster) names(r schema.GroupVersionResource, which metav1.ListOptions) (names []string, err error) {
+	all, err := c.in(r).List(c.t.Context(), which)
 	if err != nil {
-		c.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+		return nil, err
 	}
-	return out
-}
-
-func (c *jobCluster) try(args ...string) (string, error) {
-	cmd := exec.Command("kubectl", append([]string{"--kubeconfig", c.config, "--namespace", c.namespace}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+c.t.TempDir())
-	out, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(out)), err
+	for i := range all.Items {
+		names = append(names, all.Items[i].GetName())
+	}
+	return names, nil
 }
 
 // awaitPods waits until there are n pods of Jobs, and returns their names.
-func (c *jobCluster) awaitPods(n int) (names []string) {
+func (c jobCluster) awaitPods(n int) (names []string) {
 	c.t.Helper()
-	await(c.t, fmt.Sprint(n, " pods"), func() error {
-		out, err := c.try("get", "pods", "--output", "name")
-		if names = strings.Fields(out); err == nil && len(names) != n {
+	await(c.t, fmt.Sprint(n, " pods"), func() (err error) {
+		if names, err = c.names(kubePods, metav1.ListOptions{}); err == nil && len(names) != n {
 			err = fmt.Errorf("%v", names)
 		}
 		return err
@@ -60,13 +55,17 @@ func (c *jobCluster) awaitPods(n int) (names []string) {
 }
 
 // followed is who follows the only Job, and when he said so last.
-func (c *jobCluster) followed() string {
+func (c jobCluster) followed() string {
 	c.t.Helper()
-	return c.kubectl("get", "jobs", "--output", `jsonpath={.items[*].metadata.annotations.signalbox\.dev/followed}`)
+	all, err := c.in(kubeJobs).List(c.t.Context(), metav1.ListOptions{})
+	if err != nil || len(all.Items) != 1 {
+		c.t.Fatalf("%d Jobs, %v: want one", len(all.Items), err)
+	}
+	return all.Items[0].GetAnnotations()["signalbox.dev/followed"]
 }
 
 // end plays the kubelet: the container of a pod has ended.
-func (c *jobCluster) end(pod string, code int, message string) {
+func (c jobCluster) end(pod string, code int, message string) {
 	c.t.Helper()
 	phase, reason := "Succeeded", "Completed"
 	if code != 0 {
@@ -82,15 +81,17 @@ func (c *jobCluster) end(pod string, code int, message string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.kubectl("patch", pod, "--subresource=status", "--type=merge", "--patch", string(status))
+	if _, err := c.in(kubePods).Patch(c.t.Context(), pod, types.MergePatchType, status, metav1.PatchOptions{}, "status"); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
-func (c *jobCluster) args(t *testing.T) []string {
-	return append(embeddedArgs(t), "--kubeconfig", c.config, "--kube-namespace", c.namespace)
+func (c jobCluster) args(t *testing.T) []string {
+	return append(embeddedArgs(t), "--kubeconfig", c.env.KubeConfig(), "--kube-namespace", c.namespace)
 }
 
 // manifest is a job whose pods are for the test to end if it is held.
-func (c *jobCluster) manifest(on string, held bool, job string) string {
+func (c jobCluster) manifest(on string, held bool, job string) string {
 	cpus := map[bool]string{false: "0.1", true: "1024"}[held] // more than any node has
 	return fmt.Sprintf(`---
 apiVersion: signalbox.dev/v1
@@ -128,11 +129,13 @@ func TestJobsByKubernetesRunToCompletion(t *testing.T) {
 	})
 	// Kept for a second, then the cluster's own controllers remove them with what they own.
 	await(t, "the Jobs and their Secrets to go", func() error {
-		out, err := c.try("get", "jobs,secrets,pods", "--selector", "signalbox.dev/kind=job", "--output", "name")
-		if err == nil && strings.Contains(out, "/") {
-			err = fmt.Errorf("%s", out)
+		for _, r := range []schema.GroupVersionResource{kubeJobs, kubeSecrets, kubePods} {
+			left, err := c.names(r, metav1.ListOptions{LabelSelector: "signalbox.dev/kind=job"})
+			if err != nil || len(left) != 0 {
+				return fmt.Errorf("%s %v, %v", r.Resource, left, err)
+			}
 		}
-		return err
+		return nil
 	})
 }
 
@@ -171,15 +174,11 @@ func TestAKubernetesJobThatFailsIsRepeatedAndItsRepliesChainOn(t *testing.T) {
 }
 
 // awaitHeld waits for pods that have not ended.
-func (c *jobCluster) awaitHeld() (names []string) {
+func (c jobCluster) awaitHeld() (names []string) {
 	c.t.Helper()
-	await(c.t, "a pod that waits", func() error {
-		out, err := c.try("get", "pods", "--field-selector", "status.phase=Pending", "--output", "name")
-		if names = nil; strings.HasPrefix(out, "pod/") {
-			names = strings.Fields(out)
-		}
-		if err == nil && len(names) == 0 {
-			err = fmt.Errorf("%s", out)
+	await(c.t, "a pod that waits", func() (err error) {
+		if names, err = c.names(kubePods, metav1.ListOptions{FieldSelector: "status.phase=Pending"}); err == nil && len(names) == 0 {
+			err = errors.New("none")
 		}
 		return err
 	})
