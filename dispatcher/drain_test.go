@@ -313,3 +313,28 @@ func TestACallThatFailsAfterItsPartitionWasLostIsNotRepeated(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatComesAfterTheReleaseIsForTheNextOwner(t *testing.T) {
+	fn := &order{}
+	inYard(t, plainTarget(quick), map[string]http.HandlerFunc{"fn": fn.ServeHTTP}, nil, func(t *testing.T, y *yard) {
+		y.sendKeyed(0, "a")
+		y.waitSettledVirtual(1)
+		y.Release(context.Background(), 3)
+		y.sendKeyed(1, "b") // it was on its way to the handler
+		parked := event.Parked{Event: newEvent("c"), Link: "link", Function: "fn", Position: "3:2", Reason: event.ParkSlow}
+		y.HandleParked(y.part, "fn", []event.Record{{Position: event.Position{Partition: 3}, Message: parked.Message()}}, func(int64) { t.Error("settled") })
+		time.Sleep(time.Minute)
+		if fn.count("b")+fn.count("c") > 0 || y.settledCount() != 1 {
+			t.Errorf("called for %v, %d settled", fn.ids, y.settledCount())
+		}
+		earlier := y.part
+		y.lose()
+		y.ownAgain()
+		y.Handle(earlier, keyed(1, "b"), y.settle) // later still
+		y.sendKeyed(1, "b")
+		y.waitSettledVirtual(2)
+		if fn.count("b") != 1 {
+			t.Errorf("called for %v", fn.ids)
+		}
+	})
+}

@@ -83,7 +83,7 @@ func (d *Dispatcher) newSession(ctx context.Context, partition int32) *session {
 		s.stop()
 		return now // another stream of the partition was first
 	}
-	if d.draining {
+	if d.draining || ctx.Err() != nil { // somebody else may own it by now
 		s.cut()
 		s.stop()
 		return nil
@@ -91,7 +91,19 @@ func (d *Dispatcher) newSession(ctx context.Context, partition int32) *session {
 	d.current[partition] = s
 	d.sessions[s] = struct{}{}
 	context.AfterFunc(s.ctx, s.end)
+	context.AfterFunc(ctx, s.disowned)
 	return s
+}
+
+// disowned forgets the session when its owner's time is over. Until then one
+// that was released stays known: what comes after that finds it at its end, and
+// does not begin another one.
+func (s *session) disowned() {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	if s.d.current[s.partition] == s {
+		delete(s.d.current, s.partition)
+	}
 }
 
 // acquire holds the session for one delivery or batch; false when it has ended.
@@ -166,9 +178,6 @@ func (s *session) retire() {
 	s.cut()
 	s.d.mu.Lock()
 	delete(s.d.sessions, s)
-	if s.d.current[s.partition] == s {
-		delete(s.d.current, s.partition)
-	}
 	s.d.mu.Unlock()
 	close(s.idle)
 }

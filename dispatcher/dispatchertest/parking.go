@@ -139,7 +139,9 @@ func (k *Parking) deliver(ctx context.Context, s stream, h ParkedHandler) {
 		}
 		next++
 		k.mu.Lock()
-		k.handed[s] = next
+		if ctx.Err() == nil { // else it is the next owner's
+			k.handed[s] = next
+		}
 		k.mu.Unlock()
 	}
 }
