@@ -415,7 +415,12 @@ func TestNoMoreRunsThanThereMayBe(t *testing.T) {
 	}
 	open()
 	r.awaitEnd(2)
-	r.deliver(fn, token, "2")
+	for resp.StatusCode == http.StatusTooManyRequests { // there is room soon after the report
+		resp, body = r.call(t.Context(), fn, &token, "2")
+	}
+	if resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("answered %d %q", resp.StatusCode, body)
+	}
 	r.awaitEnd(3)
 }
 

@@ -22,6 +22,8 @@ type Runtime struct {
 	// wake tells Run that something is to be done, dirty that places are old. Both
 	// hold one notice, which stands for any number.
 	wake, dirty chan struct{}
+	// rounds counts the passes that Run has made.
+	rounds atomic.Uint64
 
 	// seals belong to Run.
 	seals names.Seals
@@ -119,6 +121,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 	defer look.Stop()
 	for {
 		k.pass()
+		r.rounds.Add(1)
 		select {
 		case <-r.wake:
 		case <-look.C:

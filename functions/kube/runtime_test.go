@@ -113,13 +113,24 @@ func (s *stage) until(what string, is func() bool) {
 	}
 }
 
-// passes waits until Run has been round twice, so that whatever was to be done is.
+// passes waits until Run has been round, so that whatever was to be done is. The
+// pass that is under way does not count.
 func (s *stage) passes() {
 	s.t.Helper()
-	for range 3 {
-		p := s.places.Load()
-		s.until("another pass", func() bool { return s.places.Load() != p })
+	before := s.rounds.Load()
+	s.until("another pass", func() bool { return s.rounds.Load() >= before+2 })
+}
+
+// sees reports whether the runtime knows of the version's object.
+func (s *stage) sees(fn *resource.Function) bool {
+	s.Runtime.mu.Lock()
+	defer s.Runtime.mu.Unlock()
+	for _, l := range s.seen {
+		if o, _, _ := l.get(objectName(s.c.Owner, idOf(fn))); o != nil {
+			return true
+		}
 	}
+	return false
 }
 
 func (s *stage) there(path string) bool { return s.server.Get(path) != nil }
@@ -225,7 +236,7 @@ func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
 		t.Run(platform, func(t *testing.T) {
 			s, fn := newStage(t, platform), image("f", "", platform)
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("the object", func() bool { return s.there(s.path(fn)) })
+			s.until("the object", func() bool { return s.there(s.path(fn)) && s.sees(fn) })
 			dir := s.path(fn)[:strings.LastIndex(s.path(fn), "/")]
 			foreign := func(owner string) kubetest.Object {
 				return kubetest.Object{"apiVersion": "v1", "kind": "X", "metadata": kubetest.Object{"name": owner, "namespace": "fns", "labels": kubetest.Object{labelOwner: owner}}}
