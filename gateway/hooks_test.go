@@ -125,9 +125,14 @@ func TestADeliveryIsSeenAsItIs(t *testing.T) {
 	if d.Query != "q=%2B1" || string(d.Body) != "body" || !d.Loopback || d.Method != http.MethodPost || time.Since(d.Now) > time.Minute {
 		t.Errorf("%+v", d)
 	}
-	for _, proxy := range []string{"X-Forwarded-For", "Forwarded"} {
+	for _, proxy := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"} {
 		if seen(t, proxy, "203.0.113.1").Loopback {
 			t.Errorf("%s: somebody behind a proxy is taken for this machine", proxy)
+		}
+	}
+	for host, want := range map[string]bool{"localhost:80": true, "LOCALHOST": true, "[::1]:80": true, "127.0.0.1": true, "rebound.example": false, "localhost.example:80": false, "10.0.0.1": false} {
+		if got := seen(t, "Host", host).Loopback; got != want {
+			t.Errorf("under the name %s: this machine: %v", host, got)
 		}
 	}
 }
@@ -147,6 +152,27 @@ func TestAWebhookIsAskedAboutAsWhatItIs(t *testing.T) {
 	input := got.Identity.Input()
 	if got.Route != "/webhooks/event" || input["kind"] != "webhook" || input["name"] != "event" {
 		t.Errorf("route %s, identity %v", got.Route, input)
+	}
+}
+
+func TestDeliveriesThatAreNotSignedRightlyAreBounded(t *testing.T) {
+	r := start(t, func(c *Config, d *Deps) {
+		withWebhooks(c, d)
+		c.Access.Required, c.Access.RootKey = true, strings.Repeat("k", 32)
+	})
+	last := func(path string) (a answer) {
+		for range 25 {
+			a = r.do("POST", path, "x")
+		}
+		return a
+	}
+	if a := last("/webhooks/unverified"); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" || !strings.Contains(string(a.body), problem.TooManyFailures.Slug()) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	for path, want := range map[string]int{"/webhooks/event": 202, "/webhooks/malformed": 400, "/webhooks/none": 404} {
+		if a := last(path); a.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, a.StatusCode, want)
+		}
 	}
 }
 

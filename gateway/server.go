@@ -81,7 +81,7 @@ func New(c Config, d Deps) (*Server, error) {
 		s.invoke = invoke.New(c.Invoke, invoke.Deps{Functions: d.Functions, Admitter: s.ingest, Acceptor: s.ingest, Callbacks: d.Callbacks, Transport: d.Transport, Ran: d.Ran, Traces: d.Traces, Logger: d.Logger, Now: d.Now})
 	}
 	if d.Webhooks != nil {
-		s.hooks = hooks.New(hooks.Deps{Webhooks: d.Webhooks, Acceptor: s.ingest, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger, Now: d.Now})
+		s.hooks = hooks.New(hooks.Deps{Guard: guard, Webhooks: d.Webhooks, Acceptor: s.ingest, Traces: d.Traces, Metrics: d.Metrics, Logger: d.Logger, Now: d.Now})
 	}
 	s.app = fiber.New(s.fiberConfig())
 	s.routes = s.table()

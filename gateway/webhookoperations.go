@@ -12,7 +12,7 @@ var (
 			ok(202, "Durable in the log", "Accepted"),
 			{200, "The answer to a handshake", media{contentType: "text/plain", schema: schema{"type": "string"}}},
 			{status: 204, what: "Durable in the log, for providers that would take a body for instructions"},
-		}, problem.MalformedRequest, problem.InvalidRequest, problem.UnverifiedWebhook, problem.Schema, problem.Denied, problem.Forbidden, problem.NotFound,
+		}, problem.MalformedRequest, problem.InvalidRequest, problem.UnverifiedWebhook, problem.TooManyFailures, problem.Schema, problem.Denied, problem.Forbidden, problem.NotFound,
 			problem.RequestTimeout, problem.TooLarge, problem.UnsupportedEncoding, problem.Backlog, problem.HeadersTooLarge, problem.Unavailable),
 	}
 	opWebhookChallenge = operation{
@@ -22,7 +22,7 @@ var (
 			query("hub.mode", "subscribe"), query("hub.verify_token", "the webhook's verify token"), query("hub.challenge", "what is answered"),
 		},
 		answers: replies([]reply{{200, "hub.challenge", media{contentType: "text/plain", schema: schema{"type": "string"}}}},
-			problem.UnverifiedWebhook, problem.NotFound, problem.Unavailable),
+			problem.UnverifiedWebhook, problem.TooManyFailures, problem.NotFound, problem.Unavailable),
 	}
 	opWebhookHandshake = func() operation {
 		op := opHandshake

@@ -16,8 +16,8 @@ type attributesFound struct {
 // attributes are the rules of one provider.
 type attributes func(p *payload) attributesFound
 
-func attributesOf(provider string) attributes {
-	switch provider {
+func attributesOf(s *resource.WebhookSpec) attributes {
+	switch s.Provider {
 	case resource.ProviderGitHub:
 		return githubAttributes
 	case resource.ProviderGitLab:
@@ -32,6 +32,28 @@ func attributesOf(provider string) attributes {
 		return twilioAttributes
 	case resource.ProviderStandard:
 		return standardAttributes
+	case resource.ProviderHMAC:
+		return func(p *payload) attributesFound { return attributesFound{id: p.r.header(s.HMAC.IDHeader)} }
+	}
+	return nil
+}
+
+// headersOf are the headers that a provider's rules read. One that is there twice
+// says two things, of which the sender means one at most.
+func headersOf(s *resource.WebhookSpec) []string {
+	switch s.Provider {
+	case resource.ProviderGitHub:
+		return []string{"X-Github-Event", "X-Github-Delivery"}
+	case resource.ProviderGitLab:
+		return []string{"X-Gitlab-Event", "X-Gitlab-Event-Uuid", "Idempotency-Key"}
+	case resource.ProviderShopify:
+		return []string{"X-Shopify-Topic", "X-Shopify-Shop-Domain", "X-Shopify-Webhook-Id", "X-Shopify-Event-Id", "X-Shopify-Triggered-At"}
+	case resource.ProviderTwilio:
+		return []string{"I-Twilio-Idempotency-Token"}
+	case resource.ProviderHMAC:
+		if s.HMAC.IDHeader != "" {
+			return []string{s.HMAC.IDHeader}
+		}
 	}
 	return nil
 }

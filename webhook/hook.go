@@ -25,6 +25,7 @@ type Hook struct {
 	secrets Secrets
 	verify  verifier
 	own     attributes
+	headers []string
 	// set are the templates of attributes, extensions those of extensions by name.
 	set        map[string]*template
 	extensions map[string]*template
@@ -45,7 +46,7 @@ type Result struct {
 // Compile reads a webhook. Faults name the fields of its spec.
 func Compile(w *resource.Webhook, secrets Secrets) (*Hook, resource.Faults) {
 	h := &Hook{
-		name: w.Metadata.Name, spec: w.Spec, secrets: secrets, verify: verifierOf(&w.Spec), own: attributesOf(w.Spec.Provider),
+		name: w.Metadata.Name, spec: w.Spec, secrets: secrets, verify: verifierOf(&w.Spec), own: attributesOf(&w.Spec), headers: headersOf(&w.Spec),
 		set: map[string]*template{}, extensions: map[string]*template{},
 	}
 	var faults resource.Faults
@@ -121,6 +122,11 @@ func (h *Hook) check(r *Request) error {
 // event makes the event: what the templates say goes before the provider's rules.
 func (h *Hook) event(p *payload) (*event.Event, error) {
 	a := attributesFound{}
+	for _, name := range h.headers {
+		if n := len(p.r.Values(name)); n > 1 {
+			return nil, refuse(Malformed, "header %s stands %d times: want it once", name, n)
+		}
+	}
 	if h.own != nil {
 		a = h.own(p)
 	}

@@ -153,8 +153,12 @@ func basic(user string) verifier {
 	}
 }
 
-// maxSignatures bounds what one header may hold.
-const maxSignatures = 20
+// What one header may hold: signatures by shared keys, which cost a comparison
+// each, and by ed25519, which cost a pass over the body each.
+const (
+	maxSignatures       = 20
+	maxPublicSignatures = 4
+)
 
 // stripe is Stripe-Signature: t=<seconds>,v1=<hex>[,v1=…]; other schemes are
 // ignored. The key is the whole secret, with whsec_.
@@ -226,29 +230,39 @@ func standard(tolerance time.Duration) verifier {
 	}
 }
 
+// standardSigned reports whether one of the secrets made one of the signatures of
+// the list. The body is hashed once for each secret, however many signatures a
+// stranger lists; by ed25519 it has to be hashed for each of them.
 func standardSigned(head, body []byte, list string, secrets [][]byte) bool {
-	ok := false
-	for n, one := range slices.Collect(strings.FieldsSeq(list)) {
+	var shared, public [][]byte
+	for one := range strings.FieldsSeq(list) {
 		version, encoded, _ := strings.Cut(one, ",")
 		got, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil || n >= maxSignatures {
-			continue
+		switch {
+		case err != nil:
+		case version == "v1" && len(shared) < maxSignatures:
+			shared = append(shared, got)
+		case version == "v1a" && len(public) < maxPublicSignatures && len(got) == ed25519.SignatureSize:
+			public = append(public, got)
 		}
-		switch version {
-		case "v1":
-			ok = anySecret(secrets, [][]byte{got}, func(s []byte) []byte {
-				key, valid := symmetricKey(s)
-				if !valid {
-					return nil
-				}
-				return tagged(sha256.New, key, head, body)
-			}) || ok
-		case "v1a":
-			for _, s := range secrets {
-				if key, valid := publicKey(s); valid && len(got) == ed25519.SignatureSize {
-					ok = ed25519.Verify(key, slices.Concat(head, body), got) || ok
-				}
-			}
+	}
+	ok := len(shared) > 0 && anySecret(secrets, shared, func(s []byte) []byte {
+		key, valid := symmetricKey(s)
+		if !valid {
+			return nil
+		}
+		return tagged(sha256.New, key, head, body)
+	})
+	return len(public) > 0 && anyPublicKey(secrets, public, slices.Concat(head, body)) || ok
+}
+
+// anyPublicKey reports whether a signature is by one of the secrets that are public keys.
+func anyPublicKey(secrets, signatures [][]byte, signed []byte) bool {
+	ok := false
+	for _, s := range secrets {
+		key, valid := publicKey(s)
+		for _, got := range signatures {
+			ok = valid && ed25519.Verify(key, signed, got) || ok
 		}
 	}
 	return ok

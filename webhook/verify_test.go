@@ -293,6 +293,56 @@ func TestAnEmptySignatureEqualsNoKey(t *testing.T) {
 	}
 }
 
+func TestWhatNamesADeliveryStandsOnce(t *testing.T) {
+	for name, header := range map[string]string{"github": "X-Github-Delivery", "shopify": "X-Shopify-Webhook-Id"} {
+		s := schemes[name]
+		h := s.headers(s.body, now)
+		h[header] = append(h[header], "another")
+		if _, err := compileSpec(t, s.spec, secretsOf).Take(request(h, s.query, s.body)); err == nil {
+			t.Errorf("%s: taken", name)
+		} else if got := refusal(t, err); got != Malformed {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestTheIDOfADeliveryIsThatOfItsEvent(t *testing.T) {
+	for name, want := range map[string]string{"github": "d-1", "stripe": "evt_1", "slack": "Ev1", "shopify": "w-1", "twilio": "SM1", "standard": "msg_1", "svix, ed25519": "msg_1", "hmac": "i-1"} {
+		s := schemes[name]
+		got, err := compileSpec(t, s.spec, secretsOf).Take(request(s.headers(s.body, now), s.query, s.body))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got.Event.ID != want {
+			t.Errorf("%s: the event's id is %s, want %s", name, got.Event.ID, want)
+		}
+	}
+}
+
+func TestManySignaturesCostNoMoreThanOne(t *testing.T) {
+	body := strings.Repeat("x", 4<<20)
+	h := compileSpec(t, `{"provider":"standard","secrets":["std","std-pub"]}`, secretsOf)
+	took := func(list string) time.Duration {
+		r := request(headers{}.set("Webhook-Id", "1", "Webhook-Timestamp", unix(now), "Webhook-Signature", list), "", body)
+		best := time.Hour
+		for range 3 {
+			start := time.Now()
+			if _, err := h.Take(r); err == nil {
+				t.Fatal("taken")
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	forged := base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize))
+	for version, bound := range map[string]time.Duration{"v1": 4, "v1a": 2 * maxPublicSignatures} {
+		one := version + "," + forged + " "
+		if single, many := took(one), took(strings.Repeat(one, 200)); many > bound*single {
+			t.Errorf("%s: one takes %s, 200 take %s", version, single, many)
+		}
+	}
+}
+
 func TestTheOlderSignatureOfGitHubMustBeAskedFor(t *testing.T) {
 	s := schemes["github, legacy"]
 	if _, err := compileSpec(t, schemes["github"].spec, secretsOf).Take(request(s.headers(s.body, now), "", s.body)); err == nil {

@@ -25,12 +25,7 @@ func (b *bucket) take(n int, now time.Time) time.Duration {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.at.IsZero() {
-		b.tokens, b.at = b.burst, now
-	}
-	if passed := now.Sub(b.at).Seconds(); passed > 0 {
-		b.tokens, b.at = min(b.burst, b.tokens+passed*b.rate), now
-	}
+	b.fill(now)
 	if b.tokens >= 1 {
 		b.tokens -= float64(n)
 		return 0
@@ -39,11 +34,22 @@ func (b *bucket) take(n int, now time.Time) time.Duration {
 	return time.Duration(math.Min(wait, 3600) * float64(time.Second))
 }
 
-// giveBack puts n back that were taken for nothing.
-func (b *bucket) giveBack(n int) {
+// empty reports whether there is not one to take.
+func (b *bucket) empty(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tokens = min(b.burst, b.tokens+float64(n))
+	b.fill(now)
+	return b.tokens < 1
+}
+
+// fill puts in what has come since. It is called with the lock held.
+func (b *bucket) fill(now time.Time) {
+	if b.at.IsZero() {
+		b.tokens, b.at = b.burst, now
+	}
+	if passed := now.Sub(b.at).Seconds(); passed > 0 {
+		b.tokens, b.at = min(b.burst, b.tokens+passed*b.rate), now
+	}
 }
 
 // maxBuckets bounds each of two generations of buckets. An identity that falls

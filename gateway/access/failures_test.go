@@ -1,8 +1,10 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +68,31 @@ func TestWrongCredentialsAreBoundedAndNobodyElseIsLockedOut(t *testing.T) {
 	}
 }
 
-func TestATokenThatWouldHaveToBeVerifiedWaitsWithItsAddress(t *testing.T) {
+func TestARightTokenIsTakenBesideManyWrongOnes(t *testing.T) {
+	g, good := guardOfTokens(t)
+	if got := status(g, attacker, good[0]); got != 0 {
+		t.Fatalf("a good token: %d", got)
+	}
+	wrong := good[0][:len(good[0])-8] + "AAAAAAAA"
+	for i := range failureBurst {
+		if got := status(g, attacker, wrong); got != 401 {
+			t.Fatalf("attempt %d: %d", i+1, got)
+		}
+	}
+	if got := status(g, attacker, wrong); got != 429 {
+		t.Errorf("one more: %d", got)
+	}
+	// Behind a proxy all clients have one address.
+	for i, token := range good[:2] {
+		if got := status(g, attacker, token); got != 0 {
+			t.Errorf("good token %d: %d", i, got)
+		}
+	}
+}
+
+// guardOfTokens takes tokens of an issuer, of which some good ones are returned.
+func guardOfTokens(t *testing.T) (*Guard, []string) {
+	t.Helper()
 	file, all := foreign(t)
 	var good []string
 	for _, x := range all {
@@ -74,26 +100,103 @@ func TestATokenThatWouldHaveToBeVerifiedWaitsWithItsAddress(t *testing.T) {
 			good = append(good, x.Token)
 		}
 	}
-	g := guardOf(t, func(c *Config, _ *Deps) {
+	return guardOf(t, func(c *Config, _ *Deps) {
 		jwt := DefaultJWTConfig()
 		jwt.Issuer, jwt.Audience, jwt.RolesClaim, jwt.KeysFile = "https://id.example", "signalbox", "realm_access.roles", file
 		c.Tokens = &jwt
-	})
-	if got := status(g, attacker, good[0]); got != 0 {
-		t.Fatalf("a good token: %d", got)
+	}), good
+}
+
+// errForged is what a webhook says of a signature that is wrong.
+var errForged = errors.New("forged")
+
+// deliver is a delivery from an address that is verified by verify; the status as for status.
+func deliver(g *Guard, ip net.IP, webhook string, verify func() error) int {
+	err := g.Verify(&net.TCPAddr{IP: ip}, webhook, verify, func(err error) bool { return errors.Is(err, errForged) })
+	switch {
+	case err == nil:
+		return 202
+	case errors.Is(err, errForged):
+		return 401
 	}
+	return problem.Of(err).Status
+}
+
+func TestDeliveriesThatAreNotSignedRightlyAreBounded(t *testing.T) {
+	now := noon
+	g := guardOf(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return now } })
+	forged, right, broken := func() error { return errForged }, func() error { return nil }, func() error { return errors.ErrUnsupported }
 	for i := range failureBurst {
-		if got := status(g, attacker, good[0][:len(good[0])-8]+"AAAAAAAA"); got != 401 {
+		if got := deliver(g, attacker, "github", forged); got != 401 {
 			t.Fatalf("attempt %d: %d", i+1, got)
 		}
 	}
-	for token, want := range map[string]int{good[0]: 0, good[1]: 429} {
-		if got := status(g, attacker, token); got != want {
-			t.Errorf("%.20s…: %d, want %d", token, got, want)
+	for what, c := range map[string]struct {
+		from    net.IP
+		webhook string
+		verify  func() error
+		want    int
+	}{
+		"one more":                             {attacker, "github", forged, 429},
+		"one that is signed rightly":           {attacker, "github", right, 202},
+		"one that is wrong otherwise":          {attacker, "github", broken, problem.Of(errors.ErrUnsupported).Status},
+		"one of another webhook":               {attacker, "stripe", forged, 401},
+		"one of another address":               {neighbour, "github", forged, 401},
+		"a right one of another address":       {neighbour, "github", right, 202},
+	} {
+		if got := deliver(g, c.from, c.webhook, c.verify); got != c.want {
+			t.Errorf("%s: %d, want %d", what, got, c.want)
 		}
 	}
-	if got := status(g, neighbour, good[1]); got != 0 {
-		t.Errorf("from another address: %d", got)
+	now = now.Add(3 * time.Second)
+	if got := deliver(g, attacker, "github", forged); got != 401 {
+		t.Errorf("later: %d", got)
+	}
+}
+
+func TestOverTheBoundOneIsVerifiedAtATime(t *testing.T) {
+	g := guardOf(t, nil)
+	for range failureBurst {
+		deliver(g, attacker, "github", func() error { return errForged })
+	}
+	inside, most, answers := atomic.Int32{}, atomic.Int32{}, make(chan int)
+	entered, gate := make(chan struct{}, 1), make(chan struct{})
+	verify := func() error {
+		most.Store(max(most.Load(), inside.Add(1)))
+		select {
+		case entered <- struct{}{}:
+		default:
+		}
+		<-gate
+		inside.Add(-1)
+		return nil
+	}
+	for range maxDoubted + 10 {
+		go func() { answers <- deliver(g, attacker, "github", verify) }()
+	}
+	<-entered
+	for i := range 10 { // those who find no room are answered at once
+		if got := <-answers; got != 429 {
+			t.Fatalf("%d of too many: %d", i+1, got)
+		}
+	}
+	close(gate)
+	for range maxDoubted {
+		if got := <-answers; got != 202 {
+			t.Errorf("one that waited: %d", got)
+		}
+	}
+	if got := most.Load(); got != 1 {
+		t.Errorf("%d at a time", got)
+	}
+}
+
+func TestWithoutAuthenticationDeliveriesAreNotCounted(t *testing.T) {
+	g := guardOf(t, func(c *Config, _ *Deps) { c.Required = false })
+	for range 2 * failureBurst {
+		if got := deliver(g, attacker, "github", func() error { return errForged }); got != 401 {
+			t.Fatal(got)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
@@ -83,6 +84,8 @@ type Acceptor interface {
 type Deps struct {
 	Webhooks Webhooks
 	Acceptor Acceptor
+	// Guard bounds what deliveries cost that are not signed rightly; nil is without bound.
+	Guard *access.Guard
 	// Traces and Metrics nil are none.
 	Traces  *tracing.Provider
 	Metrics ingest.Metrics

@@ -53,7 +53,11 @@ func (h *Handler) take(req *fasthttp.RequestCtx, name string, start time.Time, s
 	if len(req.Request.Header.ContentEncoding()) > 0 {
 		return Taken{}, problem.New(problem.UnsupportedEncoding, "Content-Encoding: want none, as signatures are of the body as it is")
 	}
-	taken, err := h.deps.Webhooks.Take(name, delivery(req, start))
+	var taken Taken
+	err := h.deps.Guard.Verify(req.RemoteAddr(), name, func() (err error) {
+		taken, err = h.deps.Webhooks.Take(name, delivery(req, start))
+		return err
+	}, unverified)
 	if err != nil || taken.Event == nil {
 		return taken, err
 	}
@@ -63,6 +67,12 @@ func (h *Handler) take(req *fasthttp.RequestCtx, name string, start time.Time, s
 		Identity: access.OfWebhook(name, taken.Provider, req.RemoteIP().String()),
 	}
 	return taken, h.deps.Acceptor.Accept(a, []*event.Event{taken.Event})
+}
+
+// unverified reports whether a refusal is one that a stranger without the secret gets.
+func unverified(err error) bool {
+	r, is := errors.AsType[*Refusal](err)
+	return is && r.Cause == Unverified
 }
 
 // delivery is the request as Webhooks sees it.
@@ -77,9 +87,23 @@ func delivery(req *fasthttp.RequestCtx, now time.Time) *Delivery {
 			}
 			return all
 		},
-		Query: string(req.URI().QueryString()), Body: req.Request.Body(), Now: now,
-		Loopback: req.RemoteIP().IsLoopback() && len(header.Peek("X-Forwarded-For")) == 0 && len(header.Peek("Forwarded")) == 0,
+		Query: string(req.URI().QueryString()), Body: req.Request.Body(), Now: now, Loopback: onThisMachine(req),
 	}
+}
+
+// onThisMachine reports whether a request was sent on this machine, to this machine:
+// no proxy says for whom it asks, and it came under a name that leads nowhere else. A web
+// page can make a name of its own lead here (DNS rebinding), and a tunnel brings its own along.
+func onThisMachine(req *fasthttp.RequestCtx) bool {
+	if !req.RemoteIP().IsLoopback() || !access.Loopback(strings.ToLower(string(req.Request.Header.Host()))) {
+		return false
+	}
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if len(req.Request.Header.Peek(name)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // own makes the event's data its own: the request's buffer is used again.
@@ -109,7 +133,11 @@ func answer(req *fasthttp.RequestCtx, t *Taken) int {
 // Get answers a provider that asks whether deliveries are wanted here.
 func (h *Handler) Get(c *fiber.Ctx) error {
 	name := strings.Clone(c.Params("name"))
-	challenge, err := h.deps.Webhooks.Challenge(name, delivery(c.Context(), h.deps.Now()))
+	var challenge []byte
+	err := h.deps.Guard.Verify(c.Context().RemoteAddr(), name, func() (err error) {
+		challenge, err = h.deps.Webhooks.Challenge(name, delivery(c.Context(), h.deps.Now()))
+		return err
+	}, unverified)
 	if err != nil {
 		return h.refuse(name, err, tracing.Span{}, 0)
 	}
