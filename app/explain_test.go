@@ -15,6 +15,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -374,13 +375,13 @@ func (one *sent) compare(x *client.Explanation, happened outcomes) (faults []str
 	if len(x.Differences) > 0 {
 		fault("differences: %q", x.Differences)
 	}
-	if want := max(f.state, "done"); x.State != want {
+	if want := history.State(max(f.state, "done")); x.State != want {
 		fault("state %s, want %s", x.State, want)
 	}
 	if (f.error == "") != (x.Error == "") || !strings.Contains(x.Error, f.error) {
 		fault("error %q, want %q", x.Error, f.error)
 	}
-	if x.Dedup.Verdict != "first" || x.Dedup.First != x.Position || (len(x.Dedup.Duplicates) == 1) != f.twice {
+	if x.Dedup.Verdict != "first" || x.Dedup.First != x.Position.String() || (len(x.Dedup.Duplicates) == 1) != f.twice {
 		fault("dedup %+v at %s", x.Dedup, x.Position)
 	}
 	if !x.Admission.Allowed || x.Admission.Now != nil {
@@ -420,7 +421,7 @@ func (one *sent) compare(x *client.Explanation, happened outcomes) (faults []str
 	}
 	letters := map[string]int{}
 	for _, d := range x.Letters {
-		letters[d.State]++
+		letters[string(d.State)]++
 	}
 	if !maps.Equal(letters, f.letters) {
 		fault("dead letters %v, want %v", letters, f.letters)
@@ -548,7 +549,7 @@ func TestAChainIsToldUpAndDown(t *testing.T) {
 }
 
 // chainOf waits until the last event of a chain has both its outcomes.
-func (s *system) chainOf(id string, effects int) (chain client.Chain) {
+func (s *system) chainOf(id string, effects int) (chain history.Chain) {
 	s.t.Helper()
 	s.eventually(func() error {
 		x, err := s.Explain(s.t.Context(), "/test", id)
@@ -561,7 +562,7 @@ func (s *system) chainOf(id string, effects int) (chain client.Chain) {
 	return chain
 }
 
-func steps(all []client.ChainStep) (told []string) {
+func steps(all []history.ChainStep) (told []string) {
 	for _, c := range all {
 		told = append(told, fmt.Sprintf("%d %s by %s: %s", c.Depth, c.Type, c.Link, c.Outcome))
 	}

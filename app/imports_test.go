@@ -28,23 +28,24 @@ var rooms = map[string][]string{
 	"policies":      {"event", "resource", "otel"},
 	"functions":     {"event", "resource", "otel"},
 	"dispatcher":    {"event", "resource", "otel", "failpoint"},
-	"gateway":       {"event", "resource", "graph", "catalogue", "otel", "failpoint"},
+	"gateway":       {"event", "resource", "graph", "catalogue", "history", "otel", "failpoint"},
 	"replay":        {"event", "resource"},
 	"schema":        {"event", "resource"},
 	"graph":         {"event", "resource"},
 	"catalogue":     {"event", "resource"},
+	"history":       {"event", "resource"},
 	"webhook":       {"event", "resource"},
 	"secrets":       {"resource"},
 	"schedule":      {"event", "resource"},
 	"netguard":      {},
 	"outbound":      {"resource"},
 	"sink":          {"event"},
-	"client":        {"event", "resource", "graph", "catalogue"},
-	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "sink", "netguard", "outbound", "schema", "graph", "catalogue", "artifacts"},
+	"client":        {"event", "resource", "graph", "catalogue", "history"},
+	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "sink", "netguard", "outbound", "schema", "graph", "catalogue", "history", "artifacts"},
 	"verify":        {"client", "event", "resource"},
-	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "policies", "resource", "verify", "deploy"}, // policies are tested without a server
+	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "history", "policies", "resource", "verify", "deploy"}, // policies are tested without a server
 	"bench":         {},
-	"e2e":           {"artifacts", "graph", "catalogue", "client", "event", "resource", "failpoint"},
+	"e2e":           {"artifacts", "graph", "catalogue", "history", "client", "event", "resource", "failpoint"},
 }
 
 // roomOf is the room a package's path belongs to; "" is none.

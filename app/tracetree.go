@@ -13,7 +13,7 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/eventlog"
 	"github.com/signalbox-dev/signalbox/gateway"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // The bounds of what is told of a trace.

@@ -18,7 +18,7 @@ import (
 	"github.com/signalbox-dev/signalbox/eventlog"
 	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
 	"github.com/signalbox-dev/signalbox/gateway"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/policies"
 	"github.com/signalbox-dev/signalbox/resource"
 )

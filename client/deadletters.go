@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // DeadLetters returns dead letters, oldest first.
@@ -73,14 +74,11 @@ func (a *LetterAction) request(path string, query url.Values) (request, error) {
 	return r, err
 }
 
-// LetterDecided is what became of one dead letter.
-type LetterDecided struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
-	// Already: it had been decided so before, and nothing was done now.
-	Already bool `json:"already"`
-	DryRun  bool `json:"dryRun,omitempty"`
-}
+// LetterDecided is what became of one dead letter, LetterTally what became of many.
+type (
+	LetterDecided = history.Decided
+	LetterTally   = history.Tally
+)
 
 // DecideDeadLetter redrives or drops one dead letter. Doing it twice is no
 // error: the second answer says Already.
@@ -92,37 +90,6 @@ func (c *Client) DecideDeadLetter(ctx context.Context, id string, a LetterAction
 	}
 	err = c.call(ctx, r, &out)
 	return out, err
-}
-
-// LetterTally counts what became of many dead letters.
-type LetterTally struct {
-	Scanned  int `json:"scanned"`
-	Redriven int `json:"redriven"`
-	Dropped  int `json:"dropped"`
-	// Already are those about which something had been decided before.
-	Already int `json:"already"`
-	Failed  int `json:"failed"`
-	// Failures are the first ones of Failed.
-	Failures []LetterFailure `json:"failures,omitempty"`
-	DryRun   bool            `json:"dryRun,omitempty"`
-}
-
-// LetterFailure is a dead letter for which it was not done, and why.
-type LetterFailure struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
-}
-
-// maxFailures is how many failures a LetterTally names.
-const maxFailures = 10
-
-func (t *LetterTally) add(part *LetterTally) {
-	t.Scanned += part.Scanned
-	t.Redriven += part.Redriven
-	t.Dropped += part.Dropped
-	t.Already += part.Already
-	t.Failed += part.Failed
-	t.Failures = append(t.Failures, part.Failures[:min(len(part.Failures), maxFailures-len(t.Failures))]...)
 }
 
 // DecideDeadLetters redrives or drops the dead letters that a query selects,
@@ -148,14 +115,11 @@ func (c *Client) DecideDeadLetters(ctx context.Context, q Query, all bool, a Let
 		if err != nil {
 			return sum, err
 		}
-		var part struct {
-			LetterTally
-			Next string `json:"next"`
-		}
+		var part LetterTally
 		if err := c.call(ctx, r, &part); err != nil {
 			return sum, err
 		}
-		sum.add(&part.LetterTally)
+		sum.Add(&part)
 		if cursor = part.Next; cursor == "" || limit > 0 && sum.Scanned >= limit {
 			return sum, nil
 		}

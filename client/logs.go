@@ -4,16 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
-	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // Line is one line of a function, with its place in the log.
-type Line struct {
-	event.Log
-	Position string `json:"position"`
-}
+type Line = history.Line
 
 // Lines returns what functions printed, oldest first; without Since and Until the
 // newest ones.
@@ -22,39 +18,7 @@ func (c *Client) Lines(ctx context.Context, q Query) ([]Line, error) {
 }
 
 // Trace is a whole chain: the events it began with, and what became of them.
-type Trace struct {
-	// Asked says what the id was that of: event, run or trace.
-	Asked  string        `json:"asked"`
-	Traces []TraceRef    `json:"traces"`
-	Roots  []*TraceEvent `json:"roots"`
-	Cut    string        `json:"cut,omitempty"`
-}
-
-// TraceRef names a distributed trace; URL is where people look at it, if that is known.
-type TraceRef struct {
-	ID  string `json:"id"`
-	URL string `json:"url,omitempty"`
-}
-
-// TraceEvent is an event of a chain with the runs it led to.
-type TraceEvent struct {
-	Source   string     `json:"source"`
-	ID       string     `json:"id"`
-	Type     string     `json:"type"`
-	Subject  string     `json:"subject,omitempty"`
-	Accepted time.Time  `json:"accepted,omitzero"`
-	Position string     `json:"position,omitempty"`
-	Asked    bool       `json:"asked,omitempty"`
-	Runs     []TraceRun `json:"runs"`
-}
-
-// TraceRun is a run, with what it printed and the events it answered with.
-type TraceRun struct {
-	event.Run
-	Asked   bool          `json:"asked,omitempty"`
-	Lines   []event.Log   `json:"lines,omitempty"`
-	Effects []*TraceEvent `json:"effects,omitempty"`
-}
+type Trace = history.Trace
 
 // Trace returns the chain that an id belongs to: an event's (source may be "" when
 // it is the only one), a run's or a trace's. lines asks for what the runs printed.

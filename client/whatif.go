@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -29,51 +30,7 @@ type WhatIf struct {
 }
 
 // WhatIfAnswer is the sum of all parts.
-type WhatIfAnswer struct {
-	Revision     uint64          `json:"revision"`
-	Events       int64           `json:"events"`
-	Changed      int64           `json:"changed"`
-	Functions    []Difference    `json:"functions"`
-	Links        []Difference    `json:"links"`
-	Versions     []Difference    `json:"versions,omitempty"`
-	FailedBefore int64           `json:"failedBefore"`
-	FailedAfter  int64           `json:"failedAfter"`
-	Failures     []WhatIfFailure `json:"failures,omitempty"`
-}
-
-// Difference says of one function or link how many events it got, would get,
-// would get newly, and no more.
-type Difference struct {
-	Name     string          `json:"name"`
-	Before   int64           `json:"before"`
-	After    int64           `json:"after"`
-	Newly    int64           `json:"newly"`
-	Stops    int64           `json:"stops"`
-	Examples []WhatIfExample `json:"examples,omitempty"`
-}
-
-// WhatIfExample is an event for which something would change.
-type WhatIfExample struct {
-	// Change is newly or stops.
-	Change   string `json:"change"`
-	Source   string `json:"source"`
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	Position string `json:"position"`
-	Link     string `json:"link"`
-	Before   string `json:"before,omitempty"`
-	After    string `json:"after,omitempty"`
-}
-
-// WhatIfFailure is an event that policies could not decide about, before or after.
-type WhatIfFailure struct {
-	When     string `json:"when"`
-	Source   string `json:"source"`
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	Position string `json:"position"`
-	Error    string `json:"error"`
-}
+type WhatIfAnswer = history.WhatIfAnswer
 
 // whatIfPatience is how long a server that is busy is asked again.
 const whatIfPatience = time.Minute
@@ -82,13 +39,13 @@ const whatIfPatience = time.Minute
 // each part but the last. Resources that change meanwhile are an error: begin again.
 func (c *Client) WhatIf(ctx context.Context, q WhatIf, progress func(WhatIfAnswer)) (WhatIfAnswer, error) {
 	var sum WhatIfAnswer
-	sums := [3]map[string]*Difference{{}, {}, {}}
+	sums := [3]map[string]*history.Difference{{}, {}, {}}
 	limit, cursor := q.Limit, ""
 	for {
 		if q.Limit > 0 {
 			limit = q.Limit - int(sum.Events)
 		}
-		part, next, err := c.whatIfPart(ctx, &q, limit, cursor)
+		part, err := c.whatIfPart(ctx, &q, limit, cursor)
 		if err != nil {
 			return sum, err
 		}
@@ -98,11 +55,11 @@ func (c *Client) WhatIf(ctx context.Context, q WhatIf, progress func(WhatIfAnswe
 		sum.FailedBefore += part.FailedBefore
 		sum.FailedAfter += part.FailedAfter
 		sum.Failures = append(sum.Failures, part.Failures[:min(len(part.Failures), max(0, 10-len(sum.Failures)))]...)
-		for i, more := range [][]Difference{part.Functions, part.Links, part.Versions} {
+		for i, more := range [][]history.Difference{part.Functions, part.Links, part.Versions} {
 			addDifferences(sums[i], more, q.Examples)
 		}
 		sum.Functions, sum.Links, sum.Versions = byName(sums[0]), byName(sums[1]), byName(sums[2])
-		if cursor = next; cursor == "" || q.Limit > 0 && sum.Events >= int64(q.Limit) {
+		if cursor = part.Next; cursor == "" || q.Limit > 0 && sum.Events >= int64(q.Limit) {
 			return sum, nil
 		}
 		if progress != nil {
@@ -112,7 +69,7 @@ func (c *Client) WhatIf(ctx context.Context, q WhatIf, progress func(WhatIfAnswe
 }
 
 // whatIfPart asks for one part, again and again while the server is busy.
-func (c *Client) whatIfPart(ctx context.Context, q *WhatIf, limit int, cursor string) (WhatIfAnswer, string, error) {
+func (c *Client) whatIfPart(ctx context.Context, q *WhatIf, limit int, cursor string) (out WhatIfAnswer, err error) {
 	in := map[string]any{"examples": q.Examples, "where": q.Where, "limit": limit, "cursor": cursor, "remove": append([]string{}, q.Remove...)}
 	if len(q.Objects) > 0 {
 		in["objects"] = q.Objects
@@ -125,35 +82,31 @@ func (c *Client) whatIfPart(ctx context.Context, q *WhatIf, limit int, cursor st
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
-		return WhatIfAnswer{}, "", err
+		return out, err
 	}
 	for until := time.Now().Add(whatIfPatience); ; {
-		var out struct {
-			WhatIfAnswer
-			Next string `json:"next"`
-		}
-		err := c.call(ctx, request{
+		err = c.call(ctx, request{
 			method: http.MethodPost, path: "/api/v1/whatif",
 			header: http.Header{"Content-Type": {"application/json"}}, body: body,
 		}, &out)
 		var p *Problem
 		if err == nil || !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || time.Now().After(until) {
-			return out.WhatIfAnswer, out.Next, err
+			return out, err
 		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return WhatIfAnswer{}, "", ctx.Err()
+			return out, ctx.Err()
 		}
 	}
 }
 
 // addDifferences adds rows by name, with so many examples of each change.
-func addDifferences(sum map[string]*Difference, more []Difference, examples int) {
+func addDifferences(sum map[string]*history.Difference, more []history.Difference, examples int) {
 	for _, d := range more {
 		s := sum[d.Name]
 		if s == nil {
-			s = &Difference{Name: d.Name}
+			s = &history.Difference{Name: d.Name}
 			sum[d.Name] = s
 		}
 		s.Before += d.Before
@@ -174,11 +127,11 @@ func addDifferences(sum map[string]*Difference, more []Difference, examples int)
 	}
 }
 
-func byName(m map[string]*Difference) []Difference {
-	out := make([]Difference, 0, len(m))
+func byName(m map[string]*history.Difference) []history.Difference {
+	out := make([]history.Difference, 0, len(m))
 	for _, d := range m {
 		out = append(out, *d)
 	}
-	slices.SortFunc(out, func(a, b Difference) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b history.Difference) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

@@ -9,17 +9,18 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
 // linkNamed finds a link of an explanation.
-func linkNamed(x *client.Explanation, name string) client.LinkVerdict {
+func linkNamed(x *client.Explanation, name string) history.Link {
 	for _, l := range x.Links {
 		if l.Name == name {
 			return l
 		}
 	}
-	return client.LinkVerdict{}
+	return history.Link{}
 }
 
 // TestExplainTellsOfThePast changes what an event was chosen by, kills the
@@ -85,7 +86,7 @@ func (s *server) past(reply string) error {
 		return fmt.Errorf("acme %+v", acme)
 	case !thumbs.Chosen || thumbs.Outcome != "delivered" || x.Links[0].Name != "thumbs":
 		return fmt.Errorf("thumbs %+v", thumbs)
-	case len(x.Dedup.Duplicates) != 1 || x.Dedup.First != x.Position || x.State != "done" || x.Known != "run":
+	case len(x.Dedup.Duplicates) != 1 || x.Dedup.First != x.Position.String() || x.State != "done" || x.Known != "run":
 		return fmt.Errorf("%+v", x)
 	case len(x.Chain.Effects) != 1 || x.Chain.Effects[0].ID != reply || x.Chain.Effects[0].Outcome != "1 delivered":
 		return fmt.Errorf("chain %+v", x.Chain)

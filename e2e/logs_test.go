@@ -14,6 +14,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/client"
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // pythonProgram is the manifest of a function that is a program in Python, with its link.
@@ -177,7 +178,7 @@ func TestAChainIsTracedFromTheLog(t *testing.T) {
 		if got := shape(tr.Roots); got != want || tr.Asked != asked || tr.Cut != "" {
 			t.Errorf("by %s (%s): %s\nwant %s; cut %q", asked, tr.Asked, got, want, tr.Cut)
 		}
-		if want := []client.TraceRef{{ID: last.TraceID, URL: "http://jaeger.example/trace/" + last.TraceID}}; !slices.Equal(tr.Traces, want) {
+		if want := []history.TraceRef{{ID: last.TraceID, URL: "http://jaeger.example/trace/" + last.TraceID}}; !slices.Equal(tr.Traces, want) {
 			t.Errorf("traces %v, want %v", tr.Traces, want)
 		}
 	}
@@ -187,7 +188,7 @@ func TestAChainIsTracedFromTheLog(t *testing.T) {
 }
 
 // shape is what matters of a chain; of lines those on standard output.
-func shape(events []*client.TraceEvent) string {
+func shape(events []*history.TraceEvent) string {
 	var b strings.Builder
 	for _, e := range events {
 		b.WriteString(e.Type + "{")

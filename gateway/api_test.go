@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 

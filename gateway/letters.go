@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // What the OpenAPI document says of the routes of dead letters.

@@ -9,11 +9,11 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/api"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/graph"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 

@@ -9,12 +9,12 @@ import (
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/access"
 	"github.com/signalbox-dev/signalbox/gateway/api"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/hooks"
 	"github.com/signalbox-dev/signalbox/gateway/ingest"
 	"github.com/signalbox-dev/signalbox/gateway/invoke"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/gateway/subscribe"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/otel/tracing"
 )
 
@@ -131,7 +131,7 @@ var (
 	ErrTooLarge    = problem.ErrTooLarge
 	ErrQuery       = problem.ErrQuery
 
-	ErrDecided       = problem.ErrDecided
+	ErrDecided       = history.ErrDecided
 	ErrNotRedrivable = problem.ErrNotRedrivable
 
 	ErrNoVersion = problem.ErrNoVersion

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // What the OpenAPI document says of what-if.

@@ -333,7 +333,7 @@ func why(ex client.Explanation, link string) string {
 		if !l.Chosen {
 			return "the deployment says: not chosen: " + l.Why
 		}
-		return "the deployment says: chosen, and knows no call; position " + ex.Position
+		return "the deployment says: chosen, and knows no call; position " + ex.Position.String()
 	}
 	return "the deployment does not know the link"
 }

@@ -97,35 +97,39 @@ func TestMistakesOfAGatewayAreFound(t *testing.T) {
 		mistake func(verifytest.Delivery) verifytest.Mistake
 		check   func(*verify.Report) bool
 		verdict string // part of it; "" is none
+		lost    bool   // something never comes
 	}{
 		"a delivery that is dropped": {
-			once(verifytest.Drop, false), func(r *verify.Report) bool { return r.Deliveries.Lost == 1 }, "1 of 180 deliveries were lost",
+			once(verifytest.Drop, false), func(r *verify.Report) bool { return r.Deliveries.Lost == 1 }, "1 of 180 deliveries were lost", true,
 		},
 		"a reply that is dropped": {
-			once(verifytest.Drop, true), func(r *verify.Report) bool { return r.Replies.Lost == 1 && r.Deliveries.Lost == 0 }, "replies were lost",
+			once(verifytest.Drop, true), func(r *verify.Report) bool { return r.Replies.Lost == 1 && r.Deliveries.Lost == 0 }, "replies were lost", true,
 		},
 		"a delivery made twice": {
-			once(verifytest.Twice, false), func(r *verify.Report) bool { return r.Deliveries.Redelivered == 1 && r.Deliveries.Copied == 0 }, "",
+			once(verifytest.Twice, false), func(r *verify.Report) bool { return r.Deliveries.Redelivered == 1 && r.Deliveries.Copied == 0 }, "", false,
 		},
 		"an event that is in the log twice": {
-			once(verifytest.Copy, false), func(r *verify.Report) bool { return r.Deliveries.Copied == 1 && r.Deliveries.Redelivered == 0 }, "",
+			once(verifytest.Copy, false), func(r *verify.Report) bool { return r.Deliveries.Copied == 1 && r.Deliveries.Redelivered == 0 }, "", false,
 		},
 		"a reply that is in the log twice": {
-			once(verifytest.Copy, true), func(r *verify.Report) bool { return r.Replies.Copied == 1 && r.Deliveries.Copied == 0 }, "",
+			once(verifytest.Copy, true), func(r *verify.Report) bool { return r.Replies.Copied == 1 && r.Deliveries.Copied == 0 }, "", false,
 		},
 		"two deliveries swapped": {
-			once(verifytest.Swap, false), func(r *verify.Report) bool { return r.Deliveries.Reordered == 1 }, "1 deliveries overtook",
+			once(verifytest.Swap, false), func(r *verify.Report) bool { return r.Deliveries.Reordered == 1 }, "1 deliveries overtook", false,
 		},
 		"an event that is changed": {
-			once(verifytest.Change, false), func(r *verify.Report) bool { return r.Changed > 0 }, "not as it was sent",
+			once(verifytest.Change, false), func(r *verify.Report) bool { return r.Changed > 0 }, "not as it was sent", false,
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := short(start(t, &verifytest.Gateway{Mistake: tt.mistake}))
-			cfg.Drain = 3 * time.Second // without any delivery: much even for a busy machine
-			cfg.Keys = 1                // whatever is swapped has the same key
+			cfg.Drain = 30 * time.Second // without any delivery: much even for a busy machine
+			if tt.lost {
+				cfg.Drain = 10 * time.Second // which is waited for
+			}
+			cfg.Keys = 1 // whatever is swapped has the same key
 			rep := run(t, cfg)
 			if !tt.check(rep) {
 				t.Errorf("deliveries %+v, replies %+v, %d changed", rep.Deliveries, rep.Replies, rep.Changed)

@@ -9,8 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/signalbox-dev/signalbox/client"
-	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // explainView says how much of an explanation is printed.
@@ -47,9 +46,9 @@ func newExplain() *cobra.Command {
 	return printer(remote(cmd))
 }
 
-func explainTable(w *tabwriter.Writer, ex *client.Explanation, view explainView) {
-	if e, err := event.ParseJSON(ex.Event); err == nil {
-		fmt.Fprintln(w, eventLine(e))
+func explainTable(w *tabwriter.Writer, ex *history.Explanation, view explainView) {
+	if ex.Event != nil {
+		fmt.Fprintln(w, eventLine(ex.Event))
 	}
 	fmt.Fprintf(w, "at %s in the log, by resources of revision %d%s\n", ex.Position, ex.Revision, known(ex.Known))
 	for _, line := range facts(ex) {
@@ -67,20 +66,20 @@ func explainTable(w *tabwriter.Writer, ex *client.Explanation, view explainView)
 }
 
 // known says how sure the revision is, where that is not certain.
-func known(how string) string {
+func known(how history.Known) string {
 	switch how {
-	case "estimated":
+	case history.KnownEstimated:
 		return " (estimated)"
-	case "present":
+	case history.KnownPresent:
 		return " (those in force now)"
 	}
 	return ""
 }
 
 // facts are what is worth saying before the links.
-func facts(ex *client.Explanation) (lines []string) {
+func facts(ex *history.Explanation) (lines []string) {
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if ex.State == "pending" {
+	if ex.State == history.StatePending {
 		add("no dispatcher has come to it yet: %d event(s) before it", ex.Behind)
 	}
 	if ex.Dedup.Verdict == "duplicate" {
@@ -125,32 +124,32 @@ func orWord(s, word string) string {
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
-func ofLink(d *client.LetterVerdict) string {
+func ofLink(d *history.LetterRef) string {
 	if d.Link == "" {
 		return ""
 	}
 	return " of link " + d.Link
 }
 
-func letterState(d *client.LetterVerdict) string {
+func letterState(d *history.LetterRef) string {
 	if d.Decided.IsZero() {
 		if d.Held {
-			return d.State + ", and its key waits for a decision"
+			return string(d.State) + ", and its key waits for a decision"
 		}
-		return d.State
+		return string(d.State)
 	}
-	return d.State + " at " + clock(d.Decided)
+	return string(d.State) + " at " + clock(d.Decided)
 }
 
 // linkTable prints the links that matched and the near misses, or all; it
 // returns how many it left out.
-func linkTable(w io.Writer, links []client.LinkVerdict, all bool) (hidden int) {
+func linkTable(w io.Writer, links []history.Link, all bool) (hidden int) {
 	row(w, "LINK", "FUNCTION", "MATCHED", "WHY", "OUTCOME")
 	near := 0
 	for i := range links {
 		l := &links[i]
 		if !l.Matched && len(l.Deliveries) == 0 && !all {
-			if near++; near > nearMisses || l.Near >= client.NearNothing {
+			if near++; near > nearMisses || l.Near >= history.NearNothing {
 				hidden++
 				continue
 			}
@@ -161,14 +160,14 @@ func linkTable(w io.Writer, links []client.LinkVerdict, all bool) (hidden int) {
 }
 
 // functionOf is the function with the version that was called.
-func functionOf(l *client.LinkVerdict) string {
+func functionOf(l *history.Link) string {
 	if l.Version == "" || strings.Contains(l.Function, "@") {
 		return l.Function
 	}
 	return l.Function + "@" + l.Version
 }
 
-func why(l *client.LinkVerdict) string {
+func why(l *history.Link) string {
 	s := l.Why
 	if l.Revision > 0 {
 		s += fmt.Sprintf(", by revision %d", l.Revision)
@@ -180,7 +179,7 @@ func why(l *client.LinkVerdict) string {
 }
 
 // outcome sums up a link's deliveries by the last one.
-func outcome(l *client.LinkVerdict) string {
+func outcome(l *history.Link) string {
 	if len(l.Deliveries) == 0 {
 		return waiting(l.Waiting)
 	}
@@ -199,7 +198,7 @@ func outcome(l *client.LinkVerdict) string {
 }
 
 // waiting says where a delivery is; "" where it is over.
-func waiting(w *client.Waiting) string {
+func waiting(w *history.Waiting) string {
 	switch {
 	case w == nil:
 		return ""
@@ -217,7 +216,7 @@ func waiting(w *client.Waiting) string {
 }
 
 // chainLines print the chain, or how much of one there is.
-func chainLines(w io.Writer, ex *client.Explanation, full bool) {
+func chainLines(w io.Writer, ex *history.Explanation, full bool) {
 	c := &ex.Chain
 	causes, effects := len(c.Causes), len(c.Effects)
 	if causes+effects == 0 {
@@ -232,7 +231,7 @@ func chainLines(w io.Writer, ex *client.Explanation, full bool) {
 	for i := causes - 1; i >= 0; i-- {
 		chainRow(w, -c.Causes[i].Depth, &c.Causes[i])
 	}
-	if e, err := event.ParseJSON(ex.Event); err == nil {
+	if e := ex.Event; e != nil {
 		row(w, "0", e.Type, e.ID, e.Source, "", "(this event)")
 	}
 	for i := range c.Effects {
@@ -243,7 +242,7 @@ func chainLines(w io.Writer, ex *client.Explanation, full bool) {
 	}
 }
 
-func chainRow(w io.Writer, depth int, s *client.ChainStep) {
+func chainRow(w io.Writer, depth int, s *history.ChainStep) {
 	row(w, fmt.Sprintf("%+d", depth), s.Type, s.ID, s.Source, s.Link, s.Outcome)
 }
 

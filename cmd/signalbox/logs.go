@@ -124,10 +124,7 @@ func (p *linePrinter) follow(ctx context.Context, c *client.Client, q client.Que
 
 // fresh prints a line unless it was printed.
 func (p *linePrinter) fresh(l *client.Line) error {
-	at, err := event.ParsePosition(l.Position)
-	if err != nil {
-		return err
-	}
+	at := l.Position
 	if seen, ok := p.last[at.Partition]; ok && at.Offset <= seen {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -103,7 +104,7 @@ func whatIfTable(w *tabwriter.Writer, a *client.WhatIfAnswer, took time.Duration
 }
 
 // differenceTable shows what differs, and says how much does not.
-func differenceTable(w io.Writer, head string, all []client.Difference) {
+func differenceTable(w io.Writer, head string, all []history.Difference) {
 	row(w, head, "BEFORE", "AFTER", "NEWLY FIRES", "STOPS FIRING")
 	same := 0
 	for _, d := range all {
@@ -123,7 +124,7 @@ func examples(w io.Writer, a *client.WhatIfAnswer) {
 	for _, d := range a.Links {
 		for _, x := range d.Examples {
 			what := "newly fires"
-			if x.Change == "stops" {
+			if x.Change == history.Stops {
 				what = "stops firing"
 			}
 			fmt.Fprintf(w, "\n%s %s for %s (id %s of %s, at %s)\n", d.Name, what, x.Type, x.ID, x.Source, x.Position)

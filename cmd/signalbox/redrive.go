@@ -169,11 +169,11 @@ func (f *decideFlags) decideEach(cmd *cobra.Command, c *client.Client, ids []str
 func (f *decideFlags) became(d client.LetterDecided) string {
 	switch {
 	case d.Already:
-		return "already " + d.State
+		return "already " + string(d.State)
 	case d.DryRun:
-		return "would be " + d.State
+		return "would be " + string(d.State)
 	}
-	return d.State
+	return string(d.State)
 }
 
 // decideAll acts on what the flags select, and says on standard error how far it is.

@@ -14,8 +14,8 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// history adds the flags that select from the history.
-func history(cmd *cobra.Command, q *client.Query, since *time.Duration, back time.Duration) *cobra.Command {
+// selecting adds the flags that select from the past.
+func selecting(cmd *cobra.Command, q *client.Query, since *time.Duration, back time.Duration) *cobra.Command {
 	cmd.Flags().StringVar(&q.Function, "function", "", "only of this function")
 	cmd.Flags().StringVar(&q.Source, "source", "", "only of events with this source")
 	cmd.Flags().StringVar(&q.ID, "id", "", "only of events with this id")
@@ -52,7 +52,7 @@ func newRuns() *cobra.Command {
 	f.StringVar(&q.Version, "version", "", "only of this version of a function")
 	f.StringVar(&q.Run, "run", "", "only of the run with this id")
 	f.StringVar(&q.Trace, "trace", "", "only of the trace with this id")
-	return history(printer(remote(cmd)), &q, &since, time.Hour)
+	return selecting(printer(remote(cmd)), &q, &since, time.Hour)
 }
 
 func runTable(w io.Writer, runs []event.Run) {

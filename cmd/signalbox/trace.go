@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 func newTrace() *cobra.Command {
@@ -53,7 +53,7 @@ func branchOf(prefix string, i, n int) branch {
 	return branch{prefix + "├─ ", prefix + "│  "}
 }
 
-func traceTree(w io.Writer, t *client.Trace) error {
+func traceTree(w io.Writer, t *history.Trace) error {
 	for _, ref := range t.Traces {
 		fmt.Fprintln(w, strings.TrimSpace("trace "+ref.ID+"  "+ref.URL))
 	}
@@ -66,7 +66,7 @@ func traceTree(w io.Writer, t *client.Trace) error {
 	return nil
 }
 
-func drawEvent(w io.Writer, at branch, e *client.TraceEvent) {
+func drawEvent(w io.Writer, at branch, e *history.TraceEvent) {
 	text := fmt.Sprintf("%s id=%s source=%s", plain(e.Type), plain(e.ID), plain(e.Source))
 	if e.Subject != "" {
 		text += " subject=" + plain(e.Subject)
@@ -86,7 +86,7 @@ func drawEvent(w io.Writer, at branch, e *client.TraceEvent) {
 	}
 }
 
-func drawRun(w io.Writer, at branch, r *client.TraceRun) {
+func drawRun(w io.Writer, at branch, r *history.TraceRun) {
 	name := calledAs(&r.Run)
 	if name == "" {
 		name = "-"

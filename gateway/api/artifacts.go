@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
@@ -153,7 +154,7 @@ func numbered(c *fiber.Ctx, name string) (upload string, n int, err error) {
 		return "", 0, nil
 	}
 	if n, err = strconv.Atoi(c.Query(name)); err != nil {
-		return "", 0, fmt.Errorf("%s %q: %w: want a number", name, clip(c.Query(name)), problem.ErrQuery)
+		return "", 0, fmt.Errorf("%s %q: %w: want a number", name, parameter.Clip(c.Query(name)), problem.ErrQuery)
 	}
 	return upload, n, nil
 }

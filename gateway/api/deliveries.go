@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
@@ -103,7 +104,7 @@ func reportedStatus(c *fiber.Ctx) (int, error) {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 200 || n > 599 || n/100 == 3 {
-		return 0, problem.New(problem.InvalidRequest, "%s %q: want 200 to 299 (done), or 400 to 599 (a failed attempt)", headerStatus, clip(v))
+		return 0, problem.New(problem.InvalidRequest, "%s %q: want 200 to 299 (done), or 400 to 599 (a failed attempt)", headerStatus, parameter.Clip(v))
 	}
 	return n, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -67,7 +67,7 @@ type Reader interface {
 // about the same one at this moment. Safe for concurrent use.
 type Letters interface {
 	// Decide does it for one; there being none is problem.ErrNotFound, another
-	// decision before problem.ErrDecided, and what cannot be redriven as asked
+	// decision before history.ErrDecided, and what cannot be redriven as asked
 	// problem.ErrNotRedrivable.
 	Decide(ctx context.Context, id string, d history.Decision) (history.Decided, error)
 	// DecideAll does it for those for which Query.MatchDeadLetter holds, oldest

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -39,7 +40,7 @@ func condition(c *fiber.Ctx, given uint64) (Condition, error) {
 	}
 	rev, err := strconv.ParseUint(strings.Trim(match, `"`), 10, 63)
 	if err != nil || rev == 0 {
-		return Condition{}, problem.New(problem.InvalidQuery, `If-Match %q: want the ETag of the resource, such as "17"`, clip(match))
+		return Condition{}, problem.New(problem.InvalidQuery, `If-Match %q: want the ETag of the resource, such as "17"`, parameter.Clip(match))
 	}
 	if given != 0 && given != rev {
 		return Condition{}, problem.New(problem.InvalidQuery, "If-Match says revision %d, the rest of the request %d", rev, given)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 	"github.com/signalbox-dev/signalbox/graph"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -50,7 +51,7 @@ func (a *API) Graph(c *fiber.Ctx) error {
 		}
 		if kind != "" {
 			if g = g.Part(kind, name); g == nil {
-				return problem.New(problem.NotFound, "there is no %s %s in the graph", kind, clip(name))
+				return problem.New(problem.NotFound, "there is no %s %s in the graph", kind, parameter.Clip(name))
 			}
 		}
 		return answerGraph(c, g, format)
@@ -64,7 +65,7 @@ func graphFormat(c *fiber.Ctx) (string, error) {
 		return strings.Clone(f), nil
 	case "":
 	default:
-		return "", problem.New(problem.InvalidQuery, "format %q: want json, mermaid or dot", clip(f))
+		return "", problem.New(problem.InvalidQuery, "format %q: want json, mermaid or dot", parameter.Clip(f))
 	}
 	accept := strings.ToLower(c.Get(fiber.HeaderAccept))
 	switch {

@@ -7,8 +7,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // The parameters of the query routes; nothing changes them.
@@ -76,7 +76,7 @@ func (a *API) Lines(c *fiber.Ctx) error {
 		if err != nil {
 			return err
 		}
-		return page(c, p, func(l *history.Line) ([]byte, error) { return l.MarshalJSON() })
+		return page(c, p, func(l *history.Line) ([]byte, error) { return json.Marshal(l) })
 	})
 }
 

@@ -8,8 +8,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // query reads the parameters of a request, of which allowed are known here.
@@ -30,7 +31,7 @@ func (a *API) query(c *fiber.Ctx, allowed ...string) (history.Query, error) {
 
 func (a *API) parameter(q *history.Query, name, value string, allowed []string) (err error) {
 	if !slices.Contains(allowed, name) {
-		return problem.New(problem.InvalidQuery, "parameter %q: want one of %s", clip(name), strings.Join(allowed, ", "))
+		return problem.New(problem.InvalidQuery, "parameter %q: want one of %s", parameter.Clip(name), strings.Join(allowed, ", "))
 	}
 	switch name {
 	case "source":
@@ -52,19 +53,19 @@ func (a *API) parameter(q *history.Query, name, value string, allowed []string) 
 	case "reason":
 		q.Reason = value
 	case "state":
-		q.State, err = history.ParseLetterState(value)
+		q.State, err = parameter.OneOf(name, value, history.LetterOpen, history.LetterRedriven, history.LetterDropped)
 	case "kind":
-		q.Kind, err = history.ParseDecisionKind(value)
+		q.Kind, err = parameter.OneOf(name, value, event.DecidedAdmission, event.DecidedManagement, event.DecidedShadow, event.DecidedSchema, event.DecidedChoosing)
 	case "where":
 		q.Where, err = a.where(value)
 	case "cursor":
 		q.Cursor = value
 	case "outcome":
-		q.Outcome, err = outcome(value)
+		q.Outcome, err = parameter.OneOf(name, value, event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting)
 	case "since":
-		q.Since, err = history.ParseTime(name, value, a.deps.Now())
+		q.Since, err = parameter.Time(name, value, a.deps.Now())
 	case "until":
-		q.Until, err = history.ParseTime(name, value, a.deps.Now())
+		q.Until, err = parameter.Time(name, value, a.deps.Now())
 	case "limit":
 		q.Limit, err = a.limit(value)
 	} // all and dryRun are no part of a query
@@ -87,18 +88,9 @@ func (a *API) where(expression string) (func(*event.Event) bool, error) {
 func (a *API) limit(value string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		return 0, problem.New(problem.InvalidQuery, "limit %q: want a whole number from 1 to %d", clip(value), a.config.MaxLimit)
+		return 0, problem.New(problem.InvalidQuery, "limit %q: want a whole number from 1 to %d", parameter.Clip(value), a.config.MaxLimit)
 	}
 	return min(n, a.config.MaxLimit), nil
-}
-
-func outcome(value string) (event.Outcome, error) {
-	switch o := event.Outcome(value); o {
-	case event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting:
-		return o, nil
-	}
-	return "", problem.New(problem.InvalidQuery, "outcome %q: want one of %s, %s, %s, %s, %s", clip(value),
-		event.Delivered, event.Dead, event.Dropped, event.Retrying, event.Waiting)
 }
 
 // revision reads the parameter of that name; 0 when it is absent.
@@ -109,7 +101,7 @@ func revision(c *fiber.Ctx) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, problem.New(problem.InvalidQuery, "revision %q: want a whole number", clip(s))
+		return 0, problem.New(problem.InvalidQuery, "revision %q: want a whole number", parameter.Clip(s))
 	}
 	return n, nil
 }
@@ -122,14 +114,6 @@ func flag(c *fiber.Ctx, name string) (bool, error) {
 	case "true":
 		return true, nil
 	default:
-		return false, problem.New(problem.InvalidQuery, "%s %q: want true or false", name, clip(s))
+		return false, problem.New(problem.InvalidQuery, "%s %q: want true or false", name, parameter.Clip(s))
 	}
-}
-
-// clip bounds and copies what an answer repeats of a request.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return strings.Clone(s)
 }

@@ -9,8 +9,9 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -257,7 +258,7 @@ func nameOf(c *fiber.Ctx) string {
 // sameName refuses a body that names another resource than the path.
 func sameName(c *fiber.Ctx, o *resource.Object) error {
 	if name := nameOf(c); o.Metadata.Name != name {
-		return resource.Faults{{Field: "metadata.name", Problem: fmt.Sprintf("%q: the path says %q", o.Metadata.Name, clip(name))}}
+		return resource.Faults{{Field: "metadata.name", Problem: fmt.Sprintf("%q: the path says %q", o.Metadata.Name, parameter.Clip(name))}}
 	}
 	return nil
 }
@@ -266,7 +267,7 @@ func sameName(c *fiber.Ctx, o *resource.Object) error {
 func named(k resource.Kind, name string, err error) error {
 	for _, s := range []error{problem.ErrNotFound, problem.ErrExists, problem.ErrConflict, problem.ErrInUse} {
 		if errors.Is(err, s) {
-			return fmt.Errorf("%s %s: %w", k.Name, clip(name), err)
+			return fmt.Errorf("%s %s: %w", k.Name, parameter.Clip(name), err)
 		}
 	}
 	return err

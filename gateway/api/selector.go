@@ -5,8 +5,9 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -29,7 +30,7 @@ func parseSelector(s string) (selector, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		r := parseRequirement(strings.TrimSpace(part))
 		if r.key == "" || strings.ContainsAny(r.key, "=! ()") || strings.ContainsAny(r.value, "=! ()") {
-			return nil, problem.New(problem.InvalidQuery, "selector %q: want key=value, key!=value, key or !key, separated by commas", clip(part))
+			return nil, problem.New(problem.InvalidQuery, "selector %q: want key=value, key!=value, key or !key, separated by commas", parameter.Clip(part))
 		}
 		sel = append(sel, r)
 	}
@@ -84,7 +85,7 @@ func encodeCursor(name string) string { return base64.RawURLEncoding.EncodeToStr
 func decodeCursor(s string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return "", problem.New(problem.InvalidQuery, "cursor %q: want the next of a page before", clip(s))
+		return "", problem.New(problem.InvalidQuery, "cursor %q: want the next of a page before", parameter.Clip(s))
 	}
 	return string(b), nil
 }

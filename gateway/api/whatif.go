@@ -8,8 +8,9 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -81,12 +82,12 @@ func (a *API) whatIf(in *whatIfBody) (q history.WhatIf, err error) {
 	}
 	now := a.deps.Now()
 	if in.Since != "" {
-		if q.Since, err = history.ParseTime("since", in.Since, now); err != nil {
+		if q.Since, err = parameter.Time("since", in.Since, now); err != nil {
 			return q, err
 		}
 	}
 	if in.Until != "" {
-		if q.Until, err = history.ParseTime("until", in.Until, now); err != nil {
+		if q.Until, err = parameter.Time("until", in.Until, now); err != nil {
 			return q, err
 		}
 	}
@@ -137,7 +138,7 @@ func resourceName(s string) (history.ResourceName, error) {
 	kind, name, ok := strings.Cut(s, "/")
 	k, err := resource.LookupKind(kind)
 	if !ok || name == "" || err != nil {
-		return history.ResourceName{}, problem.New(problem.InvalidRequest, "remove %q: want kind/name, such as Link/thumbs", clip(s))
+		return history.ResourceName{}, problem.New(problem.InvalidRequest, "remove %q: want kind/name, such as Link/thumbs", parameter.Clip(s))
 	}
 	return history.ResourceName{Kind: k.Name, Name: name}, nil
 }

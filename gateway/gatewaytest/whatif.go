@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // WhatIf implements gateway.WhatIfs: it says that every recorded event stops

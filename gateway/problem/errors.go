@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/history"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -28,8 +29,6 @@ var (
 	ErrTooLarge = errors.New("too large for the log")
 	// ErrQuery: a cursor, a filter or another part of a query makes no sense.
 	ErrQuery = errors.New("invalid query")
-	// ErrDecided: something else was decided about the dead letter before.
-	ErrDecided = errors.New("already decided")
 	// ErrNoVersion: the function has no such version to go back to.
 	ErrNoVersion = errors.New("no such version")
 	// ErrInUse: something names what is to be deleted.
@@ -89,7 +88,7 @@ var sentinels = [...]struct {
 	{ErrBacklog, Backlog},
 	{ErrTooLarge, TooLarge},
 	{ErrQuery, InvalidQuery},
-	{ErrDecided, Decided},
+	{history.ErrDecided, Decided},
 	{ErrNotRedrivable, NotRedrivable},
 	{ErrNoVersion, NoVersion},
 	{ErrInUse, InUse},

@@ -7,7 +7,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/access"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // Follower reads the live log, outside any consumer group.

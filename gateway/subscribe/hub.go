@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // Hub connects subscribers with the log. It is safe for concurrent use.

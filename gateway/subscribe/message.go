@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // message is one thing that is streamed: an event with its position, a run, or

@@ -9,8 +9,9 @@ import (
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/gateway/access"
-	"github.com/signalbox-dev/signalbox/gateway/history"
+	"github.com/signalbox-dev/signalbox/gateway/parameter"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // selection is what one subscriber wants to see.
@@ -98,7 +99,7 @@ func (h *Hub) parameter(s *selection, name, value string) (err error) {
 	case "link":
 		s.query.Link = value
 	case "since":
-		s.since, err = history.ParseTime(name, value, h.deps.Now())
+		s.since, err = parameter.Time(name, value, h.deps.Now())
 	default:
 		return problem.New(problem.InvalidQuery, "unknown parameter: want one of %s", parameters)
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/history"
 	"github.com/signalbox-dev/signalbox/gateway/problem"
+	"github.com/signalbox-dev/signalbox/history"
 )
 
 // sink is the way to one client, as Server-Sent Events or as a WebSocket. An

@@ -108,6 +108,9 @@ type AdmissionVerdict struct {
 	Policy  string `json:"policy,omitempty"`
 }
 
+// NearNothing is Near of a link whose types have nothing in common with the event's.
+const NearNothing = 20
+
 // Link is one link's part in an explanation.
 type Link struct {
 	Name     string `json:"name"`
@@ -119,8 +122,8 @@ type Link struct {
 	Matched bool `json:"matched"`
 	Chosen  bool `json:"chosen"`
 	// Near is 0 when types and filters hold, else how far they are from it: up to
-	// 9 is the number of filters that do not; from 10 on the type is another, and 20
-	// has nothing in common with it.
+	// 9 is the number of filters that do not; from 10 on the type is another, and
+	// NearNothing has nothing in common with it.
 	Near int `json:"near"`
 	// Why names the filter, rule or limit that decided.
 	Why string `json:"why"`
@@ -194,11 +197,21 @@ type ChainStep struct {
 	Outcome string `json:"outcome,omitempty"`
 }
 
+// plain is an Explanation without methods.
+type plain Explanation
+
+// explanationJSON is an Explanation as it is written: with the event in the
+// CloudEvents JSON format, and the position as a string.
+type explanationJSON struct {
+	Event    json.RawMessage `json:"event"`
+	Position string          `json:"position"`
+	*plain
+}
+
 // MarshalJSON writes the event in the CloudEvents JSON format and the position
 // as a string; lists are never null.
-func (x *Explanation) MarshalJSON() ([]byte, error) {
-	type plain Explanation
-	p := plain(*x)
+func (x Explanation) MarshalJSON() ([]byte, error) {
+	p := plain(x)
 	p.Links = make([]Link, len(x.Links))
 	for i, l := range x.Links {
 		l.Deliveries = list(l.Deliveries)
@@ -206,15 +219,28 @@ func (x *Explanation) MarshalJSON() ([]byte, error) {
 	}
 	p.Letters, p.Differences = list(x.Letters), list(x.Differences)
 	p.Chain.Causes, p.Chain.Effects = list(x.Chain.Causes), list(x.Chain.Effects)
-	out := struct {
-		Event    json.RawMessage `json:"event"`
-		Position string          `json:"position"`
-		plain
-	}{Position: x.Position.String(), plain: p}
+	out := explanationJSON{Position: x.Position.String(), plain: &p}
 	if x.Event != nil {
 		out.Event = x.Event.AppendJSON(nil)
 	}
 	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (x *Explanation) UnmarshalJSON(b []byte) error {
+	in := explanationJSON{plain: (*plain)(x)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	var err error
+	if x.Position, err = event.ParsePosition(in.Position); err != nil {
+		return err
+	}
+	x.Event = nil
+	if len(in.Event) > 0 && string(in.Event) != "null" {
+		x.Event, err = event.ParseJSON(in.Event)
+	}
+	return err
 }
 
 // list is a slice that is not nil.

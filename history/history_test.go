@@ -55,3 +55,37 @@ func TestEventJSONHidesNoAttribute(t *testing.T) {
 		t.Errorf("%v %v", got, err)
 	}
 }
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	x := Explanation{
+		Event:    &event.Event{ID: "1", Source: "/s", Type: "t", Data: []byte(`{"a":1}`), DataContentType: "application/json"},
+		Position: event.Position{Partition: 3, Offset: 17}, Accepted: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), State: StateOpen, Known: KnownByRun,
+		Links: []Link{{Name: "l", Waiting: &Waiting{Where: "parked"}}}, Letters: []LetterRef{{ID: "d", State: LetterOpen}}, Chain: Chain{Cut: "more"},
+	}
+	l := Line{Log: event.Log{Function: "f", Line: "hello", Run: "r"}, Position: event.Position{Partition: 1, Offset: 2}}
+	again[Explanation](t, x)
+	again[Explanation](t, Explanation{})
+	again[Line](t, l)
+	for _, broken := range []string{`{"position":"1"}`, `{"event":{"id":""},"position":"0:1"}`, `{"links":1}`} {
+		if err := json.Unmarshal([]byte(broken), new(Explanation)); err == nil {
+			t.Errorf("%s is read", broken)
+		}
+	}
+	if json.Unmarshal([]byte(`{"line":"x"}`), new(Line)) == nil {
+		t.Error("a line without a place is read")
+	}
+}
+
+// again reads what v is written as, and writes it again.
+func again[T any](t *testing.T, v T) {
+	t.Helper()
+	first, err := json.Marshal(v)
+	var read T
+	if err == nil {
+		err = json.Unmarshal(first, &read)
+	}
+	second, err2 := json.Marshal(read)
+	if err != nil || err2 != nil || string(first) != string(second) {
+		t.Errorf("%s\n%s\n%v %v", first, second, err, err2)
+	}
+}

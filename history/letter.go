@@ -1,11 +1,10 @@
 package history
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/signalbox-dev/signalbox/event"
-	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
 // LetterState is where a dead letter stands.
@@ -19,21 +18,6 @@ const (
 	LetterRedriven LetterState = "redriven"
 	LetterDropped  LetterState = "dropped"
 )
-
-// letterStates are all of them; nothing changes it.
-var letterStates = []LetterState{LetterOpen, LetterRedriven, LetterDropped}
-
-// ParseLetterState reads the parameter state.
-func ParseLetterState(s string) (LetterState, error) {
-	names := make([]string, len(letterStates))
-	for i, known := range letterStates {
-		if s == string(known) {
-			return known, nil
-		}
-		names[i] = string(known)
-	}
-	return "", problem.New(problem.InvalidQuery, "state %q: want one of %s", clip(s), strings.Join(names, ", "))
-}
 
 // StateAfter is the state that an action leads to.
 func StateAfter(a event.Action) LetterState {
@@ -116,6 +100,19 @@ func (t *Tally) Count(id string, state LetterState, already bool, err error) {
 	}
 }
 
+// Add adds what became of the dead letters of another part; DryRun and Next stay.
+func (t *Tally) Add(part *Tally) {
+	t.Scanned += part.Scanned
+	t.Redriven += part.Redriven
+	t.Dropped += part.Dropped
+	t.Already += part.Already
+	t.Failed += part.Failed
+	t.Failures = append(t.Failures, part.Failures[:min(len(part.Failures), maxFailures-len(t.Failures))]...)
+}
+
+// ErrDecided: something else was decided about the dead letter before.
+var ErrDecided = errors.New("already decided")
+
 // DecidedError refuses a decision about a dead letter that was decided about
 // otherwise before.
 type DecidedError struct {
@@ -129,11 +126,4 @@ func (e *DecidedError) Error() string {
 }
 
 // Unwrap says what kind of error it is.
-func (e *DecidedError) Unwrap() error { return problem.ErrDecided }
-
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}
+func (e *DecidedError) Unwrap() error { return ErrDecided }
