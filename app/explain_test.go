@@ -347,7 +347,7 @@ func (s *system) redriven(t *testing.T, revision uint64) sent {
 func (s *system) explained(one *sent) bool {
 	s.t.Helper()
 	var faults []string
-	for late := time.Now().Add(2 * time.Second); ; {
+	for late := time.Now().Add(20 * time.Second); ; {
 		x, err := s.Explain(s.t.Context(), "/test", one.id)
 		if faults = one.compare(&x, s.outcomes(one.id)); err != nil {
 			faults = []string{err.Error()}

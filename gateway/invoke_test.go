@@ -99,10 +99,10 @@ func TestACallThatIsAnEventStaysOne(t *testing.T) {
 }
 
 func TestCallsThatCannotBeMade(t *testing.T) {
+	slow, _ := callable(t, func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, func(c *Config, _ *Deps) { c.Invoke.Timeout = 200 * time.Millisecond })
+	slow.do("GET", "/function/f", "").refused(t, 504, "gateway-timeout")
 	r, runs := callable(t, func(w http.ResponseWriter, req *http.Request) {
 		switch req.URL.Path {
-		case "/base/slow":
-			<-req.Context().Done()
 		case "/base/long":
 			_, _ = io.WriteString(w, strings.Repeat("x", 4096))
 		case "/base/broken":
@@ -111,13 +111,13 @@ func TestCallsThatCannotBeMade(t *testing.T) {
 		case "/base/failing":
 			http.Error(w, "its own words", http.StatusInternalServerError)
 		}
-	}, func(c *Config, _ *Deps) { c.Invoke.Timeout, c.Invoke.MaxAnswer = 200*time.Millisecond, 2048 })
+	}, func(c *Config, _ *Deps) { c.Invoke.MaxAnswer = 2048 })
 	for path, want := range map[string]struct {
 		status int
 		text   string
 	}{
 		"none": {404, "not-found"}, "f@v9": {404, "not-found"}, "starting": {503, "unavailable"}, "down": {502, "bad-gateway"},
-		"f/%2e%2e/admin": {400, "leads out"}, "f/a/..%2f..%2fb": {400, "leads out"}, "f/slow": {504, "gateway-timeout"}, "f/long": {502, "bad-gateway"}, "f/broken": {502, "bad-gateway"}, "f/failing": {500, "its own words"},
+		"f/%2e%2e/admin": {400, "leads out"}, "f/a/..%2f..%2fb": {400, "leads out"}, "f/long": {502, "bad-gateway"}, "f/broken": {502, "bad-gateway"}, "f/failing": {500, "its own words"},
 	} {
 		if a := r.do("GET", "/function/"+path, ""); a.StatusCode != want.status || !strings.Contains(string(a.body), want.text) || strings.Contains(string(a.body), "xxx") {
 			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)

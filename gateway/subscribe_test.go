@@ -215,7 +215,7 @@ func TestLineStream(t *testing.T) {
 }
 
 func TestSlowSubscriberIsCutOffAndHoldsUpNobody(t *testing.T) {
-	r := start(t, func(c *Config, _ *Deps) { c.Subscribe.QueueLength, c.Subscribe.WriteTimeout = 4, 5*time.Second })
+	r := start(t, func(c *Config, _ *Deps) { c.Subscribe.QueueLength, c.Subscribe.WriteTimeout = 4, time.Minute })
 	slow, fast := r.subscribe("?type=big"), r.subscribe("?type=small")
 	big := `"` + strings.Repeat("x", 500<<10) + `"`
 	for i := range 40 { // more than the socket's buffers and the queue hold

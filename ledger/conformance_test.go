@@ -9,9 +9,10 @@ import (
 	"github.com/signalbox-dev/signalbox/ledger/ledgertest"
 )
 
+// configOf is patient: how fast the machine is is another matter.
 func configOf(url string) ledger.Config {
 	cfg := ledger.DefaultConfig()
-	cfg.URL = url
+	cfg.URL, cfg.Timeout, cfg.HistoryTimeout = url, 30*time.Second, time.Minute
 	return cfg
 }
 
@@ -49,7 +50,7 @@ type restartable struct {
 
 func (r *restartable) Config() ledger.Config {
 	cfg := configOf("redis://" + r.addr)
-	cfg.Timeout = 300 * time.Millisecond
+	cfg.Timeout = 2 * time.Second
 	return cfg
 }
 func (r *restartable) Stop(testing.TB)    { r.server.Close() }

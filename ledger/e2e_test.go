@@ -230,7 +230,7 @@ func newProcess(t *testing.T) *process {
 
 func (p *process) Config() ledger.Config {
 	cfg := configOf("redis://127.0.0.1:" + p.port)
-	cfg.Timeout = 500 * time.Millisecond
+	cfg.Timeout = time.Second
 	return cfg
 }
 

@@ -108,7 +108,7 @@ func TestCrashBetweenRedisAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	cfg, h := DefaultConfig(), new(list)
+	cfg, h := patientConfig(), new(list)
 	cfg.URL = server.URL()
 	start := func() *Ledger {
 		l, err := Open(t.Context(), cfg, h)
@@ -187,7 +187,7 @@ func TestHistoryEndsWithTheLastWriteWhateverTheOrderOfAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	cfg, h := DefaultConfig(), new(reordered)
+	cfg, h := patientConfig(), new(reordered)
 	cfg.URL = server.URL()
 	l, err := Open(t.Context(), cfg, h)
 	if err != nil {
@@ -232,7 +232,7 @@ func TestHealingDoesNotResurrectWhatIsDeletedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	cfg, h := DefaultConfig(), new(meddled)
+	cfg, h := patientConfig(), new(meddled)
 	cfg.URL = server.URL()
 	l, err := Open(t.Context(), cfg, h)
 	if err != nil {

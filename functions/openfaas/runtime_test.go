@@ -96,7 +96,7 @@ func (s *stage) until(what string, is func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	end := time.After(10 * time.Second)
+	end := time.After(time.Minute)
 	for !is() {
 		select {
 		case <-tick.C:

@@ -219,6 +219,7 @@ func testNoHalfSet(t *testing.T, s suite) {
 		return objects
 	}
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	done := make(chan struct{})
 	wg.Go(func() {
 		defer close(done)
@@ -244,7 +245,6 @@ func testNoHalfSet(t *testing.T, s suite) {
 			}
 		}
 	}
-	wg.Wait()
 }
 
 // testWriters lets many writers on two replicas count up one resource each by
