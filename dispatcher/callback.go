@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -93,13 +91,7 @@ func (l *lane) appendCallback(dl *delivery, a *event.Answer, traceparent, traces
 // toCaller makes w.req a callback: to the whole URL that the answer names, with what
 // callers look for, and without what is for functions.
 func (w *worker) toCaller(ev *event.Event) {
-	if u, err := url.Parse(event.Callback(ev)); err == nil { // else it would not have come here
-		var uri fasthttp.URI
-		uri.DisablePathNormalizing = true
-		if uri.Parse(nil, requested(u)) == nil {
-			w.req.SetURI(&uri)
-		}
-	}
+	w.goTo(url.Parse(event.Callback(ev)))
 	h := &w.req.Header
 	for _, name := range []string{"ce-" + event.ExtCallbackURL, headerDelivery, "Prefer"} {
 		h.Del(name)

@@ -1,7 +1,10 @@
 package dispatcher
 
 import (
+	"net/url"
 	"strconv"
+
+	"github.com/valyala/fasthttp"
 
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -40,6 +43,9 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 	h.DisableNormalizing()
 	h.SetNoDefaultContentType(true)
 	h.SetMethod("POST")
+	if path := event.CallPath(dl.p.rec.Event); path != "" {
+		w.goTo(event.CallURL(e.url, path))
+	}
 	w.format(dl)
 	if traceparent != "" {
 		h.Add("traceparent", traceparent)
@@ -68,6 +74,19 @@ func (w *worker) prepare(dl *delivery, e *endpoint, traceparent, tracestate stri
 	token := tokenOf(dl)
 	w.value = token.AppendTo(w.value[:0])
 	h.AddBytesV(headerDelivery, w.value)
+}
+
+// goTo makes w.req one for u, at the endpoint's host. What is no URL would not have come as far
+// as here, and changes nothing.
+func (w *worker) goTo(u *url.URL, err error) {
+	if err != nil {
+		return
+	}
+	var uri fasthttp.URI
+	uri.DisablePathNormalizing = true
+	if uri.Parse(nil, requested(u)) == nil {
+		w.req.SetURI(&uri)
+	}
 }
 
 // format writes the event in the link's format.

@@ -42,6 +42,15 @@ func receive(t *testing.T, ev *event.Event, format string, change func(*bed)) st
 	return <-got
 }
 
+func TestACallIsMadeAtItsPath(t *testing.T) {
+	ev := newEvent("a")
+	ev.SetExtension(event.ExtCallTarget, "fn")
+	ev.SetExtension(event.ExtCallPath, "/pre%2Fview?size=2")
+	if got := receive(t, ev, resource.FormatBinary, nil); !strings.HasPrefix(got, "POST /in/here/%2e/pre%2Fview?q=1&size=2 HTTP/1.1\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
 const commonHeaders = `Host: 127.0.0.1
 Idempotency-Key: 3:1289/link
 Prefer: reply

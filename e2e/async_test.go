@@ -47,7 +47,7 @@ func TestACallThroughTheLogIsAnsweredAtItsCallback(t *testing.T) {
 		})
 		caller := newRecorder(t, nil)
 		s.apply(functionManifest("echo", fn.URL, "com.test.none"))
-		good := s.later("/async-function/echo", caller.URL+"/done?n=1", "text/plain", "hello")
+		good := s.later("/async-function/echo/a/b?size=2", caller.URL+"/done?n=1", "text/plain", "hello")
 		bad := s.later("/async-function/echo", caller.URL+"/done?n=2", "text/plain", "never")
 		s.later("/async-function/echo", "", "text/plain", "nobody waits")
 		got := map[string]call{}
@@ -66,8 +66,8 @@ func TestACallThroughTheLogIsAnsweredAtItsCallback(t *testing.T) {
 				called = c
 			}
 		}
-		if called.header.Get("Ce-Type") != "signalbox.invoke" || called.header.Get("Content-Type") != "text/plain" || called.header.Get("Signalbox-Link") != "call:echo" {
-			t.Errorf("the call: %v", called.header)
+		if called.header.Get("Ce-Type") != "signalbox.invoke" || called.header.Get("Content-Type") != "text/plain" || called.header.Get("Signalbox-Link") != "call:echo" || called.path != "/a/b" {
+			t.Errorf("the call: %s %v", called.path, called.header)
 		}
 		if status, body := s.post("/async-function/nobody", nil, "x"); status != http.StatusNotFound {
 			t.Errorf("no such function: %d %s", status, body)

@@ -1,6 +1,10 @@
 package event
 
-import "strconv"
+import (
+	"net/url"
+	"strconv"
+	"strings"
+)
 
 // Calls through the log: a request to /async-function/<name> becomes an event for
 // that function alone, and what the function answers another one, for the caller.
@@ -19,6 +23,9 @@ const (
 	ExtCallTarget = "calltarget"
 	// ExtCallbackURL is where the caller wants the answer.
 	ExtCallbackURL = "callbackurl"
+	// ExtCallPath is what a call adds to the function's URL: a path that begins with a slash, a query that
+	// begins with a question mark, or both; as they came, percent-encoded.
+	ExtCallPath = "callpath"
 	// ExtCallID is the id of the call's event, ExtCallStatus the status of the
 	// answer and ExtCallMS how long the function took, in milliseconds; on answers.
 	ExtCallID     = "callid"
@@ -30,6 +37,32 @@ const (
 func CallTarget(e *Event) string {
 	v, _ := e.Extension(ExtCallTarget)
 	return v
+}
+
+// CallPath is what a call adds to the URL of its function; "" for all else.
+func CallPath(e *Event) string {
+	v, _ := e.Extension(ExtCallPath)
+	return v
+}
+
+// CallURL is the URL of a call: that of its function with what CallPath says. It has a path.
+func CallURL(function, path string) (*url.URL, error) {
+	u, err := url.Parse(function)
+	if err != nil {
+		return nil, err
+	}
+	if u.Path == "" {
+		u.Path = "/" // JoinPath would make a relative one
+	}
+	path, query, _ := strings.Cut(path, "?")
+	if path != "" {
+		u = u.JoinPath(path)
+	}
+	if u.RawQuery != "" && query != "" {
+		query = "&" + query
+	}
+	u.RawQuery += query
+	return u, nil
 }
 
 // Callback is where an answer is for; "" for what is none.

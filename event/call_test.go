@@ -9,6 +9,7 @@ func callEvent() *Event {
 	e := &Event{ID: "7", Source: "/function/thumbs", Type: TypeInvoke, Data: []byte("x")}
 	e.SetExtension(ExtCallTarget, "thumbs@v1")
 	e.SetExtension(ExtCallbackURL, "https://shop.example/done?n=1")
+	e.SetExtension(ExtCallPath, "/preview")
 	return e
 }
 
@@ -24,10 +25,27 @@ func TestACallIsForOneFunction(t *testing.T) {
 	}
 }
 
+func TestACallIsMadeBelowItsFunction(t *testing.T) {
+	for _, c := range []struct{ function, path, want string }{
+		{"http://f:80", "", "http://f:80/"},
+		{"http://f/base", "/a%2Fb/c", "http://f/base/a%2Fb/c"},
+		{"http://f/base/?k=1", "?x=%20", "http://f/base/?k=1&x=%20"},
+		{"http://f/?", "/a/?x=1?y", "http://f/a/?x=1?y"},
+	} {
+		got, err := CallURL(c.function, c.path)
+		if err != nil || got.String() != c.want {
+			t.Errorf("%s with %s: %s, %v: want %s", c.function, c.path, got, err, c.want)
+		}
+	}
+	if _, err := CallURL("http://[", "/a"); err == nil {
+		t.Error("no URL is taken for one")
+	}
+}
+
 func TestWhatComesInCallsNobody(t *testing.T) {
 	e := callEvent()
 	StripReserved(e)
-	if CallTarget(e) != "" || WantsAnswer(e) || len(e.Extensions) != 0 {
+	if CallTarget(e) != "" || CallPath(e) != "" || WantsAnswer(e) || len(e.Extensions) != 0 {
 		t.Errorf("left is %v", e.Extensions)
 	}
 	e = callEvent()

@@ -18,7 +18,7 @@ const (
 // reserved are all of them, and those of calls; nothing changes it.
 var reserved = [...]string{
 	ExtAuthType, ExtAuthID, ExtAuthClaims, ExtAuthScheme, ExtCauseAuthType, ExtCauseAuthID,
-	ExtCallTarget, ExtCallbackURL, ExtCallID, ExtCallStatus, ExtCallMS,
+	ExtCallTarget, ExtCallbackURL, ExtCallPath, ExtCallID, ExtCallStatus, ExtCallMS,
 }
 
 // StripReserved removes what is not an event's to say of itself: who sent it, and

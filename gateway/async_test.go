@@ -38,6 +38,22 @@ func TestACallForLaterIsAnEventForOneFunction(t *testing.T) {
 	}
 }
 
+func TestACallForLaterKeepsItsPath(t *testing.T) {
+	r := laterRig(t)
+	for path, want := range map[string]string{"": "", "/": "", "?size=2&q=%20": "?size=2&q=%20", "/a%20b//c?x=1": "/a%20b//c?x=1"} {
+		a := r.do("POST", "/async-function/f@v2"+path, "")
+		all := r.log.Records()
+		if got := event.CallPath(all[len(all)-1].Event); a.StatusCode != 202 || got != want {
+			t.Errorf("%s: %d, %q: want %q", path, a.StatusCode, got, want)
+		}
+	}
+	r.do("POST", "/async-function/f", "", "ce-specversion", "1.0", "ce-id", "mine", "ce-source", "/me", "ce-type", "t", "ce-callpath", "/admin")
+	all := r.log.Records()
+	if got := event.CallPath(all[len(all)-1].Event); got != "" {
+		t.Errorf("an event says its path itself: %q", got)
+	}
+}
+
 func TestACallForLaterThatIsAnEventStaysOne(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"binary":     {"ce-specversion", "1.0", "ce-id", "mine", "ce-source", "/me", "ce-type", "com.example.t", "ce-authid", "root", "ce-calltarget", "g"},
@@ -79,6 +95,7 @@ func TestCallsForLaterThatAreRefused(t *testing.T) {
 		"no such version":    {"f@v9", nil, 404, "not-found"},
 		"a bad callback":     {"f", []string{"X-Callback-Url", "http://169.254.169.254/"}, 400, "X-Callback-Url: not allowed"},
 		"two callbacks":      {"f", []string{"X-Callback-Url", "https://shop.example/a", "X-Callback-Url", "https://shop.example/b"}, 400, "want one"},
+		"it climbs":          {"f/%2e%2e/admin", nil, 400, "leads out"},
 		"a bad id":           {"f", []string{"X-Call-Id", "a b"}, 400, "X-Call-Id"},
 		"an event that none": {"f", []string{"ce-id", "1"}, 400, "specversion"},
 		"a batch":            {"f", []string{"Content-Type", "application/cloudevents-batch+json"}, 400, ""},

@@ -54,12 +54,9 @@ func isProblem(h *fasthttp.ResponseHeader) bool {
 	return string(h.ContentType()) == problem.ContentType
 }
 
-// asyncPrefix begins the paths of calls that are answered later.
-const asyncPrefix = "/async-" + "function/"
-
 func ofFunction(ctx *fasthttp.RequestCtx) bool {
 	path := ctx.Request.Header.RequestURI()
-	return bytes.HasPrefix(path, []byte(invoke.Prefix)) || bytes.HasPrefix(path, []byte(asyncPrefix))
+	return bytes.HasPrefix(path, []byte(invoke.Prefix)) || bytes.HasPrefix(path, []byte(invoke.AsyncPrefix))
 }
 
 // crossSite refuses what a page of another origin makes a browser send, unless

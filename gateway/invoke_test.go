@@ -57,14 +57,14 @@ func TestACallPassesTheRequestOnAndTheAnswerBack(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "short and stout")
 	}, nil)
-	a := r.do("PUT", "/function/f@v2/a%20b/c?x=1", "the body", "Content-Type", "text/plain", "X-Mine", "1", "Authorization", "Bearer secret", "Ce-Authid", "root", "Ce-Causeauthid", "root", "Connection", "X-Hop", "X-Hop", "1")
+	a := r.do("PUT", "/function/f@v2/a%20b/c?x=1", "the body", "Content-Type", "text/plain", "X-Mine", "1", "Authorization", "Bearer secret", "Connection", "X-Hop", "X-Hop", "1")
 	if a.StatusCode != http.StatusTeapot || string(a.body) != "short and stout" || a.Header.Get("X-Answer") != "yes" {
 		t.Fatalf("%d %s %v", a.StatusCode, a.body, a.Header)
 	}
 	if got.Method != "PUT" || got.URL.Path != "/base/a b/c" || got.URL.RawQuery != "x=1" || body != "the body" || got.Header.Get("X-Mine") != "1" || got.Header.Get("X-Forwarded-For") == "" {
 		t.Errorf("%s %s?%s %q %v", got.Method, got.URL.Path, got.URL.RawQuery, body, got.Header)
 	}
-	for _, name := range []string{"Authorization", "Ce-Authid", "Ce-Causeauthid", "X-Hop"} {
+	for _, name := range []string{"Authorization", "X-Hop"} {
 		if v := got.Header.Get(name); v != "" {
 			t.Errorf("%s %q is passed on", name, v)
 		}
@@ -92,9 +92,66 @@ func TestAFunctionAtTheRootOfItsServer(t *testing.T) {
 func TestACallThatIsAnEventStaysOne(t *testing.T) {
 	var got http.Header
 	r, _ := callable(t, func(_ http.ResponseWriter, req *http.Request) { got = req.Header }, nil)
-	r.do("POST", "/function/f", `{}`, "ce-specversion", "1.0", "ce-id", "mine", "ce-source", "/me", "ce-type", "com.example.t", "Content-Type", "application/json")
-	if got.Get("Ce-Id") != "mine" || got.Get("Ce-Type") != "com.example.t" || len(got["Ce-Id"]) != 1 {
+	r.do("POST", "/function/f", `{}`, "ce-specversion", "1.0", "ce-id", "mine", "ce-source", "/me", "ce-type", "com.example.t", "Content-Type", "application/json",
+		"ce-authid", "root", "Ce-Causeauthid", "root")
+	if got.Get("Ce-Id") != "mine" || got.Get("Ce-Type") != "com.example.t" || len(got["Ce-Id"]) != 1 || got.Get("Ce-Authid") != "" || got.Get("Ce-Causeauthid") != "" {
 		t.Errorf("%v", got)
+	}
+	if a := r.do("POST", "/function/f", "", "ce-id", "half"); a.StatusCode != 400 || !strings.Contains(string(a.body), "specversion") {
+		t.Errorf("half an event: %d %s", a.StatusCode, a.body)
+	}
+}
+
+// Whatever mode an event comes in, the function gets it in binary mode, and what only the gateway says is as the gateway says.
+func TestACallThatIsAStructuredEvent(t *testing.T) {
+	var got http.Header
+	var body string
+	r, runs := callable(t, func(_ http.ResponseWriter, req *http.Request) {
+		b, _ := io.ReadAll(req.Body)
+		got, body = req.Header, string(b)
+	}, nil)
+	a := r.do("POST", "/function/f", `{"specversion":"1.0","id":"mine","source":"/me","type":"com.example.t","auth\u0069d":"root","calltarget":"g","tenant":"a","datacontenttype":"text/plain","data":"hello"}`,
+		"Content-Type", "application/cloudevents+json", "Ce-Authid", "root")
+	if a.StatusCode != 200 || body != "hello" || got.Get("Content-Type") != "text/plain" || got.Get("Ce-Id") != "mine" || got.Get("Ce-Tenant") != "a" || got.Get("Content-Length") != "5" {
+		t.Errorf("%d %s: %q %v", a.StatusCode, a.body, body, got)
+	}
+	for _, name := range []string{"Ce-Authid", "Ce-Calltarget"} {
+		if v := got.Get(name); v != "" {
+			t.Errorf("%s %q is passed on", name, v)
+		}
+	}
+	if all := runs(); len(all) != 1 || all[0].EventID != "mine" || all[0].EventType != "com.example.t" {
+		t.Errorf("%+v", all)
+	}
+	got = nil
+	for title, c := range map[string]struct {
+		contentType, body, encoding string
+		status                      int
+	}{
+		"a batch":          {"application/cloudevents-batch+json", "[]", "", 400},
+		"no event":         {"application/cloudevents+json", `{"id":"x"}`, "", 400},
+		"another format":   {"application/cloudevents+avro", "x", "", 415},
+		"an event, packed": {"application/cloudevents+json", "x", "gzip", 415},
+	} {
+		if a := r.do("POST", "/function/f", c.body, "Content-Type", c.contentType, "Content-Encoding", c.encoding); a.StatusCode != c.status || got != nil {
+			t.Errorf("%s: %d %s, %v", title, a.StatusCode, a.body, got)
+		}
+	}
+	if a := r.do("POST", "/function/f", "packed", "Content-Encoding", "gzip"); a.StatusCode != 200 || got.Get("Content-Encoding") != "gzip" || body != "packed" {
+		t.Errorf("a body that is no event: %d %q %v", a.StatusCode, body, got)
+	}
+}
+
+func TestAnEventWhoseDataAreOne(t *testing.T) {
+	var got http.Header
+	var body string
+	r, _ := callable(t, func(_ http.ResponseWriter, req *http.Request) {
+		b, _ := io.ReadAll(req.Body)
+		got, body = req.Header, string(b)
+	}, nil)
+	r.do("POST", "/function/f", `{"specversion":"1.0","id":"outer","source":"/me","type":"t","datacontenttype":"application/cloudevents+json","data":{"id":"inner"}}`, "Content-Type", "application/cloudevents+json")
+	if got.Get("Content-Type") != "application/cloudevents+json" || !strings.Contains(body, `"id":"outer"`) || !strings.Contains(body, `"inner"`) || got.Get("Ce-Id") != "" {
+		t.Errorf("%s %v", body, got)
 	}
 }
 

@@ -70,7 +70,7 @@ func (s *Server) table() []route {
 	}
 	all = append(all, health...)
 	if s.invoke != nil {
-		all = append(all, route{fiber.MethodPost, invoke.AsyncPrefix + ":name", s.invoke.Queue, opQueue})
+		all = append(all, route{fiber.MethodPost, invoke.AsyncPrefix + ":name", s.invoke.Queue, opQueue}, route{fiber.MethodPost, invoke.AsyncPrefix + ":name/*", s.invoke.Queue, opQueue.below()})
 		for _, method := range invoke.Methods() {
 			op := opInvoke(method)
 			all = append(all, route{method, invoke.Prefix + ":name", s.invoke.Call, op}, route{method, invoke.Prefix + ":name/*", s.invoke.Call, op.below()})

@@ -1,8 +1,6 @@
 package invoke
 
 import (
-	"crypto/rand"
-	"errors"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -23,9 +21,6 @@ const (
 	headerCallID   = "X-Call-Id"
 )
 
-// maxCallID bounds an id that the caller chooses, in bytes.
-const maxCallID = 128
-
 // Queued is the answer to a call that will be made: the id and the source of its event.
 type Queued struct {
 	Accepted int    `json:"accepted"`
@@ -34,7 +29,7 @@ type Queued struct {
 }
 
 // Queue takes a call that is made later, through the log: 202 once it is
-// durable. The parameter of the route is name.
+// durable. The parameters of the route are name and *.
 func (h *Handler) Queue(c *fiber.Ctx) error {
 	start := h.deps.Now()
 	span := h.deps.Traces.Server(ingest.HopOf(&c.Context().Request.Header), fiber.MethodPost, AsyncPrefix+"{name}")
@@ -62,7 +57,11 @@ func (h *Handler) queue(c *fiber.Ctx, a ingest.Arrival) (*event.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := queuedEvent(c, name)
+	path, err := below(c)
+	if err != nil {
+		return nil, err
+	}
+	e, err := ownEvent(c, name)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +69,7 @@ func (h *Handler) queue(c *fiber.Ctx, a ingest.Arrival) (*event.Event, error) {
 	a.Identity.Stamp(e)
 	e.SetExtension(event.ExtCallTarget, reference)
 	e.SetExtension(event.ExtCallbackURL, callback)
+	e.SetExtension(event.ExtCallPath, path)
 	a.Route = AsyncPrefix + name
 	return e, h.deps.Acceptor.Accept(a, []*event.Event{e})
 }
@@ -88,23 +88,4 @@ func (h *Handler) callback(c *fiber.Ctx) (string, error) {
 		return "", problem.New(problem.MalformedRequest, "%s: %v", headerCallback, err)
 	}
 	return to, nil
-}
-
-// queuedEvent is the event of the request, or one made of it.
-func queuedEvent(c *fiber.Ctx, name string) (*event.Event, error) {
-	e, err := ingest.EventOf(c.Context())
-	if !errors.Is(err, event.ErrNotEvent) {
-		return e, err
-	}
-	id := strings.Clone(c.Get(headerCallID))
-	switch {
-	case id == "":
-		id = rand.Text()
-	case len(id) > maxCallID || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return nil, problem.New(problem.MalformedRequest, "%s: want at most %d printable ASCII characters without spaces", headerCallID, maxCallID)
-	}
-	return &event.Event{
-		ID: id, Source: Prefix + name, Type: event.TypeInvoke,
-		DataContentType: strings.Clone(c.Get(fiber.HeaderContentType)), Data: append([]byte(nil), c.Context().Request.Body()...),
-	}, nil
 }

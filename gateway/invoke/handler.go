@@ -49,10 +49,14 @@ func New(c Config, d Deps) *Handler {
 // Call passes a request on. The parameters of the route are name and *.
 func (h *Handler) Call(c *fiber.Ctx) error {
 	name, version, _ := strings.Cut(strings.Clone(c.Params("name")), "@")
-	if climbs(c.Params("*")) {
-		return problem.New(problem.MalformedRequest, "the path leads out of the function's: want none of its parts to be . or ..")
+	path, err := below(c)
+	if err != nil {
+		return err
 	}
-	e := eventOf(c, name)
+	e, err := eventOf(c, name)
+	if err != nil {
+		return err
+	}
 	key := e.Subject
 	if key == "" {
 		key = e.ID
@@ -62,6 +66,8 @@ func (h *Handler) Call(c *fiber.Ctx) error {
 		return err
 	}
 	a := ingest.Arrival{Start: h.deps.Now(), Route: Prefix + name, Identity: access.Of(c.Context())}
+	event.StripReserved(e)
+	a.Identity.Stamp(e)
 	if err := h.deps.Admitter.Admit(a, []*event.Event{e}); err != nil {
 		return err
 	}
@@ -71,21 +77,7 @@ func (h *Handler) Call(c *fiber.Ctx) error {
 		return p
 	}
 	defer h.leave(&t)
-	return h.proxy(c, &t, e)
-}
-
-// climbs reports whether a path below a function's leads out of it.
-func climbs(path string) bool {
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		return true
-	}
-	for part := range strings.SplitSeq(strings.ReplaceAll(plain, `\`, "/"), "/") {
-		if part == ".." || part == "." {
-			return true
-		}
-	}
-	return false
+	return h.proxy(c, &t, e, path)
 }
 
 func (h *Handler) enter(t *Target) bool {
@@ -106,46 +98,25 @@ func (h *Handler) leave(t *Target) {
 	}
 }
 
-// eventOf is the event that the call is: the one in its headers, or one made of
-// the request, so that functions which take events can be called with anything.
-func eventOf(c *fiber.Ctx, name string) *event.Event {
-	one := func(header string) string { return strings.Clone(c.Get(header)) }
-	e := &event.Event{
-		ID: one("Ce-Id"), Source: one("Ce-Source"), Type: one("Ce-Type"), Subject: one("Ce-Subject"), Time: one("Ce-Time"),
-		DataContentType: one(fiber.HeaderContentType), Data: append([]byte(nil), c.Context().Request.Body()...),
-	}
-	if e.ID == "" || e.Source == "" || e.Type == "" {
-		e.ID, e.Source, e.Type, e.Subject, e.Time = rand.Text(), Prefix+name, event.TypeInvoke, "", ""
-	}
-	return e
-}
-
 // call is one request on its way to a function.
 type call struct {
 	h      *Handler
 	target *Target
 	event  *event.Event
-	base   *url.URL
-	// rest is the path below the function's, with its slash; "" is none.
-	rest string
+	// url is the function's with what the call adds to it.
+	url  *url.URL
 	span tracing.Span
 	run  event.Run
 	err  error
 }
 
-func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event) error {
-	base, err := url.Parse(t.URL)
+func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event, path string) error {
+	at, err := event.CallURL(t.URL, path)
 	if err != nil {
 		return err
 	}
-	if base.Path == "" {
-		base.Path = "/"
-	}
 	start := h.deps.Now()
-	one := &call{h: h, target: t, event: e, base: base, span: h.deps.Traces.Server(ingest.HopOf(&c.Context().Request.Header), strings.Clone(c.Method()), Prefix+"{name}")}
-	if rest := strings.Clone(c.Params("*")); rest != "" {
-		one.rest = "/" + rest
-	}
+	one := &call{h: h, target: t, event: e, url: at, span: h.deps.Traces.Server(ingest.HopOf(&c.Context().Request.Header), strings.Clone(c.Method()), Prefix+"{name}")}
 	one.run = event.Run{
 		ID: "invoke-" + rand.Text(), Link: "invoke:" + t.Function, Function: t.Function, Version: t.Version,
 		EventSource: e.Source, EventID: e.ID, EventType: e.Type, Attempt: 1, Time: start, TraceID: one.span.Context().TraceIDString(),
@@ -174,29 +145,14 @@ func (h *Handler) proxy(c *fiber.Ctx, t *Target, e *event.Event) error {
 }
 
 // rewrite makes the request that the function gets: the caller's, without what
-// is between him and the gateway, and as an event beside.
+// is between him and the gateway, and as an event in binary mode.
 func (c *call) rewrite(p *httputil.ProxyRequest) {
-	p.SetURL(c.base)
-	out := c.base.JoinPath(c.rest)
-	if c.rest == "" {
-		out = c.base
-	}
-	p.Out.URL.Path, p.Out.URL.RawPath = out.Path, out.RawPath
+	p.Out.URL, p.Out.Host = c.url, ""
 	p.SetXForwarded()
 	header := p.Out.Header
 	header.Del("Authorization") // it is for the gateway
 	header.Del("X-Api-Key")
-	for name := range header {
-		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok && event.IsReserved(attribute) {
-			header.Del(name) // who sent it is not his to say
-		}
-	}
-	if p.In.Header.Get("Ce-Id") == "" || c.event.Type == event.TypeInvoke {
-		header.Set("Ce-Specversion", event.SpecVersion)
-		header.Set("Ce-Id", c.event.ID)
-		header.Set("Ce-Source", c.event.Source)
-		header.Set("Ce-Type", c.event.Type)
-	}
+	c.carry(p.Out)
 	header.Set("Signalbox-Link", c.run.Link)
 	header.Set("Signalbox-Run", c.run.ID)
 	header.Set("Signalbox-Attempt", "1")
