@@ -192,7 +192,7 @@ func (c *Config) Validate() error {
 	duration("CommitInterval", c.CommitInterval, time.Millisecond, time.Hour)
 	duration("ParkedInterval", c.ParkedInterval, 10*time.Millisecond, time.Hour)
 	duration("Linger", c.Linger, 0, time.Minute)
-	_, err := codec(c.Compression)
+	_, err := compression(c.Compression)
 	add(err == nil, "Compression", fmt.Sprintf("%q", c.Compression), "none, lz4, snappy or zstd")
 	faults = append(faults, c.SASL.faults()...)
 	return errors.Join(faults...)

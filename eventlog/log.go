@@ -147,7 +147,7 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	compression, err := codec(l.cfg.Compression)
+	compressed, err := compression(l.cfg.Compression)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (l *Log) producerOpts() ([]kgo.Opt, error) {
 		kgo.MaxVersions(versions),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(parkPartitioner{l.cfg.TopicPrefix, sticky, kgo.ManualPartitioner()}),
-		kgo.ProducerBatchCompression(compression),
+		compressed,
 		kgo.ProducerLinger(l.cfg.Linger),
 		kgo.ProducerBatchMaxBytesFn(l.batchBytesOf),
 		// Our budgets are what bounds the buffer; these are never reached.

@@ -153,16 +153,16 @@ func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
 	}
 }
 
-func codec(name string) (kgo.CompressionCodec, error) {
+func compression(name string) (kgo.ProducerOpt, error) {
 	switch name {
 	case "none":
-		return kgo.NoCompression(), nil
+		return kgo.ProducerBatchCompression(kgo.NoCompression()), nil
 	case "lz4":
-		return kgo.Lz4Compression(), nil
+		return kgo.WithCompressor(lz4Compressor{}), nil
 	case "snappy":
-		return kgo.SnappyCompression(), nil
+		return kgo.ProducerBatchCompression(kgo.SnappyCompression()), nil
 	case "zstd":
-		return kgo.ZstdCompression(), nil
+		return kgo.ProducerBatchCompression(kgo.ZstdCompression()), nil
 	}
-	return kgo.CompressionCodec{}, fmt.Errorf("compression %q", name)
+	return nil, fmt.Errorf("compression %q", name)
 }
