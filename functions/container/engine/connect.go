@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -26,6 +28,8 @@ type Client struct {
 
 	mu     sync.Mutex
 	docker *client.Client
+	// podman says that docker is Podman.
+	podman bool
 }
 
 // New makes a client of the engine at host, such as unix:///run/docker.sock; ""
@@ -92,9 +96,9 @@ func (c *Client) engine(ctx context.Context) (*client.Client, error) {
 	}
 	var faults []error
 	for _, host := range hosts {
-		docker, err := connect(ctx, host)
+		docker, podman, err := connect(ctx, host)
 		if err == nil {
-			c.docker = docker
+			c.docker, c.podman = docker, podman
 			return docker, nil
 		}
 		faults = append(faults, err)
@@ -102,23 +106,36 @@ func (c *Client) engine(ctx context.Context) (*client.Client, error) {
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(faults...))
 }
 
-func connect(ctx context.Context, host string) (*client.Client, error) {
+func (c *Client) isPodman() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.podman
+}
+
+// connect asks the engine at host whether it will do, and whether it is Podman.
+func connect(ctx context.Context, host string) (docker *client.Client, podman bool, err error) {
 	if path, ok := strings.CutPrefix(host, "/"); ok { // a bare path is a socket
 		host = "unix:///" + path
 	}
-	docker, err := client.New(client.WithTLSClientConfigFromEnv(), client.WithHost(host), client.WithUserAgent("signalbox"))
+	var libpod atomic.Bool // hooks are called at any time
+	docker, err = client.New(client.WithTLSClientConfigFromEnv(), client.WithHost(host), client.WithUserAgent("signalbox"),
+		client.WithHTTPResponseHook(func(r *http.Response) {
+			if r.Header.Get("Libpod-Api-Version") != "" {
+				libpod.Store(true)
+			}
+		}))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", host, err)
+		return nil, false, fmt.Errorf("%s: %w", host, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if _, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
-		return nil, err // names the host
+		return nil, false, err // names the host
 	}
 	if v := docker.ClientVersion(); versions.LessThan(v, MinVersion) {
-		return nil, fmt.Errorf("%s speaks version %s of the API: want at least %s", host, v, MinVersion)
+		return nil, false, fmt.Errorf("%s speaks version %s of the API: want at least %s", host, v, MinVersion)
 	}
-	return docker, nil
+	return docker, libpod.Load(), nil
 }
 
 // forget drops the connection, so that the next call looks for the engine anew.

@@ -68,7 +68,7 @@ func (e Exit) Reason(memoryMB int) string {
 	case e.OOM:
 		return fmt.Sprintf("the container ran out of memory (limit %d MB, exit code %d)", memoryMB, e.Code)
 	case e.Code == Killed:
-		return fmt.Sprintf("the container was killed, most likely since it ran out of memory (limit %d MB, exit code %d)", memoryMB, e.Code)
+		return fmt.Sprintf("the container was killed, by somebody or since it ran out of memory (limit %d MB, exit code %d)", memoryMB, e.Code)
 	case e.Error != "":
 		return fmt.Sprintf("the container ended with exit code %d: %s", e.Code, e.Error)
 	}
@@ -193,33 +193,6 @@ func (c *Client) List(ctx context.Context, labels map[string]string) ([]Info, er
 		}
 	}
 	return out, nil
-}
-
-// Wait returns how a container ended, once it has. An engine that goes away
-// meanwhile wraps ErrUnavailable: the container may run on.
-func (c *Client) Wait(ctx context.Context, id string) (Exit, error) {
-	docker, err := c.engine(ctx)
-	if err != nil {
-		return Exit{}, err
-	}
-	ctx, cancel := context.WithCancel(ctx) // the library's goroutine ends with it
-	defer cancel()
-	w := docker.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
-	select {
-	case r := <-w.Result:
-		exit := Exit{Code: int(r.StatusCode)}
-		if r.Error != nil {
-			exit.Error = r.Error.Message
-		}
-		if info, err := c.Inspect(ctx, id); err == nil { // knows whether it was for want of memory
-			exit = info.Exit
-		}
-		return exit, nil
-	case err := <-w.Error:
-		return Exit{}, c.fault(ctx, "waiting for container "+short(id), err)
-	case <-ctx.Done():
-		return Exit{}, ctx.Err()
-	}
 }
 
 // Stop asks a container to end, kills it after grace (whole seconds), and returns when it has ended.

@@ -25,12 +25,12 @@ func daemon(t *testing.T, version string, routes map[string]http.HandlerFunc) *C
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Api-Version", version)
-		if r.URL.Path == "/_ping" {
-			return
-		}
 		path, _ := strings.CutPrefix(r.URL.Path, "/v"+version)
 		if h := routes[r.Method+" "+path]; h != nil {
 			h(w, r)
+			return
+		}
+		if path == "/_ping" {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -176,7 +176,7 @@ func TestTheEndOfAContainerSaysWhy(t *testing.T) {
 		want string
 	}{
 		{Exit{Code: 137, OOM: true}, "ran out of memory (limit 64 MB, exit code 137)"},
-		{Exit{Code: 137}, "most likely since it ran out of memory (limit 64 MB, exit code 137)"},
+		{Exit{Code: 137}, "by somebody or since it ran out of memory (limit 64 MB, exit code 137)"},
 		{Exit{Code: 127, Error: "no such file"}, "exit code 127: no such file"},
 		{Exit{Code: 3}, "exit code 3"},
 	} {
@@ -194,4 +194,49 @@ func TestWaitReturnsHowAContainerEnded(t *testing.T) {
 	if exit, err := c.Wait(t.Context(), "a"); err != nil || !exit.OOM || exit.Code != 137 {
 		t.Errorf("got %+v, %v", exit, err)
 	}
+}
+
+// Podman looks without a pause between two looks when Docker's API is used.
+func TestTheEndOfAContainerOfPodmanIsWaitedForInItsOwnAPI(t *testing.T) {
+	podman := func(routes map[string]http.HandlerFunc) *Client {
+		routes["HEAD /_ping"] = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Libpod-Api-Version", "4.3.1") }
+		routes["POST /containers/a/wait"] = func(http.ResponseWriter, *http.Request) { t.Error("Docker's API was used") }
+		return daemon(t, "1.41", routes)
+	}
+	const path = "POST /v4.0.0/libpod/containers/a/wait"
+	for name, test := range map[string]struct {
+		wait, inspect http.HandlerFunc
+		want          Exit
+		fault         error
+	}{
+		"that ended": {
+			wait:    answers(http.StatusOK, "3\n"),
+			inspect: answers(http.StatusOK, `{"Id": "a", "State": {"ExitCode": 3, "Error": "why"}}`), want: Exit{Code: 3, Error: "why"},
+		},
+		"that ended and was removed":    {wait: answers(http.StatusOK, "3\n"), want: Exit{Code: 3}},
+		"that was removed while it ran": {wait: answers(http.StatusOK, "137\n"), fault: ErrNotFound},
+		"that is not there":             {wait: answers(http.StatusNotFound, `{"cause": "no such container"}`), fault: ErrNotFound},
+		"whose engine goes away":        {wait: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, fault: ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			routes := map[string]http.HandlerFunc{path: test.wait}
+			if test.inspect != nil {
+				routes["GET /containers/a/json"] = test.inspect
+			}
+			exit, err := podman(routes).Wait(t.Context(), "a")
+			if exit != test.want || !errors.Is(err, test.fault) {
+				t.Errorf("got %+v, %v: want %+v, %v", exit, err, test.want, test.fault)
+			}
+		})
+	}
+	t.Run("with a pause between two looks", func(t *testing.T) {
+		var query string
+		c := podman(map[string]http.HandlerFunc{path: func(w http.ResponseWriter, r *http.Request) {
+			query = r.URL.RawQuery
+			answers(http.StatusOK, "0")(w, r)
+		}})
+		if _, err := c.Wait(t.Context(), "a"); err != nil || !strings.Contains(query, "interval=250ms") {
+			t.Errorf("asked %q: %v", query, err)
+		}
+	})
 }
