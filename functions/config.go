@@ -52,6 +52,10 @@ type Config struct {
 	Artifacts Artifacts
 	// Scripts is where functions of scripts are run; nil: this process runs none.
 	Scripts *ScriptsConfig
+	// Changed, when set, makes functions of this machine's files run what their author
+	// saves, and is told of it; nil, as on servers: programs run until the resource is
+	// changed. It is called from several goroutines.
+	Changed func(Change)
 	// Log says when programs become ready, end and are started again.
 	Log *slog.Logger
 	// Now is the clock.

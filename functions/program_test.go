@@ -5,6 +5,7 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	programs := map[string]func(args []string){
 		"serve": serve, "crash": crash, "deaf": deaf, "stubborn": stubborn, "family": family, "child": runChild, "owner": owner,
-		"confide": confide,
+		"confide": confide, "recite": recite,
 	}
 	programs[os.Args[2]](os.Args[3:])
 }
@@ -74,6 +75,17 @@ func confide([]string) {
 	http.HandleFunc("/hold", func(w http.ResponseWriter, _ *http.Request) { <-released; fmt.Fprint(w, os.Getenv("TOKEN")) })
 	http.HandleFunc("/release", func(http.ResponseWriter, *http.Request) { close(released) })
 	die(http.ListenAndServe(os.Getenv("SIGNALBOX_HOST")+":"+os.Getenv("PORT"), nil))
+}
+
+// recite answers what the file args[0] held when it was started; "broken" does not run.
+func recite(args []string) {
+	text, err := os.ReadFile(args[0])
+	die(err)
+	if string(text) == "broken" {
+		die(errors.New("broken"))
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) })
+	die(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
 
 func crash([]string) {

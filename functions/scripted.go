@@ -3,6 +3,7 @@ package functions
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/scripts"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -20,6 +21,11 @@ func (r *Registry) openRuntimes() error {
 	c.Environ, c.Keeper, c.Output, c.Log = r.c.Environ, r.keeper, r.c.Output, r.c.Log
 	c.Secrets, c.MountsDir = r.c.Secrets, r.mounts
 	c.Artifacts = r.c.Artifacts
+	if told := r.c.Changed; told != nil {
+		c.Changed = func(function, file string, took time.Duration) {
+			told(Change{Function: function, File: file, Runs: true, Took: took})
+		}
+	}
 	host, err := scripts.New(c)
 	if err != nil {
 		return err

@@ -35,6 +35,14 @@ type supervisor struct {
 	last     error
 	// retry fires when the program is due to be started again.
 	retry <-chan time.Time
+	// edits takes over a source that was saved.
+	edits chan string
+	// unwatch ends the watch over them.
+	unwatch context.CancelFunc
+	// edit is the change that starting runs, nil for none.
+	edit *Change
+	// editedAt is when it was seen.
+	editedAt time.Time
 	// retired are closed to end processes that were replaced before their time.
 	retired []chan struct{}
 	// ending is closed when run ends.
@@ -43,7 +51,7 @@ type supervisor struct {
 }
 
 func newSupervisor(r *Registry, p program) *supervisor {
-	return &supervisor{r: r, id: p.id, program: p, changes: make(chan program, 1)}
+	return &supervisor{r: r, id: p.id, program: p, changes: make(chan program, 1), edits: make(chan string, 1), unwatch: func() {}}
 }
 
 // offer hands over a program, in place of one that was not taken yet. It does
@@ -61,14 +69,19 @@ func (s *supervisor) offer(p program) {
 func (s *supervisor) run(ctx context.Context) {
 	s.ending = ctx.Done()
 	defer s.stops.Wait()
-	defer func() { s.stop(s.serving); s.stop(s.starting); s.abandon() }()
+	defer func() { s.stop(s.serving); s.stop(s.starting); s.abandon(); s.unwatch() }()
+	s.watch(ctx)
 	s.start()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case p := <-s.changes:
-			s.change(p)
+			if s.change(p) {
+				s.watch(ctx)
+			}
+		case file := <-s.edits:
+			s.edited(file)
 		case <-s.starting.accepting():
 			s.promote()
 		case <-s.starting.ended():
@@ -125,20 +138,21 @@ func (s *supervisor) launch(f files) {
 	s.notServing("starting")
 }
 
-// change starts a program that differs.
-func (s *supervisor) change(p program) {
+// change starts a program that differs, and reports whether it does.
+func (s *supervisor) change(p program) bool {
 	if p.same(s.program) {
-		return
+		return false
 	}
 	s.stop(s.starting)
 	s.abandon()
-	s.starting = nil
+	s.starting, s.edit = nil, nil
 	s.program, s.failures = p, 0
 	if s.serving != nil && p.same(s.serving.program) { // what was to replace it is taken back
 		s.retry = nil
-		return
+		return true
 	}
 	s.start()
+	return true
 }
 
 // promote lets the new process serve, and only then stops the old one.
@@ -148,6 +162,7 @@ func (s *supervisor) promote() {
 	s.serving.readyAt = s.r.c.Now()
 	s.r.publish(s, endpoint{url: s.serving.url, program: s.serving.program})
 	s.r.c.Log.Info("function is ready", "function", s.id.String(), "url", s.serving.url, "pid", s.serving.pid())
+	s.runsEdit()
 	s.retire(old)
 }
 
@@ -196,6 +211,10 @@ func (s *supervisor) lost() {
 
 // failed plans the next start.
 func (s *supervisor) failed(err error) {
+	if s.edit != nil && s.serving != nil {
+		s.refused(err)
+		return
+	}
 	s.failures++
 	s.last = err
 	delay := s.r.c.restartDelay(s.failures)

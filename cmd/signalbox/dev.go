@@ -23,8 +23,8 @@ func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev [DIR]",
 		Short: "Run everything in one process on this machine; DIR's manifests are applied and watched",
-		Long: "Run everything in one process on loopback, with Kafka and Redis embedded. The\nmanifests of DIR are applied, and again whenever one of them changes. One line is\n" +
-			"printed for every delivery.",
+		Long: "Run everything in one process on loopback, with Kafka and Redis embedded. The\nmanifests of DIR are applied, and again whenever one of them changes; functions run\n" +
+			"what is saved of their files. One line is printed for every delivery, and what\nfunctions print.",
 		Example: "  signalbox dev functions/examples/hello",
 		GroupID: "run",
 		Args:    cobra.MaximumNArgs(1),
@@ -54,6 +54,7 @@ func runDev(cmd *cobra.Command, opts app.Options, dir string) error {
 		Manifests:      dir,
 		Applied:        out.applied,
 		Warned:         out.warned,
+		Edited:         out.edited,
 	})
 	if err != nil {
 		return err
@@ -94,6 +95,8 @@ func (l *lines) output(o event.Log) {
 	}
 	l.printf("%s %-12s | %s", o.Time.Local().Format("15:04:05.000"), name, readable(&o))
 }
+
+func (l *lines) edited(text string) { l.printf("%s", text) }
 
 func (l *lines) warned(text string) { l.printf("warning: %s", text) }
 

@@ -77,7 +77,11 @@ type Config struct {
 	// Output, when set, gets every line of a function. It is called from several
 	// goroutines, and a worker that writes waits for it.
 	Output func(event.Log)
-	Log    *slog.Logger
+	// Changed, when set, is told when a file was saved and runs use it: by its name in
+	// the function's directory, and how long after that was seen. It is called from
+	// several goroutines.
+	Changed func(function, file string, took time.Duration)
+	Log     *slog.Logger
 }
 
 // DefaultConfig lacks Dir, Environ, Keeper and Sender.

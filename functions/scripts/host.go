@@ -159,6 +159,7 @@ func (h *Host) adopt(key string, w *wanted, kept bool) {
 		next = newPool(h, w)
 		next.kept.Store(true)
 		h.successors[key] = next
+		h.work.Go(next.watch)
 		h.work.Go(func() { h.succeed(key, next) })
 	default:
 		p = newPool(h, w)
@@ -214,7 +215,6 @@ func (h *Host) succeed(key string, next *pool) {
 	if !wanted {
 		return // it was stopped by who took it out
 	}
-	h.work.Go(next.watch)
 	if old != nil {
 		old.stop()
 	}

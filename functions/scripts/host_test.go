@@ -133,7 +133,8 @@ func (r *rig) function(runtime string, change func(*resource.Scripts), files ...
 
 func (r *rig) write(name, content string) {
 	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(content), 0o600); err != nil {
+	file := filepath.Join(r.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o750), os.WriteFile(file, []byte(content), 0o600)); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -184,6 +185,18 @@ func (r *rig) run(fn *resource.Function, id, data string, headers ...string) rep
 		r.t.Fatal(err)
 	}
 	return got
+}
+
+// printed counts the lines that contain text.
+func (r *rig) printed(text string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.lines {
+		if strings.Contains(l, text) {
+			n++
+		}
+	}
+	return n
 }
 
 // awaitLine waits until the function has written a line that contains text.
@@ -388,25 +401,26 @@ func TestAWorkerThatWantsTooMuchMemoryEndsItsRun(t *testing.T) {
 	}
 }
 
-func TestModulesBesideAndChangesTakeEffect(t *testing.T) {
-	for runtime, c := range map[string]struct{ module, before, after, script string }{
-		"python": {"helper.py", "VALUE = 'before'\n", "VALUE = 'after!'\n", "import helper\nprint('value', helper.VALUE)\n"},
-		"node":   {"helper.cjs", "exports.value = 'before'\n", "exports.value = 'after!'\n", "console.log('value', require('./helper.cjs').value)\n"},
+func TestModulesBesideAndBelowAndTheirChangesTakeEffect(t *testing.T) {
+	for name, c := range map[string]struct{ runtime, module, before, after, script string }{
+		"Python, beside": {"python", "helper.py", "VALUE = 'before'\n", "VALUE = 'after!'\n", "import helper\nprint('value', helper.VALUE)\n"},
+		"Python, below":  {"python", "lib/helper.py", "VALUE = 'before'\n", "VALUE = 'after!'\n", "from lib import helper\nprint('value', helper.VALUE)\n"},
+		"Python, data":   {"python", "table.json", "before", "after!", "print('value', open('table.json').read())\n"},
+		"Node, beside":   {"node", "helper.cjs", "exports.value = 'before'\n", "exports.value = 'after!'\n", "console.log('value', require('./helper.cjs').value)\n"},
+		"Node, below":    {"node", "lib/deep/helper.cjs", "exports.value = 'before'\n", "exports.value = 'after!'\n", "console.log('value', require('./lib/deep/helper.cjs').value)\n"},
 	} {
-		t.Run(runtime, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.write(c.module, c.before)
-			fn := r.function(runtime, nil, c.script)
+			fn := r.function(c.runtime, nil, c.script)
 			if got := r.run(fn, "1", "{}"); got.status != 204 {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
 			r.awaitLine("value before")
 			p := r.host.pools["f@v1"]
-			generation := func() uint64 { p.mu.Lock(); defer p.mu.Unlock(); return p.generation }
-			was := generation()
-			r.write(c.module, c.after)
+			was := p.change()
 			start := time.Now()
-			for generation() == was {
+			for r.write(c.module, c.after); p.settling.Load() == nil && p.change() == was; {
 				if time.Since(start) > 10*time.Second {
 					t.Fatal("the change is not seen")
 				}
@@ -415,9 +429,32 @@ func TestModulesBesideAndChangesTakeEffect(t *testing.T) {
 			if took := time.Since(start); took > time.Second {
 				t.Errorf("the change was seen after %s, want within a second", took)
 			}
-			r.run(fn, "2", "{}")
+			r.run(fn, "2", "{}") // while it is being saved, or after: the next run has it
 			r.awaitLine("value after!")
+			if got := r.printed("value before"); got != 1 {
+				t.Errorf("%d runs had the files as they were before", got)
+			}
 		})
+	}
+}
+
+// change counts the changes of the files.
+func (p *pool) change() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.generation
+}
+
+func TestDataThatScriptsKeepBelowLeaveWorkersAlone(t *testing.T) {
+	r := newRig(t)
+	r.function("python", nil, "print('x')\n")
+	p := r.host.pools["f@v1"]
+	for file, want := range map[string]bool{
+		"out.json": true, "data/out.json": false, "data/page.txt": false, "lib/x.py": true, "state.db": false, "sub/requirements.txt": true,
+	} {
+		if got := p.isSource(filepath.Join(r.dir, file)); got != want {
+			t.Errorf("%s: %v, want %v", file, got, want)
+		}
 	}
 }
 

@@ -36,6 +36,8 @@ type pool struct {
 	worked atomic.Bool
 	// kept: one worker stays although there is nothing to run.
 	kept atomic.Bool
+	// settling is closed once the files that are being saved are; nil: none are.
+	settling atomic.Pointer[chan struct{}]
 	// places holds one for each worker there may be.
 	places chan struct{}
 	// life ends with the pool.
@@ -100,6 +102,7 @@ func (p *pool) noteLack(missing error) {
 // take gives the caller a worker: an idle one, else a new one as soon as there
 // may be one more. It waits as long as ctx lives.
 func (p *pool) take(ctx context.Context) (*worker, error) {
+	p.awaitSaved(ctx)
 	select {
 	case p.places <- struct{}{}:
 	case <-ctx.Done():

@@ -1,66 +1,90 @@
 package scripts
 
 import (
+	"cmp"
+	"context"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/signalbox-dev/signalbox/functions/sources"
 )
 
-// settle is how long a change waits for the next one: editors write a file in steps.
-const settle = 50 * time.Millisecond
-
-// watch lets a change of the files, and of what stands beside them, take effect
-// with the next run, until the pool ends.
+// watch lets a change of the files, and of the modules beside and below them, take
+// effect with the next run, until the pool ends.
 func (p *pool) watch() {
 	if p.artifact != nil {
 		return // never changes
 	}
-	w, err := fsnotify.NewWatcher()
+	w, err := sources.New(sources.Config{Dir: cmp.Or(p.source.dir, "."), Is: p.isSource, Began: p.edited, Settled: p.settled})
 	if err != nil {
 		p.host.c.Log.Warn("changes of scripts are not seen", "function", p.name(), "error", err)
 		return
 	}
-	defer w.Close()
-	for _, f := range p.spec.Files {
-		// The directory, not the file: editors put another file in its place.
-		if err := w.Add(filepath.Dir(filepath.Join(p.source.dir, f))); err != nil {
-			p.host.c.Log.Warn("changes of scripts are not seen", "function", p.name(), "error", err)
-		}
+	w.Run(p.life)
+}
+
+// edited makes runs wait that begin now: they are meant for what is being saved.
+func (p *pool) edited(string) {
+	saved := make(chan struct{})
+	p.settling.Store(&saved)
+}
+
+// settled lets them go, with the files as they are now.
+func (p *pool) settled(path string) {
+	p.changed()
+	if saved := p.settling.Swap(nil); saved != nil {
+		close(*saved)
 	}
-	settled := time.NewTimer(time.Hour)
-	defer settled.Stop()
-	for {
-		select {
-		case <-p.life.Done():
+	p.host.c.Log.Info("scripts have changed", "function", p.name())
+	if !p.kept.Load() {
+		return
+	}
+	seen := time.Now()
+	p.host.work.Go(func() { // the next change is seen meanwhile
+		err := p.warmOnce()
+		if p.life.Err() != nil {
 			return
-		case e := <-w.Events:
-			if isSource(e.Name) && !e.Has(fsnotify.Chmod) {
-				settled.Reset(settle)
-			}
-		case <-w.Errors:
-		case <-settled.C:
-			p.changed()
-			p.host.c.Log.Info("scripts have changed", "function", p.name())
-			if p.kept.Load() {
-				if err := p.warmOnce(); err != nil && p.life.Err() == nil {
-					p.host.c.Log.Warn("scripts cannot be run", "function", p.name(), "error", err)
-				}
-			}
 		}
+		if err != nil {
+			p.host.c.Log.Warn("scripts cannot be run", "function", p.name(), "error", err)
+		} else if p.host.c.Changed != nil {
+			p.host.c.Changed(p.name(), p.inside(path), time.Since(seen))
+		}
+	})
+}
+
+// awaitSaved waits while files are being saved.
+func (p *pool) awaitSaved(ctx context.Context) {
+	saved := p.settling.Load()
+	if saved == nil {
+		return
+	}
+	select {
+	case <-*saved:
+	case <-ctx.Done():
+	case <-p.life.Done():
 	}
 }
 
-// isSource tells files that runs depend on from what editors and interpreters leave behind.
-func isSource(path string) bool {
-	base := filepath.Base(path)
-	if strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") {
-		return false
+// inside is a path as it is from the function's directory.
+func (p *pool) inside(path string) string {
+	if rel, err := filepath.Rel(p.source.dir, path); err == nil {
+		return rel
 	}
-	switch filepath.Ext(base) {
-	case ".py", ".js", ".cjs", ".mjs", ".json", ".txt", ".yaml", ".yml":
+	return path
+}
+
+// isSource tells files that runs depend on from others. Data are such where scripts
+// themselves are: programs keep theirs in directories below.
+func (p *pool) isSource(path string) bool {
+	if sources.IsCode(path) || p.inside(path) == filepath.Clean(p.spec.Requirements) {
 		return true
+	}
+	switch filepath.Ext(path) {
+	case ".json", ".txt", ".yaml", ".yml":
+		dir := filepath.Dir(p.inside(path))
+		return slices.ContainsFunc(p.spec.Files, func(f string) bool { return filepath.Dir(f) == dir })
 	}
 	return false
 }

@@ -1,0 +1,99 @@
+//go:build unix
+
+package functions
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/resource"
+)
+
+// author edits the file of a program.
+type author struct {
+	*fixture
+	file    string
+	changes chan Change
+}
+
+// newAuthor runs a program that recites part.go, in a directory of its own.
+func newAuthor(t *testing.T, change func(*resource.Function)) *author {
+	t.Helper()
+	a := &author{changes: make(chan Change, 100)}
+	a.fixture = run(t, func(c *Config) { c.Changed = func(ch Change) { a.changes <- ch } })
+	dir := t.TempDir()
+	a.file = filepath.Join(dir, "part.go")
+	a.save("one")
+	fn := command("reciter", as("recite", "part.go")...)
+	fn.Spec.Dir = dir
+	if change != nil {
+		change(fn)
+	}
+	a.reconcile(fn)
+	if got := a.get(a.ready("reciter")); got != "one" {
+		t.Fatal(got)
+	}
+	return a
+}
+
+func (a *author) save(text string) {
+	a.t.Helper()
+	if err := os.WriteFile(a.file, []byte(text), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// told is the next thing the author is told.
+func (a *author) told() Change {
+	a.t.Helper()
+	select {
+	case c := <-a.changes:
+		return c
+	case <-time.After(20 * time.Second):
+		a.t.Fatal("the author is told nothing")
+		return Change{}
+	}
+}
+
+func TestWhatAnAuthorSavesRuns(t *testing.T) {
+	a := newAuthor(t, nil)
+	a.save("two")
+	if c := a.told(); c != (Change{Function: "reciter", File: "part.go"}) {
+		t.Fatalf("%+v", c)
+	}
+	if c := a.told(); !c.Runs || c.Err != nil || c.Took <= 0 {
+		t.Fatalf("%+v", c)
+	}
+	if got := a.get(a.ready("reciter")); got != "two" {
+		t.Errorf("it answers %q", got)
+	}
+}
+
+func TestWhatDoesNotRunLeavesTheProgramBeforeAlone(t *testing.T) {
+	a := newAuthor(t, nil)
+	before := a.ready("reciter")
+	a.save("broken")
+	a.told()
+	if c := a.told(); c.Runs || c.Err == nil {
+		t.Fatalf("%+v", c)
+	}
+	if now := a.ready("reciter"); now != before || a.get(now) != "one" {
+		t.Errorf("it was %s and is %s", before, now)
+	}
+	a.save("mended")
+	a.told()
+	if c := a.told(); !c.Runs {
+		t.Fatalf("%+v", c)
+	}
+	if got := a.get(a.ready("reciter")); got != "mended" {
+		t.Errorf("it answers %q", got)
+	}
+}
+
+func TestAnArtifactIsNotWatched(t *testing.T) {
+	s := newSupervisor(run(t, func(c *Config) { c.Changed = func(Change) {} }).Registry, program{dir: t.TempDir(), artifact: "sha256:1"})
+	s.watch(t.Context())
+	s.stops.Wait() // nothing runs
+}
