@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -73,7 +74,7 @@ func (o *AccessOptions) flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.FunctionNetworks, "function-networks", o.FunctionNetworks, "addresses at which functions may be called: public, private, loopback, or networks such as 10.0.0.0/8; empty: public and private, and loopback where --http is loopback")
 	fs.StringSliceVar(&o.CallbackNetworks, "callback-networks", o.CallbackNetworks, "addresses at which callers may want answers (X-Callback-Url), as for --function-networks; empty: public, and private and loopback where --http is loopback")
 	fs.StringSliceVar(&o.CallbackSecrets, "callback-secrets", o.CallbackSecrets, "names of secrets that answers to callers (X-Callback-Url) are signed with, by Standard Webhooks; empty: they are not signed")
-	fs.StringVar(&o.FunctionCA, "function-ca", o.FunctionCA, "file with CA certificates (PEM) that those of functions and token endpoints are checked against, beside the system's")
+	fs.StringVar(&o.FunctionCA, "function-ca", o.FunctionCA, "file with CA certificates (PEM) that those of functions and token endpoints are checked against, beside the system's; read again when it changes")
 }
 
 // validate reports what the options of access are at odds with.
@@ -99,7 +100,7 @@ func (o *Options) validateAccess(check func(ok bool, flag string, value any, all
 	for _, name := range o.CallbackSecrets {
 		check(resource.ValidSecretName(name), "callback-secrets", name, "names of secrets: lower-case letters, digits, '-' and '.'")
 	}
-	if _, err := readFunctionCA(o.FunctionCA); err != nil {
+	if _, err := readFunctionCA(o.FunctionCA, slog.Default()); err != nil {
 		faults = append(faults, err)
 	}
 	check((o.TLSCert == "") == (o.TLSKey == ""), "tls-key", o.TLSKey, "--tls-cert and --tls-key, or neither")

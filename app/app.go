@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -49,9 +48,6 @@ type Hooks struct {
 	// Warned is called with what a change of the manifests makes wrong: cycles,
 	// functions that nothing leads to, types nobody listens to.
 	Warned func(text string)
-	// Edited, when set, makes functions run what their authors save in the directories
-	// of their files, and is called with what came of it.
-	Edited func(text string)
 }
 
 // Addresses say where a started process is found.
@@ -82,7 +78,7 @@ type App struct {
 	// callers know what calls of functions present, and functionCA who may sign
 	// the certificates of functions; nil is the system's authorities.
 	callers    *outbound.Callers
-	functionCA *x509.CertPool
+	functionCA *outbound.Roots
 	reloads    *reloader
 	// resources are what the API and the manifests of dev write to.
 	resources *resourceStore
@@ -171,31 +167,18 @@ func (a *App) openFunctions(context.Context) error {
 	cfg.Log = a.log
 	a.openLines()
 	cfg.Output = a.functionOutput
-	if told := a.hooks.Edited; told != nil {
-		cfg.Changed = func(c functions.Change) { told(edited(c)) }
-	}
 	cfg.Scripts = a.scriptsConfig()
 	if a.artifactCache != nil {
 		cfg.Artifacts = a.artifactCache
 	}
 	a.giveSettings(&cfg)
+	cfg.Environ = a.opts.inherited(cfg.Environ)
 	var err error
 	if cfg.Runtimes, err = a.runtimes(); err != nil {
 		return err
 	}
 	a.registry, err = functions.New(cfg)
 	return err
-}
-
-// edited says what came of a file that was saved.
-func edited(c functions.Change) string {
-	switch {
-	case c.Err != nil:
-		return fmt.Sprintf("%s changed, and function %s does not run with it, so the one before goes on: %v", c.File, c.Function, c.Err)
-	case c.Runs:
-		return fmt.Sprintf("%s changed: function %s runs it after %d ms", c.File, c.Function, c.Took.Milliseconds())
-	}
-	return fmt.Sprintf("%s changed: function %s starts again", c.File, c.Function)
 }
 
 func (a *App) openPolicies(context.Context) error {
@@ -243,7 +226,7 @@ func (a *App) openDispatcher(context.Context) error {
 		Endpoints: urls,
 		Dial:      urls.dialer(rules, cfg.ConnectTimeout),
 		Callers:   callers{a.callers},
-		RootCAs:   a.functionCA,
+		Roots:     a.functionCA.Pool,
 		Parking:   parkedTopics{a.events},
 		Targets:   &a.targets,
 		Cursors:   a.player,

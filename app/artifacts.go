@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/signalbox-dev/signalbox/artifacts"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -68,6 +70,15 @@ func (o *ArtifactOptions) objects(data string) (artifacts.Objects, error) {
 		return artifacts.NewDirectory(o.Artifacts), nil
 	}
 	return artifacts.NewDirectory(filepath.Join(data, "artifacts")), nil
+}
+
+// inherited is what programs and scripts inherit of an environment: where the store
+// signs in by what all AWS tools know, that is the gateway's, and not theirs.
+func (o *ArtifactOptions) inherited(environ []string) []string {
+	if _, s3, _ := artifacts.ParseS3(o.Artifacts); !s3 || o.ArtifactsAccessKey != "" {
+		return environ
+	}
+	return slices.DeleteFunc(slices.Clone(environ), settings.AWS)
 }
 
 // openArtifacts makes the store, and the cache of a process that runs functions.

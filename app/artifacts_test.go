@@ -100,3 +100,19 @@ func TestErrorsOfTheStoreAreSaidInTheGatewaysTerms(t *testing.T) {
 		}
 	}
 }
+
+func TestTheStoresCredentialsAreNotTheFunctions(t *testing.T) {
+	environ := []string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "AWS_REGION=y"}
+	for name, c := range map[string]struct {
+		options ArtifactOptions
+		want    int
+	}{
+		"a directory":              {ArtifactOptions{}, 3},
+		"S3 by the environment":    {ArtifactOptions{Artifacts: "s3://b"}, 1},
+		"S3 by options of its own": {ArtifactOptions{Artifacts: "s3://b", ArtifactsAccessKey: "a", ArtifactsSecretKey: "b"}, 3},
+	} {
+		if got := c.options.inherited(environ); len(got) != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -1,10 +1,9 @@
 package app
 
 import (
-	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
-	"os"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/dispatcher"
@@ -20,12 +19,12 @@ func (a *App) openCallers() error {
 	if err != nil {
 		return err
 	}
-	if a.functionCA, err = readFunctionCA(a.opts.FunctionCA); err != nil {
+	if a.functionCA, err = readFunctionCA(a.opts.FunctionCA, a.log); err != nil {
 		return err
 	}
 	a.secrets = secrets.New(a.opts.SecretsDir)
 	cfg := outbound.DefaultConfig()
-	cfg.Secret, cfg.RootCAs, cfg.Logger = a.secrets.Lookup, a.functionCA, a.log
+	cfg.Secret, cfg.Roots, cfg.Logger = a.secrets.Lookup, a.functionCA.Pool, a.log
 	cfg.Dial = rules.Dialer(net.Dialer{Timeout: 5 * time.Second})
 	a.callers, err = outbound.New(cfg)
 	return err
@@ -33,22 +32,12 @@ func (a *App) openCallers() error {
 
 // readFunctionCA are the system's authorities and those of a file; nil are the
 // system's alone.
-func readFunctionCA(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(file)
+func readFunctionCA(file string, log *slog.Logger) (*outbound.Roots, error) {
+	roots, err := outbound.OpenRoots(file, log)
 	if err != nil {
 		return nil, fmt.Errorf("--function-ca: %w", err)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("--function-ca %s: holds no certificate (PEM)", file)
-	}
-	return pool, nil
+	return roots, nil
 }
 
 // callers give the dispatcher what calls present.

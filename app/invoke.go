@@ -79,9 +79,7 @@ func (a *App) callFunctions(d *gateway.Deps) error {
 		DialContext: urls.dialer(rules, 5*time.Second), DisableCompression: true, // what the function answers is passed on as it is
 		MaxIdleConnsPerHost: defaultConcurrency, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}
-	if a.functionCA != nil {
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: a.functionCA}
-	}
+	transport.DialTLSContext = outbound.DialTLS(transport.DialContext, &tls.Config{MinVersion: tls.VersionTLS12}, a.functionCA.Pool)
 	d.Transport = transport
 	d.Functions = &callees{targets: &a.targets, urls: urls, transport: a.callers.NewTransport(transport)}
 	d.Ran = a.replies().Run

@@ -25,6 +25,7 @@ func (a *App) openJobs() (*job.Host, error) {
 	cfg.Installation, cfg.Instance = a.installation(), a.instance()
 	cfg.Engine, cfg.Cluster = engine.New(a.opts.DockerHost), a.cluster
 	cfg.Secrets = a.secrets.Lookup
+	cfg.Environ = a.opts.inherited(cfg.Environ)
 	if a.artifactCache != nil {
 		cfg.Artifacts = a.artifactCache
 	}

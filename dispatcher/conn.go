@@ -130,6 +130,17 @@ func (s *connSet) closeAll() {
 	}
 }
 
+// rooted is config with the authorities of all functions as they are now, where it
+// has none of its own.
+func (d *Dispatcher) rooted(config *tls.Config) *tls.Config {
+	if config.RootCAs != nil || d.parts.Roots == nil {
+		return config
+	}
+	now := config.Clone()
+	now.RootCAs = d.parts.Roots()
+	return now
+}
+
 // dial opens a connection within timeout, TLS handshake included.
 func (d *Dispatcher) dial(dial Dial, addr string, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.life, min(timeout, d.cfg.ConnectTimeout))
@@ -139,7 +150,7 @@ func (d *Dispatcher) dial(dial Dial, addr string, tlsConfig *tls.Config, timeout
 		return nil, err
 	}
 	if tlsConfig != nil {
-		t := tls.Client(nc, tlsConfig)
+		t := tls.Client(nc, d.rooted(tlsConfig))
 		if err := t.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(err, nc.Close())
 		}

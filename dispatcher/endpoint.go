@@ -104,7 +104,7 @@ func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.
 	isTLS := u.Scheme == "https"
 	var tlsConfig *tls.Config
 	if isTLS {
-		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.parts.RootCAs}
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		if identity != nil {
 			tlsConfig = identity.Clone()
 		}

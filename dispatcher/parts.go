@@ -231,8 +231,9 @@ type Parts struct {
 	Rand func() float64
 	// Callers: nil means that functions whose spec has call are not called.
 	Callers Callers
-	// RootCAs are who may sign the certificates of functions by https; nil are the system's.
-	RootCAs *x509.CertPool
+	// Roots are who may sign the certificates of functions by https, where their TLS identity
+	// does not say; it is asked for every connection. nil, and a nil pool, are the system's.
+	Roots func() *x509.CertPool
 	// Dial opens a TCP connection to a function; it defaults to a net.Dialer.
 	// DialCallback opens one to a caller that wants an answer; it defaults to Dial.
 	Dial, DialCallback Dial

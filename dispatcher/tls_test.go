@@ -27,10 +27,11 @@ func TestHTTPS(t *testing.T) {
 			var calls wordLog
 			s := newTLSServer(t, counter(&calls))
 			b := newBed(t, one(s.URL), func(b *bed) {
-				b.parts.RootCAs = x509.NewCertPool()
+				pool := x509.NewCertPool()
 				if c.trusted {
-					b.parts.RootCAs.AddCert(s.Certificate())
+					pool.AddCert(s.Certificate())
 				}
+				b.parts.Roots = func() *x509.CertPool { return pool }
 			})
 			b.send(newEvent("a"))
 			b.waitSettled(1)

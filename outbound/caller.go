@@ -29,8 +29,8 @@ type Caller struct {
 	token  *token
 }
 
-// TLS is what connections are made by, without a server's name; nil is the
-// caller's default. As long as the certificates are the same it is the same
+// TLS is what connections are made by, without a server's name, and without
+// authorities where those of all functions hold; nil is the caller's default. As long as the certificates are the same it is the same
 // pointer, and connections made by another one must not be used.
 func (c *Caller) TLS() *tls.Config { return c.tls }
 

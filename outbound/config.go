@@ -20,9 +20,9 @@ type Config struct {
 	// the secret and holds no value. It is asked at most once a second for each
 	// function, and may read a file.
 	Secret func(name string) ([]byte, error)
-	// RootCAs are who may sign the certificates of functions and of token
-	// endpoints; nil are the system's.
-	RootCAs *x509.CertPool
+	// Roots are who may sign the certificates of functions and of token endpoints; it is
+	// asked for every connection. nil, and a nil pool, are the system's.
+	Roots func() *x509.CertPool
 	// Dial opens connections to token endpoints; nil is that of net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// TokenTimeout bounds one request to a token endpoint; 100ms to 1m, default 10s.

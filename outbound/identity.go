@@ -33,7 +33,7 @@ func (c *Callers) identity(spec *resource.CallTLS) (*tls.Config, error) {
 	if known := c.identities[key]; known != nil {
 		return known, nil
 	}
-	made, err := newIdentity(spec, pem, c.cfg.RootCAs)
+	made, err := newIdentity(spec, pem)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,8 @@ func (c *Callers) identity(spec *resource.CallTLS) (*tls.Config, error) {
 // errNoKeyPair stands for what the parser says, which might quote what it read.
 var errNoKeyPair = errors.New("want a certificate and its key (PEM)")
 
-func newIdentity(spec *resource.CallTLS, pem [3][]byte, roots *x509.CertPool) (*tls.Config, error) {
-	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+func newIdentity(spec *resource.CallTLS, pem [3][]byte) (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if spec.ClientCert != "" {
 		pair, err := tls.X509KeyPair(pem[0], pem[1])
 		if err != nil {

@@ -175,8 +175,8 @@ func tokenClient(c *Config) *http.Client {
 	return &http.Client{
 		Timeout: c.TokenTimeout,
 		Transport: &http.Transport{
-			DialContext: c.Dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
-			TLSHandshakeTimeout: c.TokenTimeout, IdleConnTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+			DialContext: c.Dial, DialTLSContext: DialTLS(c.Dial, &tls.Config{MinVersion: tls.VersionTLS12}, c.Roots),
+			IdleConnTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -70,7 +70,7 @@ func (t *Transport) by(identity *tls.Config) *http.Transport {
 			t.forget()
 		}
 		one = t.plain.Clone()
-		one.TLSClientConfig = identity.Clone()
+		one.DialTLSContext = DialTLS(one.DialContext, identity, t.callers.cfg.Roots)
 		t.byIdentity[identity] = one
 	}
 	return one

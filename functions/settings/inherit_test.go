@@ -12,3 +12,14 @@ func TestPrivate(t *testing.T) {
 		}
 	}
 }
+
+func TestAWS(t *testing.T) {
+	for variable, want := range map[string]bool{
+		"AWS_ACCESS_KEY_ID=x": true, "AWS_SECRET_ACCESS_KEY=x": true, "AWS_WEB_IDENTITY_TOKEN_FILE=x": true, "AWS_PROFILE=x": true,
+		"LAWS_=x": false, "PATH=AWS_": false, "": false,
+	} {
+		if AWS(variable) != want {
+			t.Errorf("%s: want %v", variable, want)
+		}
+	}
+}

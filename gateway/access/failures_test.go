@@ -137,12 +137,12 @@ func TestDeliveriesThatAreNotSignedRightlyAreBounded(t *testing.T) {
 		verify  func() error
 		want    int
 	}{
-		"one more":                             {attacker, "github", forged, 429},
-		"one that is signed rightly":           {attacker, "github", right, 202},
-		"one that is wrong otherwise":          {attacker, "github", broken, problem.Of(errors.ErrUnsupported).Status},
-		"one of another webhook":               {attacker, "stripe", forged, 401},
-		"one of another address":               {neighbour, "github", forged, 401},
-		"a right one of another address":       {neighbour, "github", right, 202},
+		"one more":                       {attacker, "github", forged, 429},
+		"one that is signed rightly":     {attacker, "github", right, 202},
+		"one that is wrong otherwise":    {attacker, "github", broken, problem.Of(errors.ErrUnsupported).Status},
+		"one of another webhook":         {attacker, "stripe", forged, 401},
+		"one of another address":         {neighbour, "github", forged, 401},
+		"a right one of another address": {neighbour, "github", right, 202},
 	} {
 		if got := deliver(g, c.from, c.webhook, c.verify); got != c.want {
 			t.Errorf("%s: %d, want %d", what, got, c.want)
