@@ -16,8 +16,9 @@ type sample struct {
 	cpuUS float64
 	// rate is deliveries per second, from the first to the last.
 	rate float64
-	// rss is resident memory under load, idle before it; in bytes.
-	rss, idle int64
+	// rss is resident memory under load, idle before it, anon and idleAnon what of
+	// them is the process's own (see process.anon); in bytes.
+	rss, idle, anon, idleAnon int64
 	// peak is the most resident memory seen while a backlog was built; in bytes.
 	peak int64
 	// wait is how long a function that came back waited for its first call, in seconds.
@@ -37,7 +38,11 @@ func (cfg config) throughput(ctx context.Context, s setup, p parts) (sample, err
 		return out, err
 	}
 	defer sys.stop()
-	if out.idle, err = sys.rss(); err != nil {
+	out.idle, err = sys.rss()
+	if err != nil {
+		return out, err
+	}
+	if out.idleAnon, err = sys.anon(); err != nil {
 		return out, err
 	}
 	l := newLoad(sys.addr, benchType)
@@ -61,7 +66,11 @@ func (cfg config) saturate(ctx context.Context, s setup, sys *system, l *load, o
 	if err := errors.Join(err, <-profiled); err != nil {
 		return err
 	}
-	if out.rss, err = sys.rss(); err != nil {
+	out.rss, err = sys.rss()
+	if err != nil {
+		return err
+	}
+	if out.anon, err = sys.anon(); err != nil {
 		return err
 	}
 	r, err := sys.settled(ctx, accepted*int64(s.fanout), 2*time.Minute)
@@ -140,51 +149,55 @@ func (cfg config) latency(ctx context.Context, sys *system, l *load, perSecond i
 }
 
 // coldStart measures from the start of `dev` on an empty directory to the
-// first delivery, in milliseconds, and idle memory after it.
-func (cfg config) coldStart(ctx context.Context, p parts) (ms float64, idle int64, err error) {
+// first delivery, in milliseconds, and memory after it.
+func (cfg config) coldStart(ctx context.Context, p parts) (out sample, err error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	defer os.RemoveAll(dir)
 	self, err := os.Executable()
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	sink, err := startProcess(ctx, true, self, "sink")
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	defer sink.stop()
 	manifest := fmt.Sprintf(`{"apiVersion":"signalbox.dev/v1","kind":"Function","metadata":{"name":"f0"},"spec":{"url":"http://%s/0","on":[%q]}}`, sink.addr, benchType)
 	if err := os.WriteFile(dir+"/f0.json", []byte(manifest), 0o600); err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	addr, err := freeAddr()
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	start := time.Now()
 	dev, err := startProcess(ctx, false, cfg.binary, "dev", dir, "--http", addr, "--data", dir+"/data", "--kafka-listen", "127.0.0.1:0", "--redis-listen", "127.0.0.1:0")
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	defer dev.stop()
 	if err := awaitHTTP(ctx, "http://"+addr+"/readyz", 30*time.Second); err != nil {
-		return 0, 0, fmt.Errorf("%w (log: %s)", err, dev.log.Name())
+		return out, fmt.Errorf("%w (log: %s)", err, dev.log.Name())
 	}
 	sys := &system{process: dev, sink: sink, dir: dir}
 	sys.addr = addr
 	l := newLoad(addr, benchType)
 	if _, err := l.open(ctx, 1000, time.Millisecond); err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	r, err := sys.settled(ctx, 1, 10*time.Second)
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
-	idle, err = dev.rss()
-	return float64(time.Unix(0, r.First).Sub(start).Microseconds()) / 1000, idle, err
+	out.p50 = float64(time.Unix(0, r.First).Sub(start).Microseconds()) / 1000
+	if out.idle, err = dev.rss(); err != nil {
+		return out, err
+	}
+	out.idleAnon, err = dev.anon()
+	return out, err
 }
 
 // wanted reports whether a section is asked for.

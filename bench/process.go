@@ -77,19 +77,26 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / clockTicks, errors.Join(err1, err2)
 }
 
-// rss is the resident memory in bytes.
-func (p *process) rss() (int64, error) {
+// rss is the resident memory in bytes: the process's own and pages of the
+// binary, which the kernel can drop and shares with others who run it.
+func (p *process) rss() (int64, error) { return p.status("VmRSS:") }
+
+// anon is the part of rss that is the process's own: heap, stacks, changed data.
+func (p *process) anon() (int64, error) { return p.status("RssAnon:") }
+
+// status is a size of /proc/PID/status in bytes.
+func (p *process) status(field string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.SplitSeq(string(b), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, fmt.Errorf("no %s", field)
 }
 
 // awaitHTTP polls url until it answers below 400.

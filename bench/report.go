@@ -28,7 +28,7 @@ func (cfg config) each(ctx context.Context, p parts, setups []setup, take func(c
 			}
 			rows[i].setup = s
 			rows[i].samples = append(rows[i].samples, x)
-			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB, %d parked\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss/1e6, x.parked)
+			fmt.Fprintf(os.Stderr, "%-50s round %d: %.1f us/delivery, %.0f deliveries/s, p50 %.2f p99 %.2f ms, rss %d MB (anonymous %d), %d parked\n", s.name, round+1, x.cpuUS, x.rate, x.p50, x.p99, x.rss/1e6, x.anon/1e6, x.parked)
 		}
 	}
 	return rows, nil
@@ -49,6 +49,11 @@ func rateOf(s sample) float64 { return s.rate }
 func p50Of(s sample) float64  { return s.p50 }
 func p99Of(s sample) float64  { return s.p99 }
 func rssOf(s sample) float64  { return float64(s.rss) / 1e6 }
+func anonOf(s sample) float64 { return float64(s.anon) / 1e6 }
+func idleOf(s sample) float64 { return float64(s.idle) / 1e6 }
+func idleAnonOf(s sample) float64 {
+	return float64(s.idleAnon) / 1e6
+}
 
 // measure takes every section and writes the report.
 func (cfg config) measure(ctx context.Context) error {
@@ -124,24 +129,48 @@ func (cfg config) writeThroughput(ctx context.Context, p parts, b *strings.Build
 		return err
 	}
 	b.WriteString("\n## Throughput and CPU\n\nClosed loop, 64 connections. Signalbox with everything on: dedup on Redis, run records, metrics, tracing sampled at 1 %.\n\n")
-	b.WriteString("| system | CPU us per delivery | x bare | deliveries/s | x bare | RSS idle / loaded MB |\n| --- | --- | --- | --- | --- | --- |\n")
-	bare := map[int]row{}
+	b.WriteString("\"x bare\" is the median of the ratios within a round, and their range. Resident memory is the process's own (anonymous) and, in brackets, with the pages of the binary.\n\n")
+	b.WriteString("| system | CPU us per delivery | x bare | deliveries/s | x bare | idle MB | loaded MB |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	bare, mine := map[int]row{}, map[int]row{}
 	for _, r := range rows {
-		if r.setup.bare {
+		switch {
+		case r.setup.bare:
 			bare[r.setup.fanout] = r
+		case r.setup.binary == "" && mine[r.setup.fanout].samples == nil:
+			mine[r.setup.fanout] = r
 		}
 	}
 	for _, r := range rows {
+		low, med := r.of(cpuOf)
+		_, rate := r.of(rateOf)
 		base := bare[r.setup.fanout]
-		lowC, medC := r.of(cpuOf)
-		_, medR := r.of(rateOf)
-		_, baseC := base.of(cpuOf)
-		_, baseR := base.of(rateOf)
-		_, rss := r.of(func(s sample) float64 { return float64(s.rss) })
-		_, idle := r.of(func(s sample) float64 { return float64(s.idle) })
-		fmt.Fprintf(b, "| %s | %.1f (%.1f) | %.2f | %.0f | %.2f | %.0f / %.0f |\n", r.setup.name, medC, lowC, medC/baseC, medR, medR/baseR, idle/1e6, rss/1e6)
+		fmt.Fprintf(b, "| %s | %.1f (%.1f) | %s | %.0f | %s | %.0f (%.0f) | %.0f (%.0f) |\n", r.setup.name, med, low, r.beside(base, cpuOf), rate, r.beside(base, rateOf),
+			r.median(idleAnonOf), r.median(idleOf), r.median(anonOf), r.median(rssOf))
+	}
+	for _, n := range cfg.fanouts {
+		for _, r := range rows {
+			if r.setup.binary != "" && r.setup.fanout == n {
+				fmt.Fprintf(b, "\nFan-out %d, beside %s: CPU x %s, rate x %s, anonymous memory x %s.\n", n, r.setup.binary, mine[n].beside(r, cpuOf), mine[n].beside(r, rateOf), mine[n].beside(r, anonOf))
+			}
+		}
 	}
 	return nil
+}
+
+// beside is the median of a figure's ratios to that of base in the same round, and their range.
+func (r row) beside(base row, f func(sample) float64) string {
+	ratios := row{samples: make([]sample, len(r.samples))}
+	for i := range r.samples {
+		ratios.samples[i].p50 = f(r.samples[i]) / f(base.samples[i])
+	}
+	low, median := ratios.of(p50Of)
+	high, _ := ratios.of(func(s sample) float64 { return -s.p50 })
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median, low, -high)
+}
+
+func (r row) median(f func(sample) float64) float64 {
+	_, m := r.of(f)
+	return m
 }
 
 func (cfg config) writeLatency(ctx context.Context, p parts, b *strings.Builder) error {
@@ -178,15 +207,15 @@ func (cfg config) writeLinks(ctx context.Context, p parts, b *strings.Builder) e
 func (cfg config) writeStart(ctx context.Context, p parts, b *strings.Builder) error {
 	var r row
 	for range cfg.rounds {
-		ms, idle, err := cfg.coldStart(ctx, p)
+		x, err := cfg.coldStart(ctx, p)
 		if err != nil {
 			return err
 		}
-		r.samples = append(r.samples, sample{p50: ms, idle: idle})
+		r.samples = append(r.samples, x)
 	}
-	low, median := r.of(func(s sample) float64 { return s.p50 })
-	_, idle := r.of(func(s sample) float64 { return float64(s.idle) })
-	fmt.Fprintf(b, "\n## Start\n\n`signalbox dev` on an empty directory to its first delivery: %.0f ms (%.0f); resident memory then: %.0f MB.\n", median, low, idle/1e6)
+	low, median := r.of(p50Of)
+	fmt.Fprintf(b, "\n## Start\n\n`signalbox dev` on an empty directory to its first delivery: %.0f ms (%.0f); resident memory then: %.0f MB of its own, %.0f with the pages of the binary.\n",
+		median, low, r.median(idleAnonOf), r.median(idleOf))
 	return nil
 }
 

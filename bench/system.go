@@ -307,12 +307,20 @@ func (s *system) parked(ctx context.Context) (n int64) {
 	return n
 }
 
-// profile writes a CPU profile of d to a file; without a profiler it does nothing.
+// profile writes a CPU profile of d to a file, and what memory holds at its end
+// beside it; without a profiler it does nothing.
 func (s *system) profile(ctx context.Context, file string, d time.Duration) error {
 	if s.pprof == "" {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.pprof, max(1, int(d.Seconds()))), nil)
+	if err := s.fetch(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(d.Seconds()))), file); err != nil {
+		return err
+	}
+	return s.fetch(ctx, "heap", strings.TrimSuffix(file, ".pprof")+".heap.pprof")
+}
+
+func (s *system) fetch(ctx context.Context, profile, file string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.pprof+"/debug/pprof/"+profile, nil)
 	if err != nil {
 		return err
 	}
