@@ -48,6 +48,9 @@ type Hooks struct {
 	// Warned is called with what a change of the manifests makes wrong: cycles,
 	// functions that nothing leads to, types nobody listens to.
 	Warned func(text string)
+	// Edited, when set, makes functions run what their authors save in the directories
+	// of their files, and is called with what came of it.
+	Edited func(text string)
 }
 
 // Addresses say where a started process is found.
@@ -167,6 +170,9 @@ func (a *App) openFunctions(context.Context) error {
 	cfg.Log = a.log
 	a.openLines()
 	cfg.Output = a.functionOutput
+	if told := a.hooks.Edited; told != nil {
+		cfg.Changed = func(c functions.Change) { told(edited(c)) }
+	}
 	cfg.Scripts = a.scriptsConfig()
 	if a.artifactCache != nil {
 		cfg.Artifacts = a.artifactCache
@@ -179,6 +185,17 @@ func (a *App) openFunctions(context.Context) error {
 	}
 	a.registry, err = functions.New(cfg)
 	return err
+}
+
+// edited says what came of a file that was saved.
+func edited(c functions.Change) string {
+	switch {
+	case c.Err != nil:
+		return fmt.Sprintf("%s changed, and function %s does not run with it, so the one before goes on: %v", c.File, c.Function, c.Err)
+	case c.Runs:
+		return fmt.Sprintf("%s changed: function %s runs it after %d ms", c.File, c.Function, c.Took.Milliseconds())
+	}
+	return fmt.Sprintf("%s changed: function %s starts again", c.File, c.Function)
 }
 
 func (a *App) openPolicies(context.Context) error {
