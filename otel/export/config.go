@@ -37,7 +37,8 @@ type Config struct {
 	// Interval is the time between two rounds of metrics; 1s to 1h, default 1m. The
 	// variable OTEL_METRIC_EXPORT_INTERVAL goes before the default.
 	Interval time.Duration
-	// QueueSize bounds the lines that wait for export, default 8192, 1 to 1048576.
+	// QueueSize bounds the lines that wait for export, default 2048 (half a
+	// kilobyte each is taken at once), 1 to 1048576.
 	// When it is full, lines are dropped and counted.
 	QueueSize int
 	// Log gets a line about what is lost, at most one a minute and signal.
@@ -54,7 +55,7 @@ type Config struct {
 
 // DefaultConfig sends both, once there is an endpoint.
 func DefaultConfig() Config {
-	return Config{Signals: []string{Traces, Logs, Metrics}, Version: "unknown", QueueSize: 8192, Log: slog.Default(), Now: time.Now}
+	return Config{Signals: []string{Traces, Logs, Metrics}, Version: "unknown", QueueSize: 2048, Log: slog.Default(), Now: time.Now}
 }
 
 func (c *Config) validate() error {
