@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/pflag"
 
@@ -19,6 +20,7 @@ type ClusterOptions struct {
 	KubeNamespace  string
 	KubeOwner      string
 	KubeServiceURL string
+	KubeLogs       bool
 
 	OpenFaaSGateway        string
 	OpenFaaSUser           string
@@ -26,7 +28,7 @@ type ClusterOptions struct {
 }
 
 func defaultCluster() ClusterOptions {
-	return ClusterOptions{KubeServiceURL: kube.DefaultConfig().ServiceURL, OpenFaaSUser: openfaas.DefaultConfig().User}
+	return ClusterOptions{KubeServiceURL: kube.DefaultConfig().ServiceURL, KubeLogs: true, OpenFaaSUser: openfaas.DefaultConfig().User}
 }
 
 func (o *ClusterOptions) flags(fs *pflag.FlagSet) {
@@ -34,6 +36,7 @@ func (o *ClusterOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.KubeNamespace, "kube-namespace", o.KubeNamespace, "namespace of functions that name none; empty: that of the kubeconfig's context or of the pod")
 	fs.StringVar(&o.KubeOwner, "kube-owner", o.KubeOwner, "label by which the objects of this Signalbox are told from another one's; the same in all its processes; empty: a name made of --kafka and --topic-prefix")
 	fs.StringVar(&o.KubeServiceURL, "kube-service-url", o.KubeServiceURL, "where a function's Service in the cluster is reached from here, with {service} and {namespace}")
+	fs.BoolVar(&o.KubeLogs, "kube-logs", o.KubeLogs, "keep what the pods of functions print, as with functions that run elsewhere; false where the cluster collects it")
 	fs.StringVar(&o.OpenFaaSGateway, "openfaas-gateway", o.OpenFaaSGateway, "URL of the OpenFaaS gateway for functions of platform openfaas; empty: none")
 	fs.StringVar(&o.OpenFaaSUser, "openfaas-user", o.OpenFaaSUser, "user for its basic authentication")
 	fs.StringVar(&o.OpenFaaSPasswordSecret, "openfaas-password-secret", o.OpenFaaSPasswordSecret, "name of the secret that holds the password; empty: no authentication")
@@ -85,6 +88,12 @@ func (a *App) openKube(runtimes map[string]functions.Runtime) error {
 		cfg := kube.DefaultConfig()
 		cfg.Platform, cfg.Cluster, cfg.Owner, cfg.ServiceURL = platform, a.cluster, a.kubeOwner(), a.opts.KubeServiceURL
 		cfg.Secrets, cfg.Log, cfg.ReadOnly = a.secrets.Lookup, a.log, !a.opts.has(RoleDispatcher)
+		if a.opts.KubeLogs && a.opts.FunctionLogRate > 0 {
+			cfg.Output = a.functionOutput
+			if host, err := os.Hostname(); err == nil && host != "" {
+				cfg.Process = host // the pod's, where it runs in one
+			}
+		}
 		rt, err := kube.New(cfg)
 		faults = append(faults, err)
 		runtimes[platform] = rt

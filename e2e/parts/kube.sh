@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Kubernetes without kubelets: etcd, the API server with RBAC, the controllers, the scheduler, and kwok, which plays the
-# nodes: pods become Running, and those of Jobs Completed. Knative's resources are known, its controllers do not run; a
-# program says what its admission would refuse. Helm lies beside it.
+# nodes: pods become Running, those of Jobs Completed, and what one prints is a file that a test names. Knative's
+# resources are known, its controllers do not run; a program says what its admission would refuse. Helm lies beside it.
 
 kube_home=$cache/kube-$KUBERNETES_VERSION-$(cat "$here"/kube/*/* - <<<"$KNATIVE_SERVING_SUM" | sha256sum | cut -c1-12)
 
@@ -88,13 +88,16 @@ KUBE_KNATIVE_CHECK=$kube_home/knative-check
 CONF
   # They end when they find no API server at their start.
   within 60 kube_answers || true
+  kube_apply /apis/apiextensions.k8s.io/v1/customresourcedefinitions/logs.kwok.x-k8s.io "$here/kube/logs.yaml" >/dev/null || true
   spawn controllers "$kube_home/kube-controller-manager" "${with[@]}" --secure-port "$controllers" --cert-dir "$dir/controllers" \
     --service-account-private-key-file "$dir/accounts.key" --root-ca-file "$dir/certs/ca.pem" \
     --use-service-account-credentials=false --controllers='*,-nodelifecycle'
   spawn scheduler "$kube_home/kube-scheduler" "${with[@]}" --secure-port "$scheduler" --cert-dir "$dir/scheduler"
   local stages=()
   for f in "$kube_home"/stages/*.yaml; do stages+=(--config "$f"); done
-  spawn kwok "$kube_home/kwok" --kubeconfig "$dir/kubeconfig" --manage-all-nodes=true --server-address "127.0.0.1:$kwok" "${stages[@]}"
+  spawn kwok "$kube_home/kwok" --kubeconfig "$dir/kubeconfig" --manage-all-nodes=true "${stages[@]}" \
+    --enable-crds Logs --server-address "127.0.0.1:$kwok" --node-ip 127.0.0.1 --node-port "$kwok" \
+    --tls-cert-file "$dir/certs/server.pem" --tls-private-key-file "$dir/certs/server.key"
 }
 
 # launch_kube_api starts the API server, also again; $dir/ports says where.
@@ -135,6 +138,7 @@ ready_kube() {
   kube_answers || return
   [[ -e $dir/filled ]] || fill_kube || return
   kube_curl /apis/serving.knative.dev/v1/services >/dev/null &&
+    kube_curl /apis/kwok.x-k8s.io/v1alpha1/logs >/dev/null &&
     kube_curl /api/v1/namespaces/default/serviceaccounts/default >/dev/null &&
     kube_curl /api/v1/nodes/n1 | tr -d ' \n' | grep -q '"type":"Ready","status":"True"\|"status":"True",[^}]*"type":"Ready"'
 }

@@ -306,7 +306,7 @@ func (t *clusterJob) read(ctx context.Context, watch *printed) {
 			}
 			continue
 		}
-		stream, err := c.Cluster.Logs(ctx, t.at.namespace, pod.GetName(), containerName, true)
+		stream, err := c.Cluster.Logs(ctx, t.at.namespace, pod.GetName(), cluster.LogOptions{Container: containerName, Follow: true})
 		if err != nil {
 			c.Log.Debug("the output of a pod cannot be read", "pod", pod.GetName(), "error", err)
 			return

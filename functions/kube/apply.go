@@ -89,9 +89,7 @@ func owned(o tree, primary *cluster.Object) *cluster.Object {
 		return &cluster.Object{Object: o}
 	}
 	o, meta := maps.Clone(o), maps.Clone(o["metadata"].(tree))
-	meta["ownerReferences"] = []any{tree{
-		"apiVersion": primary.GetAPIVersion(), "kind": primary.GetKind(), "name": primary.GetName(), "uid": string(primary.GetUID()),
-	}}
+	meta["ownerReferences"] = []any{ownedBy(primary)}
 	o["metadata"] = meta
 	return &cluster.Object{Object: o}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -28,6 +29,11 @@ type Config struct {
 	ReadOnly bool
 	// Secrets finds the secrets that functions name.
 	Secrets settings.Lookup
+	// Output gets each line that the pods of functions print, from one of all
+	// processes; nil: they are not read. It may block.
+	Output func(event.Log)
+	// Process names this one among those that might read a pod; default signalbox.
+	Process string
 	// Linger is how long a version goes on that gets no events any more, and what
 	// belongs to no function; default 30s, 1ms to 24h.
 	Linger time.Duration
@@ -44,7 +50,7 @@ type Config struct {
 // DefaultConfig lacks Platform, Cluster and Secrets.
 func DefaultConfig() Config {
 	return Config{
-		Owner: "signalbox", ServiceURL: "http://{service}.{namespace}.svc/",
+		Owner: "signalbox", Process: "signalbox", ServiceURL: "http://{service}.{namespace}.svc/",
 		Linger: 30 * time.Second, Resync: 10 * time.Minute, Look: time.Second, Log: slog.Default(), Now: time.Now,
 	}
 }
@@ -73,6 +79,7 @@ func (c *Config) validate() error {
 	check(c.Linger >= time.Millisecond && c.Linger <= 24*time.Hour, "Linger %s: want 1ms to 24h", c.Linger)
 	check(c.Resync >= time.Second && c.Resync <= 24*time.Hour, "Resync %s: want 1s to 24h", c.Resync)
 	check(c.Look >= time.Millisecond && c.Look <= time.Minute, "Look %s: want 1ms to 1m", c.Look)
+	check(c.Process != "", "Process: missing")
 	check(c.Log != nil, "Log: nil: want a logger")
 	check(c.Now != nil, "Now: nil: want a clock")
 	return errors.Join(faults...)

@@ -37,6 +37,7 @@ func (k *keeper) pass() {
 		k.dismiss()
 	}
 	k.explain()
+	k.tellReader()
 	notify(k.r.dirty)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/names"
+	"github.com/signalbox-dev/signalbox/functions/settings"
 )
 
 func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -23,6 +24,9 @@ type objects struct {
 	secret, service, scaler tree
 	// spec is a hash of all of them.
 	spec string
+	// labels are those of all of them, and mask hides the values of secrets.
+	labels tree
+	mask   *settings.Mask
 }
 
 // deployment runs the image behind a Service.
@@ -155,6 +159,7 @@ func (d *design) seal(o *objects) error {
 		notes[noteScaled] = "true"
 	}
 	o.primary["metadata"].(tree)["annotations"] = notes
+	o.labels, o.mask = d.labels(), settings.NewMask(d.settings.Secrets)
 	return nil
 }
 

@@ -56,6 +56,9 @@ func literals(list []string) []any {
 	return out
 }
 
+// containerName is the container's in pods of both platforms.
+const containerName = "function"
+
 // containerSpec is what is the same in Deployments and Knative Services.
 func (d *design) containerSpec() (tree, error) {
 	security, err := d.security()
@@ -65,7 +68,7 @@ func (d *design) containerSpec() (tree, error) {
 	c := &d.container
 	pull := map[string]string{resource.PullMissing: "IfNotPresent", resource.PullAlways: "Always", resource.PullNever: "Never"}[c.Pull]
 	out := tree{
-		"name": "function", "image": d.fn.Spec.Image, "imagePullPolicy": pull,
+		"name": containerName, "image": d.fn.Spec.Image, "imagePullPolicy": pull,
 		"env": d.env(), "resources": resources(c), "securityContext": security,
 	}
 	if len(c.Command) > 0 {

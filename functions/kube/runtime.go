@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/kube/podlog"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -24,6 +25,9 @@ type Runtime struct {
 	wake, dirty chan struct{}
 	// rounds counts the passes that Run has made.
 	rounds atomic.Uint64
+
+	// reader reads pods; nil: nobody does.
+	reader *podlog.Reader
 
 	// seals belong to Run.
 	seals names.Seals
@@ -64,7 +68,11 @@ func New(c Config) (*Runtime, error) {
 		versions: map[id]*version{}, seen: map[scope]*live{},
 	}
 	r.places.Store(&map[id]*endpoint{})
-	return r, nil
+	var err error
+	if c.Output != nil && !c.ReadOnly {
+		r.reader, err = podlog.New(r.reading())
+	}
+	return r, err
 }
 
 // URL implements functions.Runtime. A version that gets no events is brought up
@@ -117,6 +125,9 @@ func (r *Runtime) Run(ctx context.Context) error {
 	defer cancel()
 	k := keeper{r: r, ctx: ctx, running: &running, unknown: map[place]time.Time{}}
 	running.Go(func() { r.publishAll(ctx) })
+	if r.reader != nil {
+		running.Go(func() { _ = r.reader.Run(ctx) })
+	}
 	look := time.NewTicker(r.c.Look)
 	defer look.Stop()
 	for {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // open makes a Cluster over a server, by a kubeconfig as people have it.
@@ -219,15 +220,15 @@ func TestNamespacesAndLogs(t *testing.T) {
 	if got, err := c.Namespace(); got != "fns" {
 		t.Errorf("namespace %q, %v: want the context's", got, err)
 	}
-	out, err := c.Logs(t.Context(), "fns", "p", "main", true)
+	out, err := c.Logs(t.Context(), "fns", "p", LogOptions{Container: "main", Follow: true, Timestamps: true, Since: time.Unix(1_800_000_000, 999)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if b, _ := io.ReadAll(out); string(b) != "/api/v1/namespaces/fns/pods/p/log?container=main&follow=true" {
+	if b, _ := io.ReadAll(out); string(b) != "/api/v1/namespaces/fns/pods/p/log?container=main&follow=true&sinceTime=2027-01-15T08%3A00%3A00Z&timestamps=true" {
 		t.Errorf("asked %s", b)
 	}
-	if _, err := c.Logs(t.Context(), "fns", "gone", "", false); err == nil || !strings.Contains(err.Error(), "no such pod") {
-		t.Errorf("%v", err)
+	if _, err := c.Logs(t.Context(), "fns", "gone", LogOptions{}); !NotFound(err) {
+		t.Errorf("%v: want NotFound", err)
 	}
 }

@@ -15,6 +15,7 @@ func Services() Kind    { return Kind{"", "v1", "Service", "services"} }
 func Secrets() Kind     { return Kind{"", "v1", "Secret", "secrets"} }
 func Pods() Kind        { return Kind{"", "v1", "Pod", "pods"} }
 func Jobs() Kind        { return Kind{"batch", "v1", "Job", "jobs"} }
+func Leases() Kind      { return Kind{"coordination.k8s.io", "v1", "Lease", "leases"} }
 func Autoscalers() Kind {
 	return Kind{"autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"}
 }

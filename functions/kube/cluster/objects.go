@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -121,39 +118,4 @@ func (c *Cluster) Delete(ctx context.Context, k Kind, namespace, name, resourceV
 		return nil
 	}
 	return about("delete", k, namespace, name, err)
-}
-
-// Logs reads the output of a pod's container ("": the only one), from its
-// beginning; with follow until the container ends. The caller closes it, and
-// ends it by ctx.
-func (c *Cluster) Logs(ctx context.Context, namespace, pod, container string, follow bool) (io.ReadCloser, error) {
-	to, err := c.connect()
-	if err != nil {
-		return nil, err
-	}
-	if to.http == nil {
-		return nil, fmt.Errorf("logs of pod %s: %w", pod, ErrNoCluster)
-	}
-	query := url.Values{}
-	if container != "" {
-		query.Set("container", container)
-	}
-	if follow {
-		query.Set("follow", "true")
-	}
-	path := to.host + "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods/" + url.PathEscape(pod) + "/log?" + query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("logs of pod %s: %w", pod, err)
-	}
-	resp, err := to.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("logs of pod %s: %w", pod, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		_ = resp.Body.Close()
-		return nil, fmt.Errorf("logs of pod %s: %s: %s", pod, resp.Status, text)
-	}
-	return resp.Body, nil
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -28,12 +29,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.watch(w, r)
 		return
 	}
+	if pod, is := strings.CutSuffix(r.URL.Path, "/log"); is {
+		s.mu.Unlock()
+		s.follow(w, r, pod)
+		return
+	}
 	defer s.mu.Unlock()
 	switch r.Method {
 	case http.MethodGet:
 		s.read(w, r)
 	case http.MethodPatch:
 		s.patch(w, r, body)
+	case http.MethodPost:
+		s.create(w, r, body)
 	case http.MethodDelete:
 		s.remove(w, r, body)
 	default:
@@ -99,6 +107,22 @@ func selected(o Object, r *http.Request) bool {
 	return true
 }
 
+func (s *Server) create(w http.ResponseWriter, r *http.Request, body []byte) {
+	var in Object
+	if err := json.Unmarshal(body, &in); err != nil {
+		fail(w, 400, "BadRequest", err.Error(), nil)
+		return
+	}
+	name, _ := child(in, "metadata")["name"].(string)
+	path := r.URL.Path + "/" + name
+	if s.objects[path] != nil {
+		fail(w, 409, "AlreadyExists", path+" already exists", nil)
+		return
+	}
+	s.store(path, in)
+	answer(w, s.objects[path])
+}
+
 func (s *Server) patch(w http.ResponseWriter, r *http.Request, body []byte) {
 	var in Object
 	if err := json.Unmarshal(body, &in); err != nil {
@@ -113,6 +137,11 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	case o == nil:
 		o = Object{}
+	}
+	meta, _ := in["metadata"].(Object)
+	if want, is := meta["resourceVersion"]; is && want != child(o, "metadata")["resourceVersion"] {
+		fail(w, 409, "Conflict", "the object was changed", nil)
+		return
 	}
 	if apply && r.URL.Query().Get("force") != "true" && s.conflict(w, path, in) {
 		return
@@ -178,10 +207,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request, body []byte) {
 		fail(w, 409, "Conflict", "the object was changed", nil)
 		return
 	}
-	delete(s.objects, r.URL.Path)
-	s.revision++
-	child(o, "metadata")["resourceVersion"] = strconv.Itoa(s.revision)
-	s.note("DELETED", r.URL.Path, o)
+	s.drop(r.URL.Path)
 	answer(w, Object{"kind": "Status", "apiVersion": "v1", "status": "Success"})
 }
 
@@ -204,6 +230,38 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			answer(w, Object{"type": c.kind, "object": c.object})
 		}
 		_ = flush.Flush()
+		select {
+		case <-more:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// follow answers with what a pod printed since a time and, where that is asked
+// for, with what it prints until it is gone.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, pod string) {
+	since, _ := time.Parse(time.RFC3339, r.URL.Query().Get("sinceTime"))
+	flush := http.NewResponseController(w)
+	for n := 0; ; {
+		s.mu.Lock()
+		there, lines, more := s.objects[pod] != nil, s.printed[pod][n:], s.changed
+		s.mu.Unlock()
+		if !there && n == 0 {
+			fail(w, 404, "NotFound", "no such pod", nil)
+			return
+		}
+		for _, line := range lines {
+			stamp, _, _ := strings.Cut(line, " ")
+			if at, err := time.Parse(time.RFC3339Nano, stamp); err != nil || !at.Before(since) {
+				_, _ = io.WriteString(w, line+"\n")
+			}
+			n++
+		}
+		_ = flush.Flush()
+		if !there || r.URL.Query().Get("follow") != "true" {
+			return
+		}
 		select {
 		case <-more:
 		case <-r.Context().Done():

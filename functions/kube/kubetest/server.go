@@ -28,6 +28,7 @@ type Server struct {
 	mu       sync.Mutex
 	revision int
 	objects  map[string]Object // by path
+	printed  map[string][]string
 	changes  []change
 	changed  chan struct{}
 	log      []string
@@ -46,7 +47,7 @@ type change struct {
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{objects: map[string]Object{}, owned: map[string]string{}, changed: make(chan struct{})}
+	s := &Server{objects: map[string]Object{}, owned: map[string]string{}, printed: map[string][]string{}, changed: make(chan struct{})}
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL, s.down = server.URL, server.CloseClientConnections
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
@@ -112,6 +113,22 @@ func (s *Server) Update(path string, fn func(o Object)) {
 	s.store(path, o)
 }
 
+// Print adds lines to what the pod at a path has printed, each with its time in front.
+func (s *Server) Print(path string, lines ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.printed[path] = append(s.printed[path], lines...)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Remove deletes the object at a path.
+func (s *Server) Remove(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(path)
+}
+
 // Writes are the requests so far that were no reading, as "METHOD path".
 func (s *Server) Writes() []string {
 	s.mu.Lock()
@@ -137,6 +154,14 @@ func (s *Server) store(path string, o Object) {
 	}
 	s.objects[path] = o
 	s.note(kind, path, o)
+}
+
+func (s *Server) drop(path string) {
+	o := s.objects[path]
+	delete(s.objects, path)
+	s.revision++
+	child(o, "metadata")["resourceVersion"] = strconv.Itoa(s.revision)
+	s.note("DELETED", path, o)
 }
 
 func (s *Server) note(kind, path string, o Object) {
