@@ -77,6 +77,15 @@ func (c *Config) validate() error {
 	return errors.Join(faults...)
 }
 
+// losses counts what is lost of a signal.
+func (c *Config) losses(signal string) *otlp.Losses {
+	l := &otlp.Losses{Signal: signal, QueueSize: c.QueueSize, Log: c.Log, Now: c.Now}
+	if c.Lost != nil {
+		l.Lost = func(n int, err error) { c.Lost(signal, n, err != nil) }
+	}
+	return l
+}
+
 // target says where a signal goes; on is false when it is not sent.
 func (c *Config) target(signal string) (e otlp.Endpoint, on bool, err error) {
 	if !slices.Contains(c.Signals, signal) {

@@ -52,7 +52,7 @@ func (x *Exporter) openLogs(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
-	l := &losses{c: c, signal: Logs}
+	l := c.losses(Logs)
 	batches := sdklog.NewBatchProcessor(&countingLogs{exporter, l}, sdklog.WithMaxQueueSize(c.QueueSize), sdklog.WithExportMaxBatchSize(min(c.QueueSize, 512)))
 	x.logs = sdklog.NewLoggerProvider(sdklog.WithProcessor(&boundedLogs{batches, l}), sdklog.WithResource(res))
 	x.logger = x.logs.Logger(scope)
@@ -75,7 +75,7 @@ func (x *Exporter) openMetrics(ctx context.Context, c *Config) error {
 	if c.Interval > 0 {
 		options = append(options, sdkmetric.WithInterval(c.Interval))
 	}
-	reader := sdkmetric.NewPeriodicReader(&countingMetrics{exporter, &losses{c: c, signal: Metrics}}, options...)
+	reader := sdkmetric.NewPeriodicReader(&countingMetrics{exporter, c.losses(Metrics)}, options...)
 	x.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(res))
 	return nil
 }

@@ -50,7 +50,7 @@ func Open(ctx context.Context, c Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	l := &losses{c: &p.c}
+	l := &otlp.Losses{Signal: signal, QueueSize: c.QueueSize, Lost: c.Lost, Log: c.Log, Now: c.Now}
 	batches := sdktrace.NewBatchSpanProcessor(&countingExporter{exporter, l},
 		sdktrace.WithMaxQueueSize(c.QueueSize),
 		sdktrace.WithMaxExportBatchSize(min(c.QueueSize, sdktrace.DefaultMaxExportBatchSize)))
