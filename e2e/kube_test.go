@@ -59,6 +59,16 @@ func newKube(t *testing.T) *kube {
 	return k
 }
 
+// restrict makes the namespace refuse pods that do not keep to the Pod Security Standard restricted.
+func (k *kube) restrict() {
+	k.t.Helper()
+	patch := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+	_, err := k.api.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Patch(k.t.Context(), k.namespace, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+}
+
 func kubeClient(t *testing.T, kubeconfig string) dynamic.Interface {
 	t.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -186,7 +196,10 @@ func imageManifest(name, version, platform, more string) string {
 
 // newCluster starts Signalbox with the rights that the chart gives it, and no others.
 func newCluster(t *testing.T) (*kube, *server, *recorder) {
-	k := newKube(t)
+	return inKube(t, newKube(t))
+}
+
+func inKube(t *testing.T, k *kube) (*kube, *server, *recorder) {
 	k.install("--set", "functions.kubernetes.enabled=true,image.repository=registry.example/none")
 	fn := newRecorder(t, nil)
 	secrets := t.TempDir()
@@ -380,6 +393,33 @@ func TestTheChartIsTakenByARealCluster(t *testing.T) {
 	k.helm("uninstall", "sb")
 	k.helm("lint", "--strict", "charts/signalbox", "--values", "charts/signalbox/ci/full-values.yaml")
 	k.install("--values", "charts/signalbox/ci/full-values.yaml", "--set", "priorityClassName=,functions.kubernetes.namespace="+k.namespace)
+}
+
+// TestPodsKeepToTheRestrictedStandard is about those of the chart, of functions and of jobs.
+func TestPodsKeepToTheRestrictedStandard(t *testing.T) {
+	k := newKube(t)
+	k.restrict()
+	_, s, _ := inKube(t, k)
+	await(t, "the chart's pods", func() error {
+		all, err := k.in(kubePods).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=sb"})
+		if err == nil && len(all.Items) != 2 {
+			err = fmt.Errorf("there are %d", len(all.Items))
+		}
+		return err
+	})
+	const user = `, container: {user: "65532"}, mounts: [{path: /etc/f/key, secret: api}]`
+	s.apply(imageManifest("confined", "1", "kubernetes", user) + imageManifest("rooted", "1", "kubernetes", "") +
+		"---\napiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: once}\nspec: {job: {image: \"registry.example/once:1\", keepFor: 1s}, platform: kubernetes, on: [com.example.once]" + user + "}\n")
+	s.emitID("o1", "com.example.once", `{}`)
+	k.of(kubePods, "confined", "1")
+	s.awaitDelivered("once", 1)
+	await(t, "the reason of one whose user is not said", func() error {
+		_, err := s.Invoke(t.Context(), "rooted", made("1"))
+		if err == nil || !strings.Contains(err.Error(), "runAsNonRoot") {
+			return fmt.Errorf("%w: want runAsNonRoot", err)
+		}
+		return nil
+	})
 }
 
 func TestWithoutAClusterAFunctionSaysWhatIsMissing(t *testing.T) {

@@ -104,7 +104,7 @@ func TestAKubernetesJobGetsTheEventAndIsLeftToBeLookedAt(t *testing.T) {
 	for _, want := range []string{
 		`"backoffLimit":0`, `"restartPolicy":"Never"`, `"activeDeadlineSeconds":3600`, `"image":"thumbs:1"`, `"args":["$$(e1)","/signalbox/data"]`,
 		`{"name":"SIGNALBOX_REPLIES","value":"/dev/termination-log"}`, `{"name":"CE_ID","value":"$$(e1)"}`, `"secretKeyRef":{"key":"url","name":"db"}`, `"secretKeyRef":{"key":"env.TOKEN"`,
-		`"memory":"64Mi"`, `"runAsUser":1000`, `"readOnlyRootFilesystem":true`, `"mountPath":"/etc/x"`, `"mountPath":"/signalbox"`,
+		`"memory":"64Mi"`, `"runAsUser":1000`, `"runAsNonRoot":true`, `"readOnlyRootFilesystem":true`, `"mountPath":"/etc/x"`, `"mountPath":"/signalbox"`,
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %s in %s", want, b)

@@ -61,7 +61,7 @@ const containerName = "function"
 
 // containerSpec is what is the same in Deployments and Knative Services.
 func (d *design) containerSpec() (tree, error) {
-	security, err := d.security()
+	security, err := cluster.SecurityContext(&d.container)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +106,6 @@ func quantity(milli int64) string {
 		return strconv.FormatInt(milli/1000, 10)
 	}
 	return strconv.FormatInt(milli, 10) + "m"
-}
-
-func (d *design) security() (tree, error) {
-	out, err := cluster.SecurityContext(&d.container)
-	if uid, is := out["runAsUser"].(int64); is && uid != 0 {
-		out["runAsNonRoot"] = true
-	}
-	return out, err
 }
 
 // env are the variables; values of secrets come from the version's Secret.

@@ -8,8 +8,10 @@ import (
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// SecurityContext is that of a container of a pod which runs a function: without
-// rights, as the user that c names. It fails for a user by name, which Kubernetes does not take.
+// SecurityContext is that of a container of a pod which runs a function, as a job
+// or not: without rights, as the user that c names, who is not root unless it says
+// so; without one the image's user, of whom nothing is known. It fails for a user by
+// name, which Kubernetes does not take.
 func SecurityContext(c *resource.Container) (map[string]any, error) {
 	out := map[string]any{
 		"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": !c.Writable,
@@ -29,5 +31,8 @@ func SecurityContext(c *resource.Container) (map[string]any, error) {
 		return nil, fmt.Errorf("container.user %q: Kubernetes wants numbers", c.User)
 	}
 	out["runAsUser"] = uid
+	if uid != 0 {
+		out["runAsNonRoot"] = true
+	}
 	return out, nil
 }
