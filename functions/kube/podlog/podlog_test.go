@@ -22,8 +22,8 @@ const (
 	leaseAt  = "/apis/coordination.k8s.io/v1/namespaces/fns/leases/thumbs-1"
 )
 
-// began is when the clocks of all tests begin.
-var began0 = time.Unix(1_800_000_000, 0).UTC()
+// begin is when the clocks of all tests begin.
+var begin = time.Unix(1_800_000_000, 0).UTC()
 
 // stage is a fake API server that Readers share, and what they passed on.
 type stage struct {
@@ -36,10 +36,10 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	return &stage{t: t, server: kubetest.Start(t), now: began0}
+	return &stage{t: t, server: kubetest.Start(t), now: begin}
 }
 
-// reader is one process; stop ends it, and lost says that it dies with nothing given back.
+// reader is one process; stop ends it.
 type reader struct {
 	*Reader
 	stop func()
@@ -140,7 +140,7 @@ func (s *stage) pod(name, state string) {
 }
 
 func (s *stage) print(pod string, after time.Duration, text string) {
-	s.server.Print(podPath+pod, began0.Add(after).Format(time.RFC3339Nano)+" "+text)
+	s.server.Print(podPath+pod, begin.Add(after).Format(time.RFC3339Nano)+" "+text)
 }
 
 func (s *stage) holder() string {
@@ -165,7 +165,7 @@ func TestWhatAPodPrintsIsReadAsItIsPrinted(t *testing.T) {
 	s.untilLines("first, with *** in it")
 	s.print("a", time.Second, "second")
 	s.untilLines("first, with *** in it", "second")
-	want := event.Log{Time: began0.Add(time.Second), Function: "thumbs", Version: "1", Stream: event.StreamStdout, Line: "second", Instance: "a"}
+	want := event.Log{Time: begin.Add(time.Second), Function: "thumbs", Version: "1", Stream: event.StreamStdout, Line: "second", Instance: "a"}
 	if got := s.lines[1]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -230,7 +230,7 @@ func TestOneProcessReadsAndAnotherGoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("held by %s", got)
 	}
 	one.stop()
-	s.until("the other one", func() bool { return strings.HasPrefix(s.holder(), "two-") })
+	s.until("the other one", func() bool { s.advance(10 * time.Millisecond); return strings.HasPrefix(s.holder(), "two-") })
 	s.print("a", time.Second, "4")
 	s.untilLines("1", "2", "3", "4")
 }
@@ -244,13 +244,13 @@ func TestTheLeaseOfAProcessThatDiedLapses(t *testing.T) {
 		"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
 		"metadata": kubetest.Object{
 			"name": "thumbs-1", "namespace": "fns", "labels": kubetest.Object{"signalbox.dev/managed-by": "me"},
-			"annotations": kubetest.Object{noteRead: `{"a":"` + mark{began0, 1}.String() + `"}`},
+			"annotations": kubetest.Object{noteRead: `{"a":"` + mark{begin, 1}.String() + `"}`},
 		},
 		"spec": kubetest.Object{"holderIdentity": "dead"},
 	})
 	s.reader().Set(thumbs())
 	s.advance(29 * time.Second)
-	s.until("a look at the Leases", func() bool { s.advance(10 * time.Millisecond); return s.clock().Sub(began0) > 29500*time.Millisecond })
+	s.until("a look at the Leases", func() bool { s.advance(10 * time.Millisecond); return s.clock().Sub(begin) > 29500*time.Millisecond })
 	if got := s.holder(); got != "dead" || len(s.text()) != 0 {
 		t.Fatalf("held by %s, read %q", got, s.text())
 	}
@@ -272,7 +272,7 @@ func TestALeaseThatCannotBeRenewedIsNotReadUnder(t *testing.T) {
 	})
 	s.advance(31 * time.Second)
 	s.print("a", time.Second, "2")
-	s.until("further passes", func() bool { s.advance(10 * time.Millisecond); return s.clock().Sub(began0) > 32*time.Second })
+	s.until("further passes", func() bool { s.advance(10 * time.Millisecond); return s.clock().Sub(begin) > 32*time.Second })
 	if got := s.text(); len(got) != 1 {
 		t.Errorf("read %q after the Lease had lapsed", got)
 	}
@@ -305,7 +305,7 @@ func TestPodsAreReadUpToABound(t *testing.T) {
 }
 
 func TestMarksAreReadAsTheyWereWritten(t *testing.T) {
-	for _, m := range []mark{{began0, 1}, {began0.Add(1), 1}, {began0.Add(time.Second), 12}} {
+	for _, m := range []mark{{begin, 1}, {begin.Add(1), 1}, {begin.Add(time.Second), 12}} {
 		if got, err := parseMark(m.String()); err != nil || !got.at.Equal(m.at) || got.n != m.n {
 			t.Errorf("%s is read as %v, %v", m, got, err)
 		}
