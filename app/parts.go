@@ -91,6 +91,10 @@ func (a *App) openLog(ctx context.Context) error {
 	return nil
 }
 
+// embeddedPatience is how long the embedded Redis may take to answer: it cannot be
+// away, and is slow only where everything is.
+const embeddedPatience = 15 * time.Second
+
 // openLedger starts the embedded Redis, if asked for, and connects. What the
 // embedded one does not keep comes from the log: resources by healing, and
 // what was seen lately by reading the tail.
@@ -106,7 +110,7 @@ func (a *App) openLedger(ctx context.Context) error {
 			return err
 		}
 		a.redis = redis
-		cfg.URL, cfg.Volatile = redis.URL(), true
+		cfg.URL, cfg.Volatile, cfg.Timeout = redis.URL(), true, embeddedPatience
 	}
 	var err error
 	if a.ledger, err = ledger.Open(ctx, cfg, a.events.History()); err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 // bound is how long a test waits for anything before it fails.
-const bound = 30 * time.Second
+const bound = 90 * time.Second
 
 // binary is the built program under test.
 func binary(t testing.TB) string {
@@ -196,14 +196,40 @@ func awaitFor(t testing.TB, bound time.Duration, for_ string, what func() error)
 	}
 }
 
+// Ports of servers lie above those of the parts and below those that clients get.
+const firstPort, lastPort = 20000, 31999
+
+// freeAddr is an address that nobody listens at, also while a server that had it
+// is started again: all tests of the machine draw ports in turn.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("signalbox-e2e-port-%d", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	var port int
+	_, _ = fmt.Fscan(f, &port) // nobody has drawn yet: 0
+	for range lastPort - firstPort {
+		if port++; port < firstPort || port > lastPort {
+			port = firstPort
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		ln.Close()
+		if _, err := f.WriteAt(fmt.Appendf(nil, "%d\n", port), 0); err != nil {
+			t.Fatal(err)
+		}
+		return addr
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // unique makes a name that no other test run uses.

@@ -141,9 +141,15 @@ func TestRunsLinesAndEventsReachOpenSearch(t *testing.T) {
 	}
 }
 
+// holdsTotal counts the documents; of runs, those that were the end of their
+// deliveries, since a busy machine may need more than one for some.
 func holdsTotal(url, prefix string, want map[string]int) error {
 	for topic, n := range want {
-		if total, _, err := hits(url, prefix+topic+"-*", `{"query":{"match_all":{}}}`); err != nil || total != n {
+		query := `{"query":{"match_all":{}}}`
+		if topic == "runs" {
+			query = `{"query":{"bool":{"must_not":[{"terms":{"outcome":["retrying","waiting"]}}]}}}`
+		}
+		if total, _, err := hits(url, prefix+topic+"-*", query); err != nil || total != n {
 			return fmt.Errorf("%s: %d documents, want %d: %v", topic, total, n, err)
 		}
 	}
