@@ -26,37 +26,48 @@ type origin struct {
 	rego bool
 }
 
-// LoadManifests reads a manifest or a .rego file, or every .yaml, .yml and .json
-// file of a directory (not of those below it) and its Rego files (those below it
+// LoadManifests reads manifests and .rego files, and of directories every .yaml, .yml
+// and .json file (not of those below it) and the Rego files (those below it
 // too, see FindRego). Relative directories of commands are made absolute,
 // starting from the manifest's own. Every fault names file, line and field; with
 // one fault nothing is returned.
-func LoadManifests(path string) (*Manifests, error) {
-	files, err := manifestFiles(path)
-	if err != nil {
-		return nil, err
-	}
+func LoadManifests(paths ...string) (*Manifests, error) {
 	all := &Manifests{origins: documentNames{}}
 	var faults Faults
-	if err := all.loadRego(path, &faults); err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		src, err := os.ReadFile(f)
-		if err != nil {
+	for _, path := range paths {
+		before := len(all.Objects)
+		if err := all.load(path, &faults); err != nil {
 			return nil, err
 		}
-		if err := all.add(f, src, filepath.Dir(f), &faults); err != nil {
-			return nil, err
+		if len(all.Objects) == before && len(faults) == 0 {
+			return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s, or .rego files", path, APIVersion)
 		}
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	if len(all.Objects) == 0 {
-		return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s, or .rego files", path, APIVersion)
-	}
 	return all, nil
+}
+
+// load reads a file or a directory.
+func (m *Manifests) load(path string, faults *Faults) error {
+	files, err := manifestFiles(path)
+	if err != nil {
+		return err
+	}
+	if err := m.loadRego(path, faults); err != nil {
+		return err
+	}
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		if err := m.add(f, src, filepath.Dir(f), faults); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ReadManifests reads manifests from r; name is what faults call it.

@@ -51,15 +51,31 @@ func (s *Schedule) Times() (Times, error) {
 	if err != nil || zone == "Local" {
 		return nil, fmt.Errorf("timezone %q: want a name such as Europe/Zurich", s.Timezone)
 	}
-	if strings.HasPrefix(s.Cron, "@every") || strings.Contains(s.Cron, "TZ=") {
-		return nil, fmt.Errorf("cron %q: want five fields, or @hourly, @daily, @weekly, @monthly, @yearly; the zone goes into timezone", s.Cron)
+	if strings.Contains(s.Cron, "TZ=") {
+		return nil, fmt.Errorf("cron %q: want %s; the zone goes into timezone", s.Cron, cronForms)
+	}
+	named := strings.HasPrefix(s.Cron, "@")
+	if n := len(strings.Fields(s.Cron)); !named && n != 5 {
+		return nil, fmt.Errorf("cron %q: %d fields: want %s", s.Cron, n, cronForms)
 	}
 	spec, err := cronParser.Parse(s.Cron)
-	if err != nil {
+	switch {
+	case named && (err != nil || strings.HasPrefix(s.Cron, "@every")):
+		return nil, fmt.Errorf("cron %q: want %s", s.Cron, cronForms)
+	case err != nil:
 		return nil, fmt.Errorf("cron %q: %w", s.Cron, err)
+	case spec.Next(anyTime).IsZero():
+		return nil, fmt.Errorf("cron %q: there is no such day in any year", s.Cron)
 	}
 	return zoned{spec, location}, nil
 }
+
+// cronForms says what a schedule may be.
+const cronForms = "five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, @weekly, @monthly, @yearly"
+
+// anyTime is a time from which a schedule that runs at all does so within the
+// years that package cron looks at: the next leap year is not far.
+var anyTime = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 type zoned struct {
 	spec     cron.Schedule

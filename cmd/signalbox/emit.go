@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -70,6 +71,7 @@ func emit(cmd *cobra.Command, typ string, f *emitFlags) error {
 // follow prints the chain as it happens.
 func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.Event) error {
 	dead, deliveries := 0, 0
+	told := map[string]bool{}
 	err := c.FollowChain(ctx, e.Source, e.ID, func(s client.Step) {
 		if s.Run.Outcome == event.Dead {
 			dead++
@@ -77,7 +79,15 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 		if s.Run.Outcome.Final() {
 			deliveries++
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), strings.Repeat("  ", s.Depth)+runLine(s.Run))
+		indent := strings.Repeat("  ", s.Depth)
+		fmt.Fprintln(cmd.OutOrStdout(), indent+runLine(s.Run))
+		if (s.Run.Outcome == event.Retrying || s.Run.Outcome == event.Dead) && s.Run.Status > 0 && !told[s.Run.Function] {
+			told[s.Run.Function] = true // the first failure says why
+			lines := linesOf(ctx, c, s.Run.Function, s.Run.ID, 0)
+			for _, l := range lines[max(0, len(lines)-3):] {
+				fmt.Fprintln(cmd.OutOrStdout(), indent+"  | "+plain(l))
+			}
+		}
 	})
 	switch {
 	case ctx.Err() != nil && cmd.Context().Err() == nil:
@@ -137,6 +147,7 @@ func (f *emitFlags) event(cmd *cobra.Command, typ string) (*event.Event, error) 
 		e.Data, e.DataContentType = data, f.contentType
 		if e.DataContentType == "" {
 			e.DataContentType = guessContentType(data)
+			noteNoJSON(cmd.ErrOrStderr(), data)
 		}
 	}
 	if err := e.Validate(); err != nil {
@@ -163,6 +174,19 @@ func readArgument(cmd *cobra.Command, arg string) ([]byte, error) {
 		return os.ReadFile(arg[1:])
 	}
 	return []byte(arg), nil
+}
+
+// noteNoJSON tells who meant JSON why it is none: a function finds a text otherwise,
+// and no parameters.
+func noteNoJSON(w io.Writer, data []byte) {
+	text := bytes.TrimSpace(data)
+	if len(text) == 0 || text[0] != '{' && text[0] != '[' {
+		return
+	}
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		fmt.Fprintf(w, "note: --data is no JSON (%s), and is sent as text\n", oneLine(err))
+	}
 }
 
 func guessContentType(data []byte) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -79,7 +80,7 @@ func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
 	defer cancel()
 	o, err := c.Get(ctx, k, function)
 	if err != nil {
-		return fmt.Errorf("function %s: %w", function, err)
+		return err
 	}
 	e, err := f.make(ctx, cmd, c, &o)
 	if err != nil {
@@ -88,7 +89,10 @@ func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
 	began := time.Now()
 	answer, err := c.Invoke(ctx, function, e)
 	took := time.Since(began)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s gave no answer within %s (--timeout)", function, f.timeout)
+	case err != nil:
 		return fmt.Errorf("%s was not called, or gave no answer: %w", function, err)
 	}
 	out := invoked{Status: answer.Status, DurationMS: float64(took.Microseconds()) / 1000, EventID: e.ID, EventType: e.Type}
@@ -96,9 +100,10 @@ func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
 		return fmt.Errorf("the answer (%d) begins as an event and is none: %w", answer.Status, err)
 	}
 	name, _, _ := resource.CutVersion(o.Metadata.Name)
+	answered := time.Now()
 	if run := runOf(ctx, c, name, e, began); run != nil {
 		out.Run, out.Sent = run.ID, run.Replies
-		out.Lines = linesOf(ctx, c, name, run.ID)
+		out.Lines = linesOf(ctx, c, name, run.ID, time.Since(answered))
 	}
 	if err := f.print(cmd, function, &out); err != nil {
 		return err
@@ -172,10 +177,10 @@ func runOf(ctx context.Context, c *client.Client, function string, e *event.Even
 	}
 }
 
-// linesOf waits a moment for what the run has printed. Not every function says
-// which run a line belongs to.
-func linesOf(ctx context.Context, c *client.Client, function, run string) (lines []string) {
-	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+// linesOf waits a moment for what the run has printed: longer where its record took
+// long, too. Not every function says which run a line belongs to.
+func linesOf(ctx context.Context, c *client.Client, function, run string, record time.Duration) (lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, max(300*time.Millisecond, min(2*record, 2*time.Second)))
 	defer cancel()
 	look := time.NewTicker(30 * time.Millisecond)
 	defer look.Stop()
@@ -210,7 +215,7 @@ func (f *invokeFlags) print(cmd *cobra.Command, function string, a *invoked) err
 			return err
 		}
 	}
-	if body := strings.TrimRight(a.Body, "\n"); body != "" {
+	if body := strings.TrimRight(a.Body, "\n"); body != "" && !strings.Contains(strings.Join(a.Lines, "\n"), body) { // an error is both, of scripts
 		fmt.Fprintln(out, body)
 	}
 	for _, s := range a.Sent {

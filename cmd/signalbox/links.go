@@ -74,10 +74,28 @@ func newLink() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "link/%s: %s -> %s (revision %d)\n", o.Metadata.Name, strings.Join(args[1:], " "), args[0], o.Metadata.Revision)
-		return err
+		if _, err = fmt.Fprintf(cmd.OutOrStdout(), "link/%s: %s -> %s (revision %d)\n", o.Metadata.Name, strings.Join(args[1:], " "), args[0], o.Metadata.Revision); err != nil {
+			return err
+		}
+		if known, err := isFunctionThere(cmd, c, args[0]); err == nil && !known {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: there is no function %s: the link is off until there is\n", args[0])
+		}
+		return nil
 	}
 	return remote(cmd)
+}
+
+// isFunctionThere asks whether there is a function, or a version of one (name@version).
+func isFunctionThere(cmd *cobra.Command, c *client.Client, name string) (bool, error) {
+	k, err := resource.LookupKind(resource.KindFunction)
+	if err != nil {
+		return false, err
+	}
+	_, err = c.Get(cmd.Context(), k, name)
+	if client.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // relinked writes a link: the one there is, changed, or a new one.

@@ -73,6 +73,9 @@ func (p *linePrinter) past(ctx context.Context, c *client.Client, q client.Query
 		return err
 	}
 	if lines == nil {
+		if err := wantFunction(p.cmd, c, q); err != nil {
+			return err
+		}
 		lines = []client.Line{}
 	}
 	switch output := p.cmd.Flags().Lookup("output").Value.String(); output {
@@ -89,6 +92,22 @@ func (p *linePrinter) past(ctx context.Context, c *client.Client, q client.Query
 	return nil
 }
 
+// wantFunction fails where there is nothing since there is no such function: what
+// is gone may have left lines and runs, and a name that is wrong has not.
+func wantFunction(cmd *cobra.Command, c *client.Client, q client.Query) error {
+	if q.Function == "" {
+		return nil
+	}
+	name := q.Function
+	if q.Version != "" {
+		name = resource.VersionName(name, q.Version)
+	}
+	if there, err := isFunctionThere(cmd, c, name); err != nil || there {
+		return nil // what was asked for is answered
+	}
+	return fmt.Errorf("function %s: not found", name)
+}
+
 // follow prints the last lines and then each one as it comes. The stream begins
 // before the past is read, so that nothing falls between the two.
 func (p *linePrinter) follow(ctx context.Context, c *client.Client, q client.Query) error {
@@ -98,6 +117,11 @@ func (p *linePrinter) follow(ctx context.Context, c *client.Client, q client.Que
 	s.OnOpen = func() {
 		fmt.Fprintln(p.cmd.ErrOrStderr(), "waiting for lines")
 		lines, err := c.Lines(ctx, q)
+		if err == nil && len(lines) == 0 {
+			if none := wantFunction(p.cmd, c, q); none != nil {
+				fmt.Fprintf(p.cmd.ErrOrStderr(), "warning: %v (yet)\n", none)
+			}
+		}
 		for i := range lines {
 			err = errors.Join(err, p.fresh(&lines[i]))
 		}

@@ -93,14 +93,31 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// unknownCommand says what was meant, for all that is likely.
+func unknownCommand(c *cobra.Command, name string) error {
+	c.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		meant = fmt.Sprintf(": did you mean %s?", strings.Join(near, " or "))
+	}
+	return usagef("unknown command %q for %q%s (see `%s --help`)", name, c.CommandPath(), meant, c.CommandPath())
+}
+
 // wrapArgs makes every fault of the arguments wrong use (exit code 2).
 func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usagef("%w (usage: %s)", err, c.UseLine())
+			err := check(c, args)
+			switch {
+			case err == nil:
+				return nil
+			case !strings.HasPrefix(err.Error(), "unknown command"):
+			case c.HasAvailableSubCommands():
+				return unknownCommand(c, args[0])
+			default: // so says cobra.NoArgs of any argument
+				err = fmt.Errorf("takes no arguments, and got %q", args[0])
 			}
-			return nil
+			return usagef("%w (usage: %s)", err, c.UseLine())
 		}
 	}
 	for _, c := range cmd.Commands() {

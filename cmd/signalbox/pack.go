@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,8 +45,8 @@ func (p *packer) pack(ctx context.Context, m *resource.Manifests) error {
 		if spec.Scripts == nil && !p.programs && !saysDir(m.File(o.Kind, o.Metadata.Name), o) {
 			continue
 		}
-		if err := scriptsAreIn(spec.Dir, spec.Scripts); err != nil {
-			return fmt.Errorf("function %s: %w", o.Metadata.Name, err)
+		if faults := scriptsAreIn(o.Metadata.Name, spec.Dir, spec.Scripts); len(faults) > 0 {
+			return m.Locate(faults)
 		}
 		digest, err := p.directory(ctx, o.Metadata.Name, spec.Dir)
 		if err != nil {
@@ -60,19 +61,31 @@ func (p *packer) pack(ctx context.Context, m *resource.Manifests) error {
 }
 
 // scriptsAreIn wants the files that scripts name, before anything is uploaded.
-func scriptsAreIn(dir string, s *resource.Scripts) error {
+func scriptsAreIn(function, dir string, s *resource.Scripts) (faults resource.Faults) {
 	if s == nil {
 		return nil
 	}
-	var faults []error
-	for _, name := range append([]string{s.Requirements}, s.Files...) {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			faults = append(faults, err)
-		} else if name != "" && !info.Mode().IsRegular() {
-			faults = append(faults, fmt.Errorf("%s is no file", filepath.Join(dir, name)))
+	want := func(field, name string) {
+		fault := resource.Fault{Resource: resource.KindFunction + "/" + function, Field: field}
+		switch info, err := os.Stat(filepath.Join(dir, name)); {
+		case errors.Is(err, fs.ErrNotExist):
+			fault.Problem = fmt.Sprintf("%q: there is no such file in %s", name, dir)
+		case err != nil:
+			fault.Problem = fmt.Sprintf("%q: %v", name, err)
+		case !info.Mode().IsRegular():
+			fault.Problem = fmt.Sprintf("%q: is no file in %s", name, dir)
+		default:
+			return
 		}
+		faults = append(faults, fault)
 	}
-	return errors.Join(faults...)
+	if s.Requirements != "" {
+		want("spec.scripts.requirements", s.Requirements)
+	}
+	for i, name := range s.Files {
+		want(fmt.Sprintf("spec.scripts.files[%d]", i), name)
+	}
+	return faults
 }
 
 // saysDir reports whether a manifest says dir; reading it has filled dir in.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,28 +18,29 @@ import (
 )
 
 func newApply() *cobra.Command {
-	var file string
+	var files []string
 	var dryRun, inPlace bool
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE|DIR",
 		Short: "Write resources from manifests: all of them, or none",
 		Long: "Write resources from manifests: all of them, or none.\n\nThe files of functions are packed and uploaded, so that every server has them: those of scripts, and those\nof a command where the manifest says dir. What " +
 			artifacts.IgnoreFile + " names is left out, and what begins with a dot.",
+		Example: "  signalbox apply -f thumbs.yaml\n  signalbox apply -f functions/ -f links.yaml --dry-run\n  signalbox get function thumbs -o yaml | signalbox apply -f -",
 		GroupID: "resources",
-		Args:    cobra.NoArgs,
+		Args:    noFileArgs,
 	}
-	cmd.Flags().StringVarP(&file, "file", "f", "", "manifest, directory of manifests, or - for standard input")
+	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "manifest, directory of manifests, or - for standard input; may be repeated")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check only, write nothing")
 	cmd.Flags().BoolVar(&inPlace, "in-place", false, "pack nothing: the server runs the files where they are, which is on its own machine")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if file == "" {
+		if len(files) == 0 || slices.Contains(files, "") {
 			return usagef("-f is missing: want a manifest, a directory, or -")
 		}
 		c, err := dial(cmd)
 		if err != nil {
 			return err
 		}
-		manifests, err := readManifests(cmd.InOrStdin(), file)
+		manifests, err := readManifests(cmd.InOrStdin(), files...)
 		if err != nil {
 			return err
 		}
@@ -89,11 +91,31 @@ func located(m *resource.Manifests, err error) error {
 }
 
 // readManifests reads what -f names.
-func readManifests(in io.Reader, file string) (*resource.Manifests, error) {
-	if file == "-" {
-		return resource.ReadManifests("standard input", in)
+func readManifests(in io.Reader, files ...string) (*resource.Manifests, error) {
+	if !slices.Contains(files, "-") {
+		return resource.LoadManifests(files...)
 	}
-	return resource.LoadManifests(file)
+	if len(files) > 1 {
+		return nil, usagef("-f -: standard input stands alone")
+	}
+	return resource.ReadManifests("standard input", in)
+}
+
+// noFileArgs says how a file is given to who gives it as an argument.
+func noFileArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("takes no arguments, and got %q: files are given by -f", args[0])
+	}
+	return nil
+}
+
+// kindsText lists the kinds for the help of commands.
+func kindsText() string {
+	var names []string
+	for _, k := range resource.Kinds() {
+		names = append(names, k.Plural)
+	}
+	return "KIND is one of " + strings.Join(names, ", ") + "."
 }
 
 func newGet() *cobra.Command {
@@ -101,6 +123,8 @@ func newGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "get KIND [NAME]",
 		Short:   "List the resources of a kind, or show one",
+		Long:    "List the resources of a kind, or show one. " + kindsText(),
+		Example: "  signalbox get functions\n  signalbox get function thumbs -o yaml\n  signalbox get links -l team=media",
 		GroupID: "resources",
 		Args:    cobra.RangeArgs(1, 2),
 	}
@@ -141,6 +165,8 @@ func newDescribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "describe KIND NAME",
 		Short:   "Show all about one resource",
+		Long:    "Show all about one resource; of a function also its versions, what leads to it, its last runs and what it printed. " + kindsText(),
+		Example: "  signalbox describe function thumbs\n  signalbox describe link thumbs-on-upload",
 		GroupID: "resources",
 		Args:    cobra.ExactArgs(2),
 	}
@@ -202,6 +228,8 @@ func newDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete KIND NAME",
 		Short:   "Remove a resource",
+		Long:    "Remove a resource; a function with all its versions. " + kindsText(),
+		Example: "  signalbox delete function thumbs",
 		GroupID: "resources",
 		Args:    cobra.ExactArgs(2),
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +32,7 @@ func newRun() *cobra.Command {
 			return err
 		}
 		if _, err := c.Get(cmd.Context(), k, args[0]); err != nil {
-			return fmt.Errorf("function %s: %w", args[0], err)
+			return err
 		}
 		f.subject, f.wait = args[0], !detach
 		return emit(cmd, event.TypeManual, &f)

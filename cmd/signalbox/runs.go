@@ -30,6 +30,7 @@ func newRuns() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "runs",
 		Short:   "List what functions did with which events",
+		Example: "  signalbox runs --function thumbs --since 10m\n  signalbox runs --id A234-1234-1234 -o json",
 		GroupID: "events",
 		Args:    cobra.NoArgs,
 	}
@@ -44,6 +45,9 @@ func newRuns() *cobra.Command {
 			return err
 		}
 		if runs == nil {
+			if none := wantFunction(cmd, c, q); none != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", none)
+			}
 			runs = []event.Run{}
 		}
 		return show(cmd, runs, func(w *tabwriter.Writer) { runTable(w, runs) })
