@@ -96,13 +96,19 @@ func (k *kube) install(values ...string) {
 // helm runs Helm in the namespace.
 func (k *kube) helm(args ...string) {
 	k.t.Helper()
-	cmd := exec.Command(k.env.Value("KUBE_HELM"), append(args, "--namespace", k.namespace, "--kubeconfig", k.env.KubeConfig())...)
-	cmd.Dir = repoRoot(k.t)
-	dir := k.t.TempDir()
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := helm(k.t, k.env, append(args, "--namespace", k.namespace, "--kubeconfig", k.env.KubeConfig())...); err != nil {
 		k.t.Fatalf("helm %s: %v\n%s", args, err, out)
 	}
+}
+
+func helm(t *testing.T, env parts.Env, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(env.Value("KUBE_HELM"), args...)
+	cmd.Dir = repoRoot(t)
+	dir := t.TempDir()
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // as writes a kubeconfig for a service account of the namespace.
@@ -393,6 +399,27 @@ func TestTheChartIsTakenByARealCluster(t *testing.T) {
 	k.helm("uninstall", "sb")
 	k.helm("lint", "--strict", "charts/signalbox", "--values", "charts/signalbox/ci/full-values.yaml")
 	k.install("--values", "charts/signalbox/ci/full-values.yaml", "--set", "priorityClassName=,functions.kubernetes.namespace="+k.namespace)
+}
+
+func TestTheChartSaysWhatIsWrongWithValues(t *testing.T) {
+	env := parts.Up(t, "kube")
+	for values, want := range map[string]string{
+		"replicaCount=3":                                "'replicaCount' not allowed",
+		"workloads.both.replicas=10":                    "want more partitions than pods",
+		"drainTimeoutSeconds=100":                       "want at least 140",
+		"redis.url=redis://:password@redis:6379":        "/redis/url",
+		"redis.tls.caKey=ca.pem":                        "redis.tls.existingSecret: missing",
+		"kafka.sasl.mechanism=PLAIN":                    "kafka.sasl.existingSecret: missing",
+		"kafka.tls.enabled=true,kafka.tls.caKey=ca.pem": "kafka.tls.existingSecret: missing",
+		"workloads.both.autoscaling.enabled=true,workloads.both.autoscaling.minReplicas=8": "minReplicas 8 is more than maxReplicas 6",
+		"workloads.both.podDisruptionBudget.maxUnavailable=all":                            "/workloads/both/podDisruptionBudget/maxUnavailable",
+		"networkPolicy.enabled=true,networkPolicy.from=null":                               "networkPolicy.from: empty",
+		"options.kube-owner=me": "kube-owner",
+	} {
+		if out, err := helm(t, env, "template", "sb", "charts/signalbox", "--set", values); err == nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v, want %q: %.300s", values, err, want, out)
+		}
+	}
 }
 
 // TestPodsKeepToTheRestrictedStandard is about those of the chart, of functions and of jobs.

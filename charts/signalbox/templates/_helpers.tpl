@@ -72,6 +72,22 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range splitList " " (include "signalbox.workloads" .) -}}
+{{- $a := (index $.Values.workloads .).autoscaling -}}
+{{- if and $a.enabled (gt (int $a.minReplicas) (int $a.maxReplicas)) -}}
+{{- fail (printf "workloads.%s.autoscaling: minReplicas %d is more than maxReplicas %d" . (int $a.minReplicas) (int $a.maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- $kafka := .Values.kafka.tls -}}
+{{- if and $kafka.enabled (or $kafka.caKey $kafka.certKey) (not $kafka.existingSecret) -}}
+{{- fail "kafka.tls.existingSecret: missing: want the Secret that holds the files" -}}
+{{- end -}}
+{{- if and (or .Values.redis.tls.caKey .Values.redis.tls.certKey) (not .Values.redis.tls.existingSecret) -}}
+{{- fail "redis.tls.existingSecret: missing: want the Secret that holds the files" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.from) -}}
+{{- fail "networkPolicy.from: empty: Kubernetes would let everybody in; want at least one peer" -}}
+{{- end -}}
 {{- if and .Values.kafka.sasl.mechanism (not .Values.kafka.sasl.existingSecret) -}}
 {{- fail "kafka.sasl.existingSecret: missing: want the Secret that holds the password" -}}
 {{- end -}}
