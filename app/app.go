@@ -15,6 +15,7 @@ import (
 	"github.com/signalbox-dev/signalbox/eventlog"
 	logbroker "github.com/signalbox-dev/signalbox/eventlog/embedded"
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/container"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/gateway"
 	"github.com/signalbox-dev/signalbox/ledger"
@@ -100,6 +101,8 @@ type App struct {
 	// nil where none do.
 	artifacts     *artifacts.Store
 	artifactCache *artifacts.Cache
+	// containers run functions that are images; nil without the role dispatcher.
+	containers *container.Runtime
 	// letters are the dead letters and what was decided about them.
 	letters *letterIndex
 	// schedules fire; nil where nothing is delivered.

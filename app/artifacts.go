@@ -97,9 +97,24 @@ func (a *App) openArtifacts(context.Context) error {
 		return nil
 	}
 	a.artifactCache, err = artifacts.NewCache(artifacts.CacheConfig{
-		Dir: filepath.Join(a.opts.Data, "artifacts-unpacked"), Source: a.artifacts, Log: a.log,
+		Dir: filepath.Join(a.opts.Data, "artifacts-unpacked"), Source: a.artifacts, Log: a.log, Used: a.countArtifact,
 	})
 	return err
+}
+
+// countArtifact counts one use of the files of a function.
+func (a *App) countArtifact(u artifacts.Use) {
+	m := &a.metrics.Artifacts
+	switch {
+	case u.Err != nil:
+		m.Unfetched.Inc()
+	case u.Fetched:
+		m.Fetched.Inc()
+		m.Bytes.Add(float64(u.Bytes))
+		m.Duration.Observe(u.Took.Seconds())
+	default:
+		m.Here.Inc()
+	}
 }
 
 // artifactDesk is the store in the gateway's terms.

@@ -182,6 +182,7 @@ func (a *App) watchGauges(ctx context.Context) error {
 			inFlight += l.Running
 		}
 		a.metrics.InFlight.Set(float64(inFlight))
+		a.countContainers()
 		stats := a.engine.Stats()
 		hits = advance(a.metrics.MemoHits, hits, stats.MemoHits)
 		misses = advance(a.metrics.MemoMisses, misses, stats.MemoMisses)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,20 @@ type CacheConfig struct {
 	// MaxBytes bounds the files that are kept for later, not those in use; default 2 GiB.
 	MaxBytes int64
 	Log      *slog.Logger
+	// Used, when set, is told how each use went that did not give up. It is called
+	// from several goroutines, and must not block.
+	Used func(Use)
+}
+
+// Use is how somebody got the files of an artifact.
+type Use struct {
+	// Fetched says that they were not here, Bytes how many came packed, Took how
+	// long fetching and unpacking them took.
+	Fetched bool
+	Bytes   int64
+	Took    time.Duration
+	// Err is why there are no files.
+	Err error
 }
 
 // Cache keeps artifacts unpacked on this machine. A directory of it holds all
@@ -50,6 +65,10 @@ type entry struct {
 	ready chan struct{}
 	lock  *os.File
 	err   error
+	// use is how they came here; told, that this was said of one use: it is no news
+	// for the others.
+	use  Use
+	told atomic.Bool
 	// cancel ends the fetch when nobody waits any more.
 	cancel context.CancelFunc
 }
@@ -93,6 +112,7 @@ func (c *Cache) Use(ctx context.Context, digest string) (dir string, release fun
 	e := c.join(digest)
 	select {
 	case <-e.ready:
+		c.tell(e)
 		if e.err == nil {
 			return c.dirOf(digest), sync.OnceFunc(func() { c.leave(digest, e) }), nil
 		}
@@ -102,6 +122,19 @@ func (c *Cache) Use(ctx context.Context, digest string) (dir string, release fun
 	}
 	c.leave(digest, e)
 	return "", nil, err
+}
+
+// tell says how a use went.
+func (c *Cache) tell(e *entry) {
+	switch {
+	case c.c.Used == nil:
+	case e.err != nil:
+		c.c.Used(Use{Err: e.err})
+	case e.told.CompareAndSwap(false, true):
+		c.c.Used(e.use)
+	default:
+		c.c.Used(Use{})
+	}
 }
 
 func (c *Cache) dirOf(digest string) string { return filepath.Join(c.c.Dir, sumOf(digest)) }
@@ -117,7 +150,7 @@ func (c *Cache) join(digest string) *entry {
 		var ctx context.Context
 		ctx, e.cancel = context.WithCancel(context.Background())
 		c.fetches.Go(func() { // the last one to leave cancels it
-			e.lock, e.err = c.open(ctx, digest)
+			e.lock, e.err = c.open(ctx, digest, &e.use)
 			if e.err != nil {
 				c.forget(digest, e)
 			}
@@ -192,7 +225,7 @@ const lockPause = 20 * time.Millisecond
 
 // open sees to it that the files are there, and returns their lock. Only who has it
 // alone may write or remove them; who uses them shares it.
-func (c *Cache) open(ctx context.Context, digest string) (*os.File, error) {
+func (c *Cache) open(ctx context.Context, digest string, use *Use) (*os.File, error) {
 	if err := os.MkdirAll(c.c.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -208,7 +241,7 @@ func (c *Cache) open(ctx context.Context, digest string) (*os.File, error) {
 			return nil, errors.Join(ctx.Err(), lock.Close())
 		case <-pause.C:
 		}
-		done, err := c.tryOpen(ctx, digest, lock)
+		done, err := c.tryOpen(ctx, digest, lock, use)
 		if err != nil {
 			return nil, errors.Join(err, lock.Close())
 		}
@@ -220,13 +253,13 @@ func (c *Cache) open(ctx context.Context, digest string) (*os.File, error) {
 }
 
 // tryOpen is false when another process is at it.
-func (c *Cache) tryOpen(ctx context.Context, digest string, lock *os.File) (bool, error) {
+func (c *Cache) tryOpen(ctx context.Context, digest string, lock *os.File, use *Use) (bool, error) {
 	alone, err := tryLock(lock, true)
 	if err != nil {
 		return false, err
 	}
 	if alone {
-		if err := c.fill(ctx, digest); err != nil {
+		if err := c.fill(ctx, digest, use); err != nil {
 			return false, err
 		}
 	}
@@ -243,7 +276,7 @@ func (c *Cache) tryOpen(ctx context.Context, digest string, lock *os.File) (bool
 
 // fill fetches the files unless they are there and as they should be: what runs
 // there, or a machine that lost power, may have changed them.
-func (c *Cache) fill(ctx context.Context, digest string) error {
+func (c *Cache) fill(ctx context.Context, digest string, use *Use) error {
 	dir := c.dirOf(digest)
 	if got, _, err := digestOf(dir); err == nil && got == digest {
 		return nil
@@ -253,11 +286,11 @@ func (c *Cache) fill(ctx context.Context, digest string) error {
 	if err := removeAll(dir); err != nil {
 		return err
 	}
-	return c.fetch(ctx, digest)
+	return c.fetch(ctx, digest, use)
 }
 
 // fetch unpacks beside, and puts it in place when it is complete.
-func (c *Cache) fetch(ctx context.Context, digest string) (err error) {
+func (c *Cache) fetch(ctx context.Context, digest string, use *Use) (err error) {
 	started := time.Now()
 	r, info, err := c.c.Source.Get(ctx, digest)
 	if err != nil {
@@ -281,7 +314,8 @@ func (c *Cache) fetch(ctx context.Context, digest string) (err error) {
 	if err := errors.Join(seal(temp), os.Rename(temp, c.dirOf(digest)), os.Chmod(c.dirOf(digest), 0o555)); err != nil {
 		return err
 	}
-	c.c.Log.Info("artifact fetched", "artifact", digest, "bytes", info.Size, "took", time.Since(started))
+	*use = Use{Fetched: true, Bytes: info.Size, Took: time.Since(started)}
+	c.c.Log.Info("artifact fetched", "artifact", digest, "bytes", info.Size, "took", use.Took)
 	return nil
 }
 

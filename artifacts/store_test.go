@@ -262,6 +262,33 @@ func TestManyUsersFetchOnce(t *testing.T) {
 	}
 }
 
+func TestItIsToldWhetherFilesWereHere(t *testing.T) {
+	s, objects := newStore(t, nil)
+	_, digest := put(t, s, "1")
+	_, lost := put(t, s, "2")
+	if err := os.Remove(filepath.Join(objects, filepath.FromSlash(packedName(lost)))); err != nil {
+		t.Fatal(err)
+	}
+	var uses []Use
+	c, err := NewCache(CacheConfig{Dir: t.TempDir(), Source: s, Log: slog.New(slog.DiscardHandler), Used: func(u Use) { uses = append(uses, u) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	_, first := use(t, c, digest)
+	_, second := use(t, c, digest)
+	first()
+	second()
+	_, third := use(t, c, digest)
+	third()
+	if _, _, err := c.Use(t.Context(), lost); !errors.Is(err, ErrNotFound) {
+		t.Errorf("files that are not in the store: %v", err)
+	}
+	if len(uses) != 4 || !uses[0].Fetched || uses[0].Bytes == 0 || uses[0].Took <= 0 || uses[1] != (Use{}) || uses[2] != (Use{}) || !errors.Is(uses[3].Err, ErrNotFound) {
+		t.Errorf("told %+v: want one that was fetched, two that were here, and one that failed", uses)
+	}
+}
+
 func TestFilesThatWereChangedAreFetchedAgain(t *testing.T) {
 	s, _ := newStore(t, nil)
 	_, digest := put(t, s, "1")

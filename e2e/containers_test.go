@@ -281,6 +281,14 @@ func TestAContainerThatRunsOutOfMemoryHarmsItsOwnDelivery(t *testing.T) {
 		}
 		return err
 	})
+	for series, n := range map[string]float64{
+		`signalbox_container_failures_total{cause="killed",function="` + fn + `"}`: 2, // each attempt of the glutton
+		`signalbox_container_start_duration_seconds_count{function="` + fn + `"}`:  3,
+		`signalbox_containers{function="` + fn + `",state="ready"}`:                1,
+		`signalbox_container_calls_waiting{function="` + fn + `"}`:                 0,
+	} {
+		await(t, series, func() error { return s.metricAtLeast(series, n) })
+	}
 }
 
 // pour emits n events at so many a second.

@@ -55,7 +55,9 @@ type Config struct {
 	// Output, when set, gets every line of a function, with the values of its secrets
 	// masked. It is called from several goroutines.
 	Output func(event.Log)
-	Log    *slog.Logger
+	// Observe is told of starts and ends.
+	Observe Observer
+	Log     *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -31,6 +31,8 @@ type fakeEngine struct {
 	away, refuse error
 	// held, when set, keeps containers from starting until it is closed.
 	held chan struct{}
+	// lost: containers that end are gone at once.
+	lost bool
 }
 
 type fakeContainer struct {
@@ -128,6 +130,11 @@ func (f *fakeEngine) Wait(ctx context.Context, name string) (engine.Exit, error)
 	}
 	select {
 	case <-c.ended:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.lost {
+			return engine.Exit{}, fmt.Errorf("container %s: %w", name, engine.ErrNotFound)
+		}
 		return c.exit, nil
 	case <-ctx.Done():
 		return engine.Exit{}, ctx.Err()

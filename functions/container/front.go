@@ -234,7 +234,7 @@ func (p *replica) reason(err error, cleared <-chan struct{}) string {
 	defer limit.Stop()
 	select {
 	case <-p.ended:
-		return p.why
+		return p.why.Error()
 	case <-cleared:
 	case <-limit.C:
 	}

@@ -251,11 +251,15 @@ func (g *group) refuse(why string) {
 }
 
 // failed notes that p did not get ready, or ended, and plans the next start.
-func (g *group) failed(p *replica, why string) {
+func (g *group) failed(p *replica, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p.state == stateDraining {
 		return // nobody wanted it any more
+	}
+	why := err.Error()
+	if failed := g.r.c.Observe.Failed; failed != nil {
+		failed(p.v.name, causeOf(err))
 	}
 	wasReady := !p.readyAt.IsZero()
 	p.state = stateDraining

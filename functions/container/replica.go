@@ -54,7 +54,7 @@ type replica struct {
 	// ended is closed when the container has ended; why says how.
 	ended chan struct{}
 	once  sync.Once
-	why   string
+	why   error
 	// id and up are there before it is ready.
 	id string
 	up *upstream
@@ -87,7 +87,7 @@ func (p *replica) leave() {
 }
 
 // end notes how the container ended.
-func (p *replica) end(why string) {
+func (p *replica) end(why error) {
 	p.once.Do(func() {
 		p.why = why
 		close(p.ended)
@@ -115,7 +115,7 @@ func (p *replica) run(ctx context.Context) {
 	p.g.r.setLive(p.name, true)
 	defer p.remove()
 	if err := p.launch(starts); err != nil {
-		p.fail(ctx, err.Error())
+		p.fail(ctx, err)
 		return
 	}
 	watched, stop := context.WithCancel(context.Background())
@@ -126,11 +126,15 @@ func (p *replica) run(ctx context.Context) {
 	watching.Go(func() { p.listen(watched) })
 	defer p.halt(stop)
 	if err := p.await(starts); err != nil {
-		p.fail(ctx, err.Error())
+		p.fail(ctx, err)
 		return
 	}
-	p.g.r.c.Log.Info("container is ready", "function", p.g.key, "container", p.id[:min(12, len(p.id))], "took", p.g.r.c.Now().Sub(begin).Round(time.Millisecond))
+	took := p.g.r.c.Now().Sub(begin)
+	p.g.r.c.Log.Info("container is ready", "function", p.g.key, "container", p.id[:min(12, len(p.id))], "took", took.Round(time.Millisecond))
 	p.g.started(p)
+	if ready := p.g.r.c.Observe.Ready; ready != nil {
+		ready(p.v.name, took)
+	}
 	p.serve(ctx, starts)
 }
 
@@ -147,7 +151,7 @@ func (p *replica) serve(ctx, starts context.Context) {
 			return
 		case <-p.doubt:
 			if err := p.await(starts); err != nil {
-				p.fail(ctx, err.Error())
+				p.fail(ctx, err)
 				return
 			}
 			p.g.started(p)
@@ -156,7 +160,7 @@ func (p *replica) serve(ctx, starts context.Context) {
 }
 
 // fail tells the group, unless everything stops.
-func (p *replica) fail(ctx context.Context, why string) {
+func (p *replica) fail(ctx context.Context, why error) {
 	if ctx.Err() == nil {
 		p.g.failed(p, why)
 	}
@@ -173,7 +177,7 @@ func (p *replica) launch(ctx context.Context) error {
 	pulling, cancel := context.WithTimeout(ctx, c.PullTimeout)
 	defer cancel()
 	if err := c.Engine.Pull(pulling, p.v.image, p.v.spec.Pull); err != nil {
-		return err
+		return failure{CauseImage, err}
 	}
 	p.enters("the container is made")
 	files, err := p.writeFiles()
@@ -201,7 +205,7 @@ func (p *replica) launch(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !info.Running:
-		return errors.New(info.Exit.Reason(p.v.spec.MemoryMB))
+		return ended(info.Exit, p.v.spec.MemoryMB)
 	case info.Port == 0:
 		return errors.New("the engine published no port of the container")
 	}
@@ -259,9 +263,9 @@ func (p *replica) await(ctx context.Context) error {
 			if last == nil {
 				last = ctx.Err()
 			}
-			return fmt.Errorf("the container did not answer within %s: %w", p.g.r.c.ReadyTimeout, last)
+			return failure{CauseUnready, fmt.Errorf("the container did not answer within %s: %w", p.g.r.c.ReadyTimeout, last)}
 		case <-p.ended:
-			return errors.New(p.why)
+			return p.why
 		case <-p.gone:
 			return errGone
 		case <-pause.C:
@@ -329,17 +333,17 @@ func (p *replica) watch(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			p.end(exit.Reason(p.v.spec.MemoryMB))
+			p.end(ended(exit, p.v.spec.MemoryMB))
 			return
 		case errors.Is(err, engine.ErrNotFound):
-			p.end("the container was removed by somebody else")
+			p.end(failure{CauseRemoved, errors.New("the container was removed by somebody else")})
 			return
 		}
 		dialling, cancel := context.WithTimeout(ctx, watchAgain)
 		_, refused := p.up.dial(dialling)
 		cancel()
 		if refused != nil && ctx.Err() == nil {
-			p.end("the container engine went away, and the container with it: " + err.Error())
+			p.end(failure{CauseEngine, fmt.Errorf("the container engine went away, and the container with it: %w", err)})
 			return
 		}
 		again := time.NewTimer(watchAgain)

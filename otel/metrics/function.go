@@ -23,6 +23,8 @@ type functionVecs struct {
 	running   *prometheus.GaugeVec
 	lines     *prometheus.CounterVec
 	linesLost *prometheus.CounterVec
+
+	containers containerVecs
 }
 
 // Why lines of functions are dropped.
@@ -159,4 +161,6 @@ func (m *Metrics) forget(name string) {
 	m.vecs.lines.DeletePartialMatch(of)
 	m.vecs.linesLost.DeletePartialMatch(of)
 	m.vecs.leases.DeletePartialMatch(of)
+	m.vecs.containers.start.DeletePartialMatch(of)
+	m.vecs.containers.failures.DeletePartialMatch(of)
 }

@@ -51,6 +51,7 @@ type Metrics struct {
 
 	Backlog
 	Progress
+	Artifacts
 
 	refused *prometheus.CounterVec
 	dropped *prometheus.CounterVec
@@ -94,6 +95,8 @@ func New() *Metrics {
 	)
 	m.intake()
 	m.deliveries()
+	m.containers()
+	m.artifacts()
 	m.backlog()
 	m.bundles()
 	m.progress()

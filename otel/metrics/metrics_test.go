@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
@@ -81,6 +82,7 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 	m.Function("thumbs").Retried("status_503")
 	m.Function("thumbs").Dead("status_400")
 	m.Function("thumbs").Parked("full")
+	useContainers(m)
 	m.Unsent("logs", 3, true)
 	usePolicies(m)
 	body := scrape(t, m)
@@ -95,6 +97,11 @@ func TestScrapeShowsEveryDefinedFamilyOnceUsed(t *testing.T) {
 		`signalbox_otlp_dropped_total{signal="logs"} 3`,
 		`signalbox_function_lines_dropped_total{function="thumbs",reason="rate"} 0`,
 		`signalbox_deliveries_retried_total{class="status_503",function="thumbs"} 1`,
+		`signalbox_containers{function="thumbs",state="ready"} 2`,
+		`signalbox_container_calls_waiting{function="thumbs"} 4`,
+		`signalbox_container_start_duration_seconds_bucket{function="thumbs",le="0.4"} 1`,
+		`signalbox_container_failures_total{cause="memory",function="thumbs"} 1`,
+		`signalbox_artifact_uses_total{result="here"} 0`,
 		`signalbox_policy_memo_off{policy="freeze",reason="reads input.time"} 1`,
 		`signalbox_policy_failures_total{class="budget",policy="freeze"} 1`,
 		`signalbox_policy_shadow_total{difference="stops",policy="next"} 1`,
@@ -119,6 +126,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	f.Retried("x")
 	f.Dead("x")
 	f.Parked("x")
+	useContainers(m)
 	usePolicies(m)
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -130,6 +138,28 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func useContainers(m *Metrics) {
+	m.Containers(map[string]Containers{"thumbs": {Starting: 1, Ready: 2, Stopping: 3, Waiting: 4}})
+	m.Function("thumbs").ContainerReady(300 * time.Millisecond)
+	m.Function("thumbs").ContainerFailed("memory")
+}
+
+func TestAFunctionWithoutContainersLeavesNoSeriesOfThem(t *testing.T) {
+	m := New()
+	useContainers(m)
+	late := m.Function("thumbs")
+	m.Containers(map[string]Containers{"other": {}})
+	if body := scrape(t, m); strings.Contains(body, `signalbox_containers{function="thumbs"`) || strings.Contains(body, `waiting{function="thumbs"`) || !strings.Contains(body, `signalbox_containers{function="other"`) {
+		t.Errorf("the gauges of a function that runs elsewhere now are left:\n%s", body)
+	}
+	m.Forget("thumbs")
+	late.ContainerFailed("exit")
+	late.ContainerReady(time.Second)
+	if body := scrape(t, m); strings.Contains(body, "thumbs") {
+		t.Errorf("series of a function that is gone are left:\n%s", body)
 	}
 }
 
