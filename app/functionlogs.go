@@ -23,6 +23,11 @@ const (
 	lineUnit = 1 << 10
 	// lineBurst is how many seconds of its rate a function may write at once.
 	lineBurst = 5
+	// lineBunch is how many seconds of its rate must have come together before
+	// lines are kept again after one was dropped: a function that floods has
+	// its lines in a few bunches, not each in a write to the log of its own,
+	// with a note about what was dropped before it.
+	lineBunch = 0.25
 	// slowAfter times its rate, and slowLeast, is what a function may have dropped
 	// in a second before it is made to wait: reading what nobody keeps costs this
 	// process time that the functions beside it need.
@@ -53,6 +58,8 @@ type lineBudget struct {
 	mu   sync.Mutex
 	room float64
 	at   time.Time
+	// shut is set by a line that found no room, until there is room for a bunch.
+	shut bool
 	// dropped counts the lines dropped since the last one that was kept; recently
 	// those of the present second.
 	dropped  int64
@@ -116,11 +123,13 @@ func (b *lineBudget) admit(now time.Time, rate, cost float64) (ok bool, lost int
 	defer b.mu.Unlock()
 	b.room = min(rate*lineBurst, b.room+now.Sub(b.at).Seconds()*rate)
 	b.at = now
-	if b.room >= cost {
+	b.shut = b.shut && b.room < rate*lineBunch
+	if !b.shut && b.room >= cost {
 		b.room -= cost
 		lost, b.dropped = b.dropped, 0
 		return true, lost, false
 	}
+	b.shut = true
 	b.dropped++
 	if now.Sub(b.second) >= time.Second {
 		b.second, b.recently = now, 0

@@ -57,6 +57,36 @@ func TestAFunctionThatFloodsIsCutToItsRateAndOthersAreNot(t *testing.T) {
 	}
 }
 
+// Each bunch is one write to the log, and one note.
+func TestAFunctionThatFloodsIsKeptInBunches(t *testing.T) {
+	b := newLineBed(1000)
+	for range 7000 {
+		b.take(event.Log{Function: "flood"})
+	}
+	bunches, notes, inOne := 0, 0, false
+	for range 1000 { // a second more
+		b.at = b.at.Add(time.Millisecond)
+		before := len(b.kept)
+		for range 10 {
+			b.take(event.Log{Function: "flood"})
+		}
+		if kept := len(b.kept) > before; kept != inOne {
+			inOne = kept
+			if kept {
+				bunches++
+			}
+		}
+	}
+	for _, l := range b.kept {
+		if l.Line != "" {
+			notes++
+		}
+	}
+	if lines := len(b.kept) - notes; bunches > 5 || notes > 5 || lines < 5750 || lines > 6000 {
+		t.Errorf("%d lines in %d bunches, %d notes; want 6000 lines but for a bunch, 4 times a second", lines, bunches, notes)
+	}
+}
+
 func TestAFunctionThatWritesFarTooMuchWaits(t *testing.T) {
 	b := newLineBed(10)
 	for range 50 + slowLeast { // 50 kept
