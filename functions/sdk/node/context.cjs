@@ -81,7 +81,11 @@ class Context {
         const { value } = await ask({ is: "state", op: "get", key });
         return value === undefined || value === null ? otherwise : JSON.parse(value);
       },
-      set: async (key, value) => { await ask({ is: "state", op: "set", key, value: JSON.stringify(value) }); },
+      set: async (key, value) => {
+        const text = JSON.stringify(value);
+        if (text === undefined) throw new TypeError(`state.set: ${typeof value} is no JSON value; delete(key) removes one`);
+        await ask({ is: "state", op: "set", key, value: text });
+      },
       delete: async (key) => { await ask({ is: "state", op: "delete", key }); },
     };
     const write = (level) => (message, fields = {}) => line(level, String(message), fields);

@@ -38,12 +38,15 @@ input.on("data", (chunk) => {
 input.on("end", () => process.exit(0));
 
 const ask = (message) => new Promise((resolve, reject) => {
+  tell(message); // first: what is no JSON is thrown, and has no answer to wait for
   waiting.push((answer) => (answer.error ? reject(new Error(answer.error)) : resolve(answer)));
-  tell(message);
 });
 
+// shown is the value of a field as people read it.
+const shown = (v) => (v !== null && typeof v === "object" && !(v instanceof Error) ? JSON.stringify(v) : String(v));
+
 const line = (level, message, fields) => {
-  tell({ is: "log", level, message: message + Object.entries(fields).map(([k, v]) => ` ${k}=${v}`).join("") });
+  tell({ is: "log", level, message: message + Object.entries(fields).map(([k, v]) => ` ${k}=${shown(v)}`).join("") });
 };
 
 // `require("signalbox")` is this package, wherever the script lies.
@@ -92,9 +95,15 @@ const run = async (message) => {
   tell(told);
 };
 
+// traceOf leaves out where this package, and Node itself, have called the script.
+const traceOf = (stack) => {
+  const ours = (l) => /^\s+at /.test(l) && (l.includes(__dirname + path.sep) || l.includes("node:"));
+  return String(stack).split("\n").filter((l) => !ours(l)).join("\n");
+};
+
 const failure = (error) => {
   const isError = error instanceof Error;
-  const told = { is: "failed", error: isError ? `${error.name}: ${error.message}` : String(error), trace: String(isError ? error.stack : error).slice(0, 4000) };
+  const told = { is: "failed", error: isError ? `${error.name}: ${error.message}` : String(error), trace: traceOf(isError ? error.stack : error).slice(0, 4000) };
   if (error instanceof sdk.Permanent) told.permanent = true;
   if (error instanceof sdk.Retry && error.after !== undefined) told.after = error.after;
   return told;

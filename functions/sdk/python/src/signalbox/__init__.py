@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from ._cloudevents import Reply
     from ._serve import serve
 
+for _public in (Context, Event, Events, Log, Params, Permanent, Retry, State):
+    _public.__module__ = __name__  # tracebacks name them as they are imported
+del _public
+
 __all__ = ["Context", "Event", "Events", "Log", "Params", "Permanent", "Reply", "Retry", "State", "context", "mount", "serve"]
 
 

@@ -6,7 +6,7 @@ import base64
 import contextvars
 import json
 import os
-from typing import Any, Callable, Iterator, Mapping, Optional, cast
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, cast
 
 #: Attributes of an event that are no extensions (CloudEvents 1.0).
 _CORE = ("id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema")
@@ -98,6 +98,9 @@ class Params(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._data)
 
+    def __repr__(self) -> str:
+        return f"Params({self._data!r})"
+
 
 class Events:
     """Sends events during the run."""
@@ -130,7 +133,7 @@ class Events:
             event["data_base64"] = base64.b64encode(bytes(data)).decode()
             event.setdefault("datacontenttype", "application/octet-stream")
         elif data is not None:
-            json.dumps(data)  # what is no JSON is the caller's error, here
+            json.dumps(data, allow_nan=False)  # what is no JSON is the caller's error, here
             event["data"] = data
             event.setdefault("datacontenttype", "application/json")
         return cast(str, self._ask({"is": "send", "event": event})["id"])
@@ -147,7 +150,7 @@ class State:
         return default if value is None else json.loads(value)
 
     def set(self, key: str, value: Any) -> None:
-        self._ask({"is": "state", "op": "set", "key": key, "value": json.dumps(value)})
+        self._ask({"is": "state", "op": "set", "key": key, "value": json.dumps(value, allow_nan=False)})
 
     def delete(self, key: str) -> None:
         self._ask({"is": "state", "op": "delete", "key": key})
@@ -214,6 +217,9 @@ class Context:
         self.is_replay = run.get("replay", False)
         self.run = run.get("run", "")
 
+    def __repr__(self) -> str:
+        return f"Context(function={self.function!r}, event={self.event!r}, attempt={self.attempt})"
+
     def mount(self, path: str) -> str:
         """Where the file of ``spec.mounts`` with that path is."""
         return mount(path)
@@ -244,6 +250,13 @@ class _Current:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of(), name)
+
+    def __dir__(self) -> Iterable[str]:
+        return dir(self._of())
+
+    def __repr__(self) -> str:
+        current = _of_thread.get() or object.__getattribute__(self, "_context")
+        return repr(current) if current is not None else "<context: no run is under way>"
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._of(), name, value)

@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import traceback
+from _thread import allocate_lock
 from types import CodeType
 from typing import Any, BinaryIO, Mapping, Optional
 
@@ -19,10 +20,11 @@ from ._context import Context, Permanent, Retry, use
 
 
 class Wire:
-    """The connection with Signalbox."""
+    """The connection with Signalbox. Threads of a script may use it at the same time."""
 
     def __init__(self, inward: BinaryIO, outward: BinaryIO) -> None:
         self._in, self._out = inward, outward
+        self._lock = allocate_lock()
 
     def read(self) -> Optional[Any]:
         head = self._in.read(4)
@@ -31,21 +33,32 @@ class Wire:
         return json.loads(self._in.read(struct.unpack(">I", head)[0]))
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        body = json.dumps(message).encode()
-        self._out.write(struct.pack(">I", len(body)) + body)
+        frame = frame_of(message)
+        with self._lock:
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        self._out.write(frame)
         self._out.flush()
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         self.tell({"is": "log", "level": level, "message": message + "".join(f" {k}={v}" for k, v in fields.items())})
 
     def ask(self, message: Mapping[str, Any]) -> Any:
-        self.tell(message)
-        answer = self.read()
+        frame = frame_of(message)
+        with self._lock:  # until the answer is there, which is the next frame
+            self._write(frame)
+            answer = self.read()
         if answer is None:
             raise SystemExit(0)  # Signalbox is gone
         if answer.get("error"):
             raise RuntimeError(answer["error"])
         return answer
+
+
+def frame_of(message: Mapping[str, Any]) -> bytes:
+    body = json.dumps(message).encode()
+    return struct.pack(">I", len(body)) + body
 
 
 def bound_memory(megabytes: int) -> None:
@@ -80,12 +93,27 @@ class Scripts:
                     raise RuntimeError(f"{os.path.basename(file)} ended with {end.code}") from None
 
 
+#: What bound_memory was told, in MB.
+_memory = 0
+
+
+def frames_of(error: BaseException) -> list[traceback.FrameSummary]:
+    """Where the script failed. How this package was called, and what it did then, tells an author nothing."""
+    ours = os.path.dirname(__file__)
+    frames = list(traceback.extract_tb(error.__traceback__))
+    while frames and os.path.dirname(frames[0].filename) == ours:
+        frames.pop(0)
+    for i, frame in enumerate(frames):
+        if os.path.dirname(frame.filename) == ours:
+            return frames[:i]
+    return frames
+
+
 def outcome_of(error: BaseException) -> dict[str, Any]:
     """What is told of a run that failed."""
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename == __file__:
-        frames.pop(0)
-    text = "".join(traceback.format_list(frames) + traceback.format_exception_only(type(error), error))
+    text = "".join(traceback.format_list(frames_of(error)) + traceback.format_exception_only(type(error), error))
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+        text = f"{text.rstrip()}: a worker may have {_memory} MB, see spec.scripts.memoryMB\n"
     told: dict[str, Any] = {"is": "failed", "error": f"{type(error).__name__}: {error}", "trace": text[-4000:]}
     if isinstance(error, Permanent):
         told["permanent"] = True
@@ -111,7 +139,9 @@ def main() -> None:
     wire = Wire(os.fdopen(3, "rb"), os.fdopen(4, "wb"))
     os.set_inheritable(3, False)
     os.set_inheritable(4, False)
-    bound_memory(int(os.environ.pop("SIGNALBOX_MEMORY_MB", "0")))
+    global _memory
+    _memory = int(os.environ.pop("SIGNALBOX_MEMORY_MB", "0"))
+    bound_memory(_memory)
     scripts = Scripts(sys.argv[1:])
     wire.tell({"is": "ready", "runtime": "python " + sys.version.split()[0]})
     gc.freeze()
