@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -340,12 +341,13 @@ func testStandstill(t *testing.T, kafka parts.Env) {
 // rss is the memory of the server's process, in bytes.
 func (s *server) rss() int {
 	s.t.Helper()
-	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(s.cmd.Process.Pid)).Output()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	kib, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	var kib int
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		s.t.Fatal(err)
 	}
 	return kib << 10

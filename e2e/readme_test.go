@@ -164,7 +164,7 @@ func TestWhatREADMEHasYouTryDoesWhatItSays(t *testing.T) {
 	}
 	dir := copyTree(t)
 	dev := leftRunning(t, dir, "exec "+commands[0]) // no shell between Ctrl-C and the program
-	await(t, "the development server", func() error {
+	awaitFor(t, 3*bound, "the development server, which has to be built", func() error {
 		if !strings.Contains(dev.String(), "Signalbox is ready") {
 			return fmt.Errorf("it says:\n%s", dev)
 		}

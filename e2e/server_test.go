@@ -68,6 +68,12 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// tail is the end of it.
+func (o *output) tail(n int) string {
+	s := o.String()
+	return s[max(0, len(s)-n):]
+}
+
 // start runs the binary with the arguments and --http on a free port, and
 // waits until it is ready. It is stopped when the test ends.
 func start(t testing.TB, args ...string) *server {
@@ -89,6 +95,9 @@ func startProgram(t testing.TB, environ, program, args []string) *server {
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			s.stop()
+		}
+		if t.Failed() {
+			t.Logf("what %s said at last:\n%s", s.addr, s.out.tail(20_000))
 		}
 	})
 	return s

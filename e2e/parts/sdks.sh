@@ -13,7 +13,7 @@ install_sdks() {
   fi
   cached "$sdks_python" build_sdks_python
   cached "$sdks_node" build_sdks_node
-  oldest_python=$(find_python) || die "sdks: there is no Python $SDK_PYTHON_VERSION in the PATH or among pyenv's, and uv could not get one"
+  oldest_python=$(find_python) || die "sdks: there is no Python $SDK_PYTHON_VERSION or newer"
 }
 
 build_sdks_python() {
@@ -28,18 +28,35 @@ build_sdks_node() {
   npm install --silent --no-audit --no-fund --prefix "$1" "node@$SDK_NODE_VERSION" "typescript@$TYPESCRIPT_VERSION" "@types/node@$TYPES_NODE_VERSION"
 }
 
-# find_python prints the program of the oldest Python.
+# find_python prints the program of the oldest Python: of the version that we claim, which uv gets from beyond the
+# registries where there is none, or else of the oldest one that is here.
 find_python() {
+  python_of "$SDK_PYTHON_VERSION" || uv_python && return
+  local minor
+  for ((minor = ${SDK_PYTHON_VERSION#3.} + 1; minor < 20; minor++)); do
+    python_of "3.$minor" || continue
+    say "sdks: there is no Python $SDK_PYTHON_VERSION here, and uv could not get one; 3.$minor stands in for it"
+    return
+  done
+  return 1
+}
+
+# python_of VERSION: the program of an interpreter in the PATH or among pyenv's.
+python_of() {
   local candidate
-  for candidate in "python$SDK_PYTHON_VERSION" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$SDK_PYTHON_VERSION".*/bin/python; do
-    if "$candidate" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])' "$SDK_PYTHON_VERSION" 2>/dev/null; then
+  for candidate in "python$1" python3 "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+    if "$candidate" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])' "$1" 2>/dev/null; then
       "$candidate" -c 'import sys; print(sys.executable)'
       return
     fi
   done
-  python3 -m venv "$dir/uv" && "$dir/uv/bin/python" -m pip install --quiet --disable-pip-version-check uv &&
-    "$dir/uv/bin/uv" python install --quiet "$SDK_PYTHON_VERSION" && "$dir/uv/bin/uv" python find "$SDK_PYTHON_VERSION"
+  return 1
 }
+
+uv_python() {
+  python3 -m venv "$dir/uv" && "$dir/uv/bin/python" -m pip install --quiet --disable-pip-version-check uv &&
+    timeout 300 "$dir/uv/bin/uv" python install --quiet "$SDK_PYTHON_VERSION" && "$dir/uv/bin/uv" python find "$SDK_PYTHON_VERSION"
+} 2>/dev/null
 
 start_sdks() {
   cat >"$dir/env" <<CONF

@@ -26,7 +26,9 @@ class Receiver(BaseHTTPRequestHandler):
                 library(secret).verify(body, headers)
             except Exception as e:
                 refused = f"{library.__module__}: {e or type(e).__name__}"
-        print(json.dumps({"headers": headers, "body": body.decode(), "refused": refused}), flush=True)
+        # In one piece: print writes the end of the line by itself, and requests come side by side.
+        sys.stdout.write(json.dumps({"headers": headers, "body": body.decode(), "refused": refused}) + "\n")
+        sys.stdout.flush()
         text = refused.encode()
         self.send_response(400 if refused else 204)
         if refused:
