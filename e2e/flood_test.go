@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -106,6 +107,100 @@ func TestSlowClientsAreEndedAndHarmNobody(t *testing.T) {
 	}
 	if answers["HTTP/1.1 408 Request Timeout"] < 350 {
 		t.Errorf("who was slow was not told: %v", answers)
+	}
+}
+
+// clientHello is what a client of TLS says first, as a stranger would record it: sent
+// again it costs him nothing, and the server a key exchange and a signature.
+func clientHello(t *testing.T) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer server.Close()
+	go func() { _ = tls.Client(client, &tls.Config{ServerName: "x"}).Handshake() }()
+	b := make([]byte, 16<<10)
+	n, err := server.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// handshakes begins them from an address, as fast as they come, until stop is closed;
+// it returns how many got as far as the server's answer.
+func (s *server) handshakes(n byte, hello []byte, stop <-chan struct{}) (begun int) {
+	for {
+		select {
+		case <-stop:
+			return begun
+		default:
+		}
+		c, err := s.from(n)
+		if err != nil {
+			continue
+		}
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.SetDeadline(time.Now().Add(bound))
+		if _, err := c.Write(hello); err == nil {
+			if _, err = io.ReadFull(c, make([]byte, 5)); err == nil {
+				begun++
+			}
+		}
+		c.Close()
+	}
+}
+
+// TestTLSHandshakesHarmNobody has one address begin as many as the server can take.
+func TestTLSHandshakesHarmNobody(t *testing.T) {
+	s, config := startWithTLS(t, embeddedArgs(t))
+	post := func(c *http.Client, id string) time.Duration {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPost, "https://"+s.addr+"/events", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, v := range binaryHeader(id, "com.example.victim") {
+			req.Header.Set(name, v)
+		}
+		began := time.Now()
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted {
+			t.Fatal(resp.Status)
+		}
+		return time.Since(began)
+	}
+	client := func(n byte) *http.Client {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, n)}}
+		return &http.Client{Timeout: bound, Transport: &http.Transport{TLSClientConfig: config, DialContext: d.DialContext}}
+	}
+	connected := client(1)
+	post(connected, "first")
+	hello, stop, counts := clientHello(t), make(chan struct{}), make(chan int, 64)
+	for range cap(counts) {
+		go func() { counts <- s.handshakes(2, hello, stop) }()
+	}
+	began := time.Now()
+	var known, fresh []time.Duration
+	for i := range 200 {
+		known = append(known, post(connected, strconv.Itoa(i)))
+		if i%10 == 0 {
+			fresh = append(fresh, post(client(3), "new"+strconv.Itoa(i)))
+		}
+	}
+	lasted := time.Since(began)
+	close(stop)
+	begun := 0
+	for range cap(counts) {
+		begun += <-counts
+	}
+	slices.Sort(known)
+	slices.Sort(fresh)
+	t.Logf("beside %.0f handshakes a second: p50 %s, p99 %s; by a new connection p50 %s, at most %s", float64(begun)/lasted.Seconds(), known[100], known[198], fresh[10], fresh[19])
+	if known[198] > time.Second || fresh[19] > 2*time.Second {
+		t.Error("others wait for them")
 	}
 }
 

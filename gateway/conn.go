@@ -35,6 +35,8 @@ type conn struct {
 	// raw is the socket, where no TLS is spoken; fill is readAhead, bound once.
 	raw  syscall.RawConn
 	fill func(fd uintptr) bool
+	// shaking is below the TLS until its handshake is over; nil then, and without TLS.
+	shaking *shaking
 
 	watch wire.Watch
 	fault *wire.Fault
@@ -79,6 +81,10 @@ func (c *conn) Read(b []byte) (int, error) {
 // read reads into the server's buffer.
 func (c *conn) read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if c.shaking != nil {
+		c.shaking.done()
+		c.shaking = nil
+	}
 	if n > 0 {
 		c.used.Store(true)
 	}

@@ -41,6 +41,8 @@ type listener struct {
 	log     *slog.Logger
 	refused []byte
 	buffers sync.Pool
+	// handshakes are those of TLS under way.
+	handshakes *handshakes
 
 	once   sync.Once
 	closed chan struct{}
@@ -57,7 +59,7 @@ type listener struct {
 func newListener(ln net.Listener, config *tls.Config, l limits, log *slog.Logger) *listener {
 	out := &listener{
 		Listener: ln, tls: config, limits: l, log: log, refused: busyAnswer(),
-		closed: make(chan struct{}), open: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
+		handshakes: newHandshakes(), closed: make(chan struct{}), open: map[*conn]struct{}{}, sources: map[netip.Addr]int{},
 	}
 	out.buffers.New = func() any { b := make([]byte, aheadBytes); return &b }
 	return out
@@ -147,7 +149,8 @@ func (l *listener) wrap(c net.Conn, now time.Time) *conn {
 	wrapped.since.Store(now.UnixNano())
 	wrapped.watch.Limit(l.limits.header)
 	if l.tls != nil {
-		wrapped.Conn = tls.Server(c, l.tls)
+		wrapped.shaking = &shaking{Conn: c, owner: l.handshakes, source: wrapped.source, until: now.Add(l.limits.first)}
+		wrapped.Conn = tls.Server(wrapped.shaking, l.tls)
 		return wrapped
 	}
 	if s, ok := c.(syscall.Conn); ok {
