@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -83,7 +84,7 @@ func facts(ex *history.Explanation) (lines []string) {
 		add("no dispatcher has come to it yet: %d event(s) before it", ex.Behind)
 	}
 	if ex.Dedup.Verdict == "duplicate" {
-		add("dropped as a duplicate of the copy at %s", orWord(ex.Dedup.First, "a place not known any more"))
+		add("dropped as a duplicate of the copy at %s", cmp.Or(ex.Dedup.First, "a place not known any more"))
 	} else if n := len(ex.Dedup.Duplicates); n > 0 {
 		places := make([]string, n)
 		for i, d := range ex.Dedup.Duplicates {
@@ -113,13 +114,6 @@ func facts(ex *history.Explanation) (lines []string) {
 		add("dead letter %s%s: %s", d.ID, ofLink(&d), letterState(&d))
 	}
 	return lines
-}
-
-func orWord(s, word string) string {
-	if s == "" {
-		return word
-	}
-	return s
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

@@ -215,7 +215,9 @@ func lastLines(cmd *cobra.Command, w io.Writer, c *client.Client, function, vers
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nLast lines:\n")
+	if len(lines) > 0 {
+		fmt.Fprintf(w, "\nLast lines:\n")
+	}
 	for i := range lines {
 		fmt.Fprintf(w, "  %s %s\n", lines[i].Time.Local().Format("2006-01-02 15:04:05.000"), lineText(&lines[i].Log))
 	}

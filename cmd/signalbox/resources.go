@@ -1,14 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -161,69 +159,6 @@ func newGet() *cobra.Command {
 	return printer(remote(cmd))
 }
 
-func newDescribe() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "describe KIND NAME",
-		Short:   "Show all about one resource",
-		Long:    "Show all about one resource; of a function also its versions, what leads to it, its last runs and what it printed. " + kindsText(),
-		Example: "  signalbox describe function thumbs\n  signalbox describe link thumbs-on-upload",
-		GroupID: "resources",
-		Args:    cobra.ExactArgs(2),
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, c, err := kindAndClient(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		o, err := c.Get(cmd.Context(), k, args[1])
-		if err != nil {
-			return err
-		}
-		if cmd.Flags().Lookup("output").Value.String() == "json" {
-			return showJSON(cmd.OutOrStdout(), o)
-		}
-		if err := showYAML(cmd.OutOrStdout(), o); err != nil {
-			return err
-		}
-		if k.Name != resource.KindFunction || cmd.Flags().Lookup("output").Value.String() != "table" {
-			return nil
-		}
-		return describeFunction(cmd, c, k, o.Metadata.Name)
-	}
-	return printer(remote(cmd))
-}
-
-// describeFunction adds the links that lead to a function and its last runs; of
-// a version that is not in force (name@version) those of that version.
-func describeFunction(cmd *cobra.Command, c *client.Client, k resource.Kind, name string) error {
-	links, err := linksOf(cmd, c, name)
-	if err != nil {
-		return err
-	}
-	function, version, kept := resource.CutVersion(name)
-	runs, err := lastRuns(cmd, c, function, version)
-	if err != nil {
-		return err
-	}
-	if !kept {
-		if err := describeVersions(cmd, c, k, name, links); err != nil {
-			return err
-		}
-	}
-	out := cmd.OutOrStdout()
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\nLinks:\n")
-	for _, l := range links {
-		row(w, "  "+l.object.Metadata.Name, strings.Join(l.spec.Types, " "))
-	}
-	fmt.Fprintf(w, "\nRuns of the last hour: %s\n", runSummary(runs))
-	runTable(w, runs[max(0, len(runs)-10):])
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return lastLines(cmd, out, c, function, version)
-}
-
 func newDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete KIND NAME",
@@ -254,52 +189,4 @@ func kindAndClient(cmd *cobra.Command, kind string) (resource.Kind, *client.Clie
 	}
 	c, err := dial(cmd)
 	return k, c, err
-}
-
-// tableOf draws resources of one kind with the columns that matter for it.
-func tableOf(w *tabwriter.Writer, k resource.Kind, objects []resource.Object, parts traffic) {
-	switch k.Name {
-	case resource.KindFunction:
-		row(w, "NAME", "VERSION", "TRAFFIC", "STATE", "RUNS AT", "ON", "EMITS", "REVISION")
-	case resource.KindLink:
-		row(w, "NAME", "FUNCTION", "TYPES", "FILTERS", "PAUSED", "REVISION")
-	case resource.KindReplay:
-		replayHeads(w)
-	case resource.KindKey:
-		keyHeads(w)
-	default:
-		row(w, "NAME", "LABELS", "REVISION")
-	}
-	for _, o := range objects {
-		row(w, cellsOf(o, parts)...)
-	}
-}
-
-func cellsOf(o resource.Object, parts traffic) []any {
-	m := o.Metadata
-	switch o.Kind {
-	case resource.KindReplay:
-		return replayCells(&o)
-	case resource.KindKey:
-		return keyCells(&o, time.Now())
-	case resource.KindFunction:
-		var s resource.FunctionSpec
-		if json.Unmarshal(o.Spec, &s) == nil {
-			return []any{m.Name, s.Version, parts.of(m.Name), runningState(&o), runsAt(&s), strings.Join(s.On, " "), strings.Join(s.Emits, " "), m.Revision}
-		}
-	case resource.KindLink:
-		var s resource.LinkSpec
-		if json.Unmarshal(o.Spec, &s) == nil {
-			return []any{m.Name, s.Function, strings.Join(s.Types, " "), len(s.Filters), s.Paused, m.Revision}
-		}
-	}
-	return []any{m.Name, labels(m.Labels), m.Revision}
-}
-
-func labels(m map[string]string) string {
-	b, err := json.Marshal(m)
-	if err != nil || len(m) == 0 {
-		return ""
-	}
-	return string(b)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -42,9 +41,8 @@ func newRollback() *cobra.Command {
 	return printer(remote(cmd))
 }
 
-func functionSpec(o *resource.Object) (spec resource.FunctionSpec) {
-	_ = json.Unmarshal(o.Spec, &spec) // what the server has is valid
-	return spec
+func functionSpec(o *resource.Object) resource.FunctionSpec {
+	return specOf[resource.FunctionSpec](o)
 }
 
 // traffic is the part of its function's events that each version gets by the
