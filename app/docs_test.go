@@ -161,23 +161,80 @@ func report(t *testing.T, where string, faults resource.Faults) {
 	}
 }
 
-var linkRE = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+var (
+	linkRE    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	headingRE = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	noSlugRE  = regexp.MustCompile(`[^\pL\pN_ -]`)
+)
 
-func TestLinksOfThePagesLeadSomewhere(t *testing.T) {
-	later := []string{"docs/benchmarks.md"} // written by `make bench`
-	for _, page := range pages(t) {
-		src, err := os.ReadFile(page)
+// texts are all that is written about the project, beside the code too.
+func texts(t *testing.T) []string {
+	t.Helper()
+	found := append(pages(t), "../CHANGELOG.md")
+	for _, pattern := range []string{"../*/DESIGN.md", "../*/*/DESIGN.md", "../*/README.md", "../*/*/README.md"} {
+		more, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range linkRE.FindAllStringSubmatch(string(src), -1) {
-			target, _, _ := strings.Cut(m[1], "#")
-			if target == "" || strings.Contains(target, "://") || slices.Contains(later, target) {
-				continue
+		found = append(found, more...)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// linksOf are what a page links to in the repository: paths and what stands behind '#'.
+func linksOf(t *testing.T, page string) (links [][2]string) {
+	t.Helper()
+	src, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range linkRE.FindAllStringSubmatch(string(src), -1) {
+		if strings.Contains(m[1], "://") {
+			continue
+		}
+		path, anchor, _ := strings.Cut(m[1], "#")
+		if path == "" {
+			path = filepath.Base(page)
+		}
+		links = append(links, [2]string{filepath.Join(filepath.Dir(page), path), anchor})
+	}
+	return links
+}
+
+// anchors are the names by which a page's headings are linked to, as GitHub makes them.
+func anchors(t *testing.T, page string) (names []string) {
+	t.Helper()
+	src, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range headingRE.FindAllStringSubmatch(string(src), -1) {
+		names = append(names, strings.ReplaceAll(noSlugRE.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return names
+}
+
+func TestLinksOfThePagesLeadSomewhere(t *testing.T) {
+	for _, page := range texts(t) {
+		for _, l := range linksOf(t, page) {
+			if _, err := os.Stat(l[0]); err != nil {
+				t.Errorf("%s: link to %s: %v", page, l[0], err)
+			} else if l[1] != "" && strings.HasSuffix(l[0], ".md") && !slices.Contains(anchors(t, l[0]), l[1]) {
+				t.Errorf("%s: link to %s: there is no heading %s", page, l[0], l[1])
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), target)); err != nil {
-				t.Errorf("%s: link to %s: %v", page, target, err)
-			}
+		}
+	}
+}
+
+func TestReadmeLeadsToEveryPage(t *testing.T) {
+	var named []string
+	for _, l := range linksOf(t, "../README.md") {
+		named = append(named, l[0])
+	}
+	for _, page := range pages(t) {
+		if !slices.Contains(named, page) && page != "../README.md" {
+			t.Errorf("README.md does not link to %s", page)
 		}
 	}
 }
