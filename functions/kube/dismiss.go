@@ -59,7 +59,7 @@ func (k *keeper) idleSince(v *version, here place, o *cluster.Object, now time.T
 	if v.used {
 		return time.Time{}, false
 	}
-	if !k.replaced(v.id.name) {
+	if !k.replaced(v.id.Name) {
 		k.set(func() { v.idle = now })
 	}
 	since := v.idle
@@ -77,7 +77,7 @@ func (k *keeper) replaced(name string) bool {
 	k.r.mu.Lock()
 	defer k.r.mu.Unlock()
 	for which, v := range k.r.versions {
-		if which.name == name && v.used && k.r.state(v).State != functions.StateReady {
+		if which.Name == name && v.used && k.r.state(v).State != functions.StateReady {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -51,24 +52,24 @@ func (k *keeper) set(change func()) {
 // sorted are the versions in the order of their names.
 func (k *keeper) sorted() []*version {
 	return slices.SortedFunc(maps.Values(k.r.versions), func(a, b *version) int {
-		return cmp.Or(cmp.Compare(a.id.name, b.id.name), cmp.Compare(a.id.version, b.id.version))
+		return cmp.Or(cmp.Compare(a.id.Name, b.id.Name), cmp.Compare(a.id.Version, b.id.Version))
 	})
 }
 
 // adopt takes over what Reconcile was given last.
 func (k *keeper) adopt() {
-	k.r.mu.Lock()
-	defer k.r.mu.Unlock()
-	p := k.r.next
+	p := k.r.Take()
 	if p == nil {
 		return
 	}
-	k.r.next, k.planned = nil, true
+	k.planned = true
+	k.r.mu.Lock()
+	defer k.r.mu.Unlock()
 	before := k.r.versions
-	k.r.versions = make(map[id]*version, len(p.inUse)+len(p.others))
+	k.r.versions = make(map[board.ID]*version, len(p.InUse)+len(p.Others))
 	now := k.r.c.Now()
 	take := func(fn *resource.Function, used bool) {
-		which := idOf(fn)
+		which := board.Of(fn)
 		v := before[which]
 		if v == nil {
 			v = &version{id: which, idle: now}
@@ -80,10 +81,10 @@ func (k *keeper) adopt() {
 		k.r.versions[which] = v
 		k.draw(v)
 	}
-	for _, fn := range p.others {
+	for _, fn := range p.Others {
 		take(fn, false)
 	}
-	for _, fn := range p.inUse {
+	for _, fn := range p.InUse {
 		take(fn, true)
 	}
 	at := make(map[string]bool, len(k.r.versions))
@@ -145,7 +146,7 @@ func (k *keeper) open(s scope) {
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	l := &live{namespace: s.namespace, refs: s.refs, cancel: cancel, objects: map[string]*cluster.Object{}, failed: k.unseen}
-	l.changed = func() { notify(k.r.dirty); notify(k.r.wake) }
+	l.changed = func() { notify(k.r.dirty); k.r.Wake() }
 	k.set(func() { k.r.seen[s] = l })
 	k.running.Go(func() { k.r.c.Cluster.Watch(ctx, k.r.kind(), s.namespace, selector, l) })
 }

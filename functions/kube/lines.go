@@ -25,7 +25,7 @@ func (k *keeper) tellReader() {
 		}
 		if o := k.object(v); o != nil && o.GetLabels()[labelOwner] == k.r.c.Owner {
 			there = append(there, podlog.Version{
-				Function: v.id.name, Version: v.id.version, Namespace: v.at.namespace, Name: v.at.name,
+				Function: v.id.Name, Version: v.id.Version, Namespace: v.at.namespace, Name: v.at.name,
 				Labels: v.objects.labels, Owner: ownedBy(o), Mask: v.objects.mask,
 			})
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/event"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/kubetest"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -29,7 +30,7 @@ func TestWhatThePodsOfAVersionPrintIsPassedOn(t *testing.T) {
 				s.server.Print(path, "2026-01-01T00:00:00Z with value-of-key")
 				s.server.Put(path, kubetest.Object{
 					"apiVersion": "v1", "kind": "Pod",
-					"metadata": kubetest.Object{"name": function, "labels": kubetest.Object{labelOwner: owner, labelInstance: objectName(owner, id{function, "1"})}},
+					"metadata": kubetest.Object{"name": function, "labels": kubetest.Object{labelOwner: owner, labelInstance: objectName(owner, board.ID{Name: function, Version: "1"})}},
 					"status":   kubetest.Object{"containerStatuses": []any{kubetest.Object{"name": containerName, "state": kubetest.Object{"running": kubetest.Object{}}}}},
 				})
 			}
@@ -37,7 +38,7 @@ func TestWhatThePodsOfAVersionPrintIsPassedOn(t *testing.T) {
 			pod("g", s.c.Owner)
 			pod("h", "another")
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("the line", func() bool {
+			s.Until("the line", func() bool {
 				mu.Lock()
 				defer mu.Unlock()
 				return len(lines) > 0

@@ -1,23 +1,9 @@
 package kube
 
 import (
-	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/names"
-	"github.com/signalbox-dev/signalbox/resource"
 )
-
-// id names one version of a function.
-type id struct{ name, version string }
-
-func idOf(fn *resource.Function) id { return id{fn.Metadata.Name, fn.Spec.Version} }
-
-// String is name@version, or the name of what has none.
-func (i id) String() string {
-	if i.version == "" {
-		return i.name
-	}
-	return resource.VersionName(i.name, i.version)
-}
 
 // place is an object's place in the cluster.
 type place struct{ namespace, name string }
@@ -49,15 +35,6 @@ const (
 )
 
 // objectName is the name of all objects of a version.
-func objectName(owner string, which id) string { return names.Object(owner, which.name, which.version) }
-
-// notReady is the error of a version that has no URL now.
-type notReady struct {
-	which  id
-	reason string
+func objectName(owner string, which board.ID) string {
+	return names.Object(owner, which.Name, which.Version)
 }
-
-func (e *notReady) Error() string {
-	return "function " + e.which.String() + ": " + functions.ErrNotReady.Error() + ": " + e.reason
-}
-func (e *notReady) Unwrap() error { return functions.ErrNotReady }

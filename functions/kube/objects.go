@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
@@ -154,7 +155,7 @@ func (d *design) seal(o *objects) error {
 		return err
 	}
 	o.spec = names.Digest(string(all))[:16]
-	notes := tree{noteName: idOf(d.fn).String(), noteSpec: o.spec, noteRevision: strconv.FormatUint(d.fn.Metadata.Revision, 10), noteMaker: maker(d.fn.Metadata.UID)}
+	notes := tree{noteName: board.Of(d.fn).String(), noteSpec: o.spec, noteRevision: strconv.FormatUint(d.fn.Metadata.Revision, 10), noteMaker: maker(d.fn.Metadata.UID)}
 	if o.scaler != nil {
 		notes[noteScaled] = "true"
 	}

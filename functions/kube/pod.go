@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
@@ -40,7 +41,7 @@ func (d *design) metadata() tree {
 // podNotes are the annotations of pods.
 func (d *design) podNotes() tree {
 	return tree{
-		noteName:     idOf(d.fn).String(),
+		noteName:     board.Of(d.fn).String(),
 		noteSettings: d.sealed,
 	}
 }

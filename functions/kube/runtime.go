@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/podlog"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -16,15 +16,10 @@ import (
 // Runtime runs functions in a cluster, as one kind of objects. It is a
 // functions.Runtime. All methods are safe for concurrent use.
 type Runtime struct {
+	*board.Board
 	c Config
-	// places say where versions are, or why they are nowhere; a map is never
-	// changed once it is here, so that URL takes no lock.
-	places atomic.Pointer[map[id]*endpoint]
-	// wake tells Run that something is to be done, dirty that places are old. Both
-	// hold one notice, which stands for any number.
-	wake, dirty chan struct{}
-	// rounds counts the passes that Run has made.
-	rounds atomic.Uint64
+	// dirty tells that places are old: one notice stands for any number.
+	dirty chan struct{}
 
 	// reader reads pods; nil: nobody does.
 	reader *podlog.Reader
@@ -33,16 +28,11 @@ type Runtime struct {
 	seals names.Seals
 
 	mu sync.Mutex
-	// next are the functions that Run has not taken yet.
-	next *plan
 	// versions are those that there are; Run alone changes the map.
-	versions map[id]*version
+	versions map[board.ID]*version
 	// seen are the namespaces that are watched; Run alone changes the map.
 	seen map[scope]*live
 }
-
-// plan is what Reconcile was given.
-type plan struct{ inUse, others []*resource.Function }
 
 // scope is what one watch is of: what is ours in a namespace, or all of it.
 type scope struct {
@@ -50,63 +40,17 @@ type scope struct {
 	refs      bool
 }
 
-// endpoint is where a version is.
-type endpoint struct {
-	url    string
-	err    error
-	status functions.Status
-	of     *version
-}
-
 // New makes a Runtime; the cluster is not asked before Run.
 func New(c Config) (*Runtime, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
-	r := &Runtime{
-		c: c, wake: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
-		versions: map[id]*version{}, seen: map[scope]*live{},
-	}
-	r.places.Store(&map[id]*endpoint{})
+	r := &Runtime{Board: board.New(), c: c, dirty: make(chan struct{}, 1), versions: map[board.ID]*version{}, seen: map[scope]*live{}}
 	var err error
 	if c.Output != nil && !c.ReadOnly {
 		r.reader, err = podlog.New(r.reading())
 	}
 	return r, err
-}
-
-// URL implements functions.Runtime. A version that gets no events is brought up
-// when it is asked for.
-func (r *Runtime) URL(fn *resource.Function) (string, error) {
-	which := idOf(fn)
-	p, ok := (*r.places.Load())[which]
-	if !ok {
-		return "", &notReady{which, "not started"}
-	}
-	if !p.of.asked.Load() {
-		p.of.asked.Store(true)
-		if p.err != nil {
-			notify(r.wake)
-		}
-	}
-	return p.url, p.err
-}
-
-// Status says how a version is; false for one that there is not.
-func (r *Runtime) Status(fn *resource.Function) (functions.Status, bool) {
-	p, ok := (*r.places.Load())[idOf(fn)]
-	if !ok {
-		return functions.Status{}, false
-	}
-	return p.status, true
-}
-
-// Reconcile implements functions.Runtime.
-func (r *Runtime) Reconcile(inUse, others []*resource.Function) {
-	r.mu.Lock()
-	r.next = &plan{inUse, others}
-	r.mu.Unlock()
-	notify(r.wake)
 }
 
 func notify(to chan struct{}) {
@@ -132,9 +76,9 @@ func (r *Runtime) Run(ctx context.Context) error {
 	defer look.Stop()
 	for {
 		k.pass()
-		r.rounds.Add(1)
+		r.Passed()
 		select {
-		case <-r.wake:
+		case <-r.Woken():
 		case <-look.C:
 		case <-ctx.Done():
 			return nil
@@ -157,27 +101,27 @@ func (r *Runtime) publishAll(ctx context.Context) {
 func (r *Runtime) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := make(map[id]*endpoint, len(r.versions))
+	next := make(map[board.ID]*board.Place, len(r.versions))
 	for which, v := range r.versions {
 		next[which] = r.endpoint(v)
 	}
-	r.places.Store(&next)
+	r.Publish(next)
 }
 
 // endpoint says where a version is; r.mu is held.
-func (r *Runtime) endpoint(v *version) *endpoint {
+func (r *Runtime) endpoint(v *version) *board.Place {
 	s := r.state(v)
-	e := &endpoint{of: v, status: s.Status}
+	e := &board.Place{Status: s.Status, Asked: &v.asked}
 	if s.serving {
-		e.url = s.URL
+		e.URL = s.URL
 		return e
 	}
 	reason := s.Reason
 	if reason == "" {
 		reason = s.State
 	}
-	e.status.URL = ""
-	e.err = &notReady{v.id, reason}
+	e.Status.URL = ""
+	e.Err = board.NotReady(v.id, reason)
 	return e
 }
 

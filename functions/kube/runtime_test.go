@@ -1,13 +1,9 @@
 package kube
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -15,20 +11,19 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
+	"github.com/signalbox-dev/signalbox/functions/board/boardtest"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/kube/kubetest"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
-// stage is a Runtime over a fake API server, with a clock that the test moves.
+// stage is a Runtime over a fake API server.
 type stage struct {
 	*Runtime
-	t      *testing.T
+	*boardtest.Stage
 	server *kubetest.Server
-	log    *bytes.Buffer
-	mu     sync.Mutex
-	now    time.Time
 }
 
 const linger = 30 * time.Second
@@ -41,7 +36,7 @@ func newStage(t *testing.T, platform string, change ...func(*Config)) *stage {
 // onServer makes another process that uses the same cluster.
 func onServer(t *testing.T, server *kubetest.Server, platform string, change ...func(*Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, server: server, now: time.Unix(1_800_000_000, 0), log: &bytes.Buffer{}}
+	s := &stage{server: server, Stage: boardtest.New(t, func() string { return fmt.Sprintf("objects: %v\nwrites: %v", server.Paths(), server.Writes()) })}
 	cc := cluster.DefaultConfig()
 	cc.Kubeconfig = server.Kubeconfig(t, "fns")
 	at, err := cluster.New(cc)
@@ -49,84 +44,26 @@ func onServer(t *testing.T, server *kubetest.Server, platform string, change ...
 		t.Fatal(err)
 	}
 	c := DefaultConfig()
-	c.Platform, c.Cluster, c.Now, c.Linger, c.Look = platform, at, s.clock, linger, time.Millisecond
-	c.Secrets = func(name string) ([]byte, error) {
-		if name == "missing" {
-			return nil, errors.New("secret missing: no such secret")
-		}
-		return []byte("value-of-" + name), nil
-	}
-	c.Log = slog.New(slog.NewTextHandler(io.MultiWriter(s, t.Output()), nil))
+	c.Platform, c.Cluster, c.Now, c.Linger, c.Look = platform, at, s.Clock, linger, time.Millisecond
+	c.Secrets, c.Log = s.Secret, s.Logger()
 	for _, fn := range change {
 		fn(&c)
 	}
 	if s.Runtime, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s.Start(s.Runtime)
 	return s
 }
 
-func (s *stage) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(b)
-}
-
-func (s *stage) logged() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-func (s *stage) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *stage) advance(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
-}
-
-func (s *stage) until(what string, is func() bool) {
-	s.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	end := time.After(time.Minute)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-end:
-			s.t.Fatalf("not in time: %s\nobjects: %v\nwrites: %v\nlog: %s", what, s.server.Paths(), s.server.Writes(), s.logged())
-		}
-	}
-}
-
-// passes waits until Run has been round, so that whatever was to be done is. The
-// pass that is under way does not count.
-func (s *stage) passes() {
-	s.t.Helper()
-	before := s.rounds.Load()
-	s.until("another pass", func() bool { return s.rounds.Load() >= before+2 })
-}
+func (s *stage) passes() { s.UntilPassed(s.Runtime) }
 
 // sees reports whether the runtime knows of the version's object.
 func (s *stage) sees(fn *resource.Function) bool {
 	s.Runtime.mu.Lock()
 	defer s.Runtime.mu.Unlock()
 	for _, l := range s.seen {
-		if o, _, _ := l.get(objectName(s.c.Owner, idOf(fn))); o != nil {
+		if o, _, _ := l.get(objectName(s.c.Owner, board.Of(fn))); o != nil {
 			return true
 		}
 	}
@@ -137,7 +74,7 @@ func (s *stage) there(path string) bool { return s.server.Get(path) != nil }
 
 // path is where the primary object of a version is.
 func (s *stage) path(fn *resource.Function) string {
-	name := objectName(s.c.Owner, idOf(fn))
+	name := objectName(s.c.Owner, board.Of(fn))
 	if s.c.Platform == resource.PlatformKnative {
 		return "/apis/serving.knative.dev/v1/namespaces/fns/services/" + name
 	}
@@ -156,10 +93,7 @@ func (s *stage) serve(fn *resource.Function) {
 	})
 }
 
-func (s *stage) state(fn *resource.Function) string {
-	status, _ := s.Status(fn)
-	return status.State
-}
+func (s *stage) state(fn *resource.Function) string { return boardtest.State(s.Runtime, fn) }
 
 func image(name, version, platform string) *resource.Function {
 	return &resource.Function{
@@ -176,12 +110,12 @@ func TestAnImageIsBroughtUpAndHasAURLOnceItServes(t *testing.T) {
 		t.Run(c.platform, func(t *testing.T) {
 			s, fn := newStage(t, c.platform), image("hello", "1", c.platform)
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("the object", func() bool { return s.there(s.path(fn)) })
+			s.Until("the object", func() bool { return s.there(s.path(fn)) })
 			if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) {
 				t.Errorf("%v: want ErrNotReady", err)
 			}
 			s.serve(fn)
-			s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+			s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 			if url, err := s.URL(fn); url != c.url {
 				t.Errorf("URL %s, %v: want %s", url, err, c.url)
 			}
@@ -197,38 +131,38 @@ func TestAVersionThatGetsNoEventsLingersUntilItsPlaceIsTakenAndNobodyAsks(t *tes
 	s := newStage(t, resource.PlatformKubernetes)
 	one, two := image("f", "1", resource.PlatformKubernetes), image("f", "2", resource.PlatformKubernetes)
 	s.Reconcile([]*resource.Function{one}, nil)
-	s.until("version 1", func() bool { return s.there(s.path(one)) })
+	s.Until("version 1", func() bool { return s.there(s.path(one)) })
 	s.serve(one)
-	s.until("version 1 ready", func() bool { return s.state(one) == functions.StateReady })
+	s.Until("version 1 ready", func() bool { return s.state(one) == functions.StateReady })
 	s.Reconcile([]*resource.Function{two}, []*resource.Function{one})
-	s.until("version 2", func() bool { return s.there(s.path(two)) })
-	s.advance(2 * linger)
+	s.Until("version 2", func() bool { return s.there(s.path(two)) })
+	s.Advance(2 * linger)
 	s.passes()
 	if !s.there(s.path(one)) {
 		t.Fatal("removed while version 2 does not serve")
 	}
 	s.serve(two)
-	s.until("version 2 ready", func() bool { return s.state(two) == functions.StateReady })
+	s.Until("version 2 ready", func() bool { return s.state(two) == functions.StateReady })
 	s.passes()
-	s.advance(linger - time.Second)
+	s.Advance(linger - time.Second)
 	if _, err := s.URL(one); err != nil {
 		t.Error(err)
 	}
-	s.until("it is noted that version 1 was asked for", func() bool { return strings.Contains(fmt.Sprint(s.server.Get(s.path(one))), noteAsked) })
-	s.advance(2 * time.Second)
+	s.Until("it is noted that version 1 was asked for", func() bool { return strings.Contains(fmt.Sprint(s.server.Get(s.path(one))), noteAsked) })
+	s.Advance(2 * time.Second)
 	s.passes()
 	if !s.there(s.path(one)) {
 		t.Fatal("removed though it was asked for")
 	}
-	s.advance(linger)
-	s.until("removal", func() bool { return !s.there(s.path(one)) })
+	s.Advance(linger)
+	s.Until("removal", func() bool { return !s.there(s.path(one)) })
 	if got := s.state(one); got != functions.StateIdle && got != functions.StateStarting {
 		t.Errorf("state %s: want idle", got)
 	}
 	if _, err := s.URL(one); !errors.Is(err, functions.ErrNotReady) {
 		t.Error(err)
 	}
-	s.until("it is brought up again, being asked for", func() bool { return s.there(s.path(one)) })
+	s.Until("it is brought up again, being asked for", func() bool { return s.there(s.path(one)) })
 }
 
 func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
@@ -236,7 +170,7 @@ func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
 		t.Run(platform, func(t *testing.T) {
 			s, fn := newStage(t, platform), image("f", "", platform)
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("the object", func() bool { return s.there(s.path(fn)) && s.sees(fn) })
+			s.Until("the object", func() bool { return s.there(s.path(fn)) && s.sees(fn) })
 			dir := s.path(fn)[:strings.LastIndex(s.path(fn), "/")]
 			foreign := func(owner string) kubetest.Object {
 				return kubetest.Object{"apiVersion": "v1", "kind": "X", "metadata": kubetest.Object{"name": owner, "namespace": "fns", "labels": kubetest.Object{labelOwner: owner}}}
@@ -248,9 +182,9 @@ func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
 			if !s.there(s.path(fn)) {
 				t.Error("removed at once: another process may know of it already")
 			}
-			s.advance(linger)
-			s.until("removal", func() bool { return !s.there(s.path(fn)) })
-			s.advance(10 * linger)
+			s.Advance(linger)
+			s.Until("removal", func() bool { return !s.there(s.path(fn)) })
+			s.Advance(10 * linger)
 			s.passes()
 			if !s.there(dir+"/theirs") || !s.there(dir+"/nobodys") {
 				t.Errorf("left are %v", s.server.Paths())
@@ -262,10 +196,10 @@ func TestWhatIsGoneIsRemovedAndOthersObjectsStay(t *testing.T) {
 func TestNothingIsRemovedBeforeTheFunctionsAreKnown(t *testing.T) {
 	first, fn := newStage(t, resource.PlatformKubernetes), image("f", "", resource.PlatformKubernetes)
 	first.Reconcile([]*resource.Function{fn}, nil)
-	first.until("the object", func() bool { return first.there(first.path(fn)) })
+	first.Until("the object", func() bool { return first.there(first.path(fn)) })
 	s := onServer(t, first.server, resource.PlatformKubernetes)
 	s.passes()
-	s.advance(10 * linger)
+	s.Advance(10 * linger)
 	s.passes()
 	if !s.there(s.path(fn)) {
 		t.Error("removed")
@@ -276,11 +210,11 @@ func TestSeveralProcessesApplyAChangeOnce(t *testing.T) {
 	fn := image("f", "", resource.PlatformKubernetes)
 	a := newStage(t, resource.PlatformKubernetes)
 	a.Reconcile([]*resource.Function{fn}, nil)
-	a.until("applied", func() bool { return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), noteSpec) })
+	a.Until("applied", func() bool { return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), noteSpec) })
 	before := len(a.server.Writes())
 	b := onServer(t, a.server, resource.PlatformKubernetes)
 	b.Reconcile([]*resource.Function{fn}, nil)
-	b.until("b knows it", func() bool { return b.state(fn) != "" })
+	b.Until("b knows it", func() bool { return b.state(fn) != "" })
 	b.passes()
 	if got := a.server.Writes()[before:]; len(got) != 0 {
 		t.Errorf("a second process wrote %v", got)
@@ -299,7 +233,7 @@ func TestSeveralProcessesApplyAChangeOnce(t *testing.T) {
 	other := again
 	other.Spec.Image = "registry.example/other"
 	b.Reconcile([]*resource.Function{&other}, nil)
-	b.until("another function of the name is applied", func() bool {
+	b.Until("another function of the name is applied", func() bool {
 		return strings.Contains(fmt.Sprint(a.server.Get(a.path(fn))), "registry.example/other")
 	})
 }
@@ -307,15 +241,15 @@ func TestSeveralProcessesApplyAChangeOnce(t *testing.T) {
 func TestAnObjectThatSomebodyRemovedOrChangedComesBack(t *testing.T) {
 	s, fn := newStage(t, resource.PlatformKubernetes), image("f", "", resource.PlatformKubernetes)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("ready", func() bool {
-		return strings.Contains(s.logged(), "applied") && s.there(s.path(fn))
+	s.Until("ready", func() bool {
+		return strings.Contains(s.Logged(), "applied") && s.there(s.path(fn))
 	})
 	s.passes()
 	s.server.Update(s.path(fn), func(o kubetest.Object) {
 		o["spec"].(kubetest.Object)["replicas"] = 5
 	})
-	s.advance(s.c.Resync)
-	s.until("taken back", func() bool { return fmt.Sprint(s.server.Get(s.path(fn))["spec"].(kubetest.Object)["replicas"]) == "1" })
+	s.Advance(s.c.Resync)
+	s.Until("taken back", func() bool { return fmt.Sprint(s.server.Get(s.path(fn))["spec"].(kubetest.Object)["replicas"]) == "1" })
 }
 
 func TestAnAutoscalerOfOthersKeepsTheReplicas(t *testing.T) {
@@ -323,12 +257,12 @@ func TestAnAutoscalerOfOthersKeepsTheReplicas(t *testing.T) {
 	s := newStage(t, resource.PlatformKubernetes)
 	s.server.Own(s.path(fn), ".spec.replicas", "keda")
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.Until("the object", func() bool { return strings.Contains(s.Logged(), "applied") })
 	if _, has := s.server.Get(s.path(fn))["spec"].(kubetest.Object)["replicas"]; has {
 		t.Error("the replicas were set")
 	}
-	if strings.Contains(s.logged(), "taken back") {
-		t.Errorf("log: %s", s.logged())
+	if strings.Contains(s.Logged(), "taken back") {
+		t.Errorf("log: %s", s.Logged())
 	}
 }
 
@@ -337,9 +271,9 @@ func TestFieldsThatOthersTookAreTakenBack(t *testing.T) {
 	s := newStage(t, resource.PlatformKnative)
 	s.server.Own(s.path(fn), ".spec.template", "kubectl")
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
-	if !strings.Contains(s.logged(), "kubectl") || !s.there(s.path(fn)) {
-		t.Errorf("log: %s", s.logged())
+	s.Until("the object", func() bool { return strings.Contains(s.Logged(), "applied") })
+	if !strings.Contains(s.Logged(), "kubectl") || !s.there(s.path(fn)) {
+		t.Errorf("log: %s", s.Logged())
 	}
 }
 
@@ -348,7 +282,7 @@ func TestAnObjectOfOthersIsNotTouched(t *testing.T) {
 	s := newStage(t, resource.PlatformKnative)
 	s.server.Put(s.path(fn), kubetest.Object{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": kubetest.Object{"name": "x"}})
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) || !strings.Contains(err.Error(), "not ours") {
 		t.Error(err)
 	}
@@ -367,7 +301,7 @@ func TestARefusedApplyIsSaidAndTriedAgain(t *testing.T) {
 		return 0, ""
 	})
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "quota") {
 		t.Error(err)
 	}
@@ -380,10 +314,10 @@ func TestARefusedApplyIsSaidAndTriedAgain(t *testing.T) {
 		t.Error("tried again at once")
 	}
 	s.server.Refuse(nil)
-	s.advance(retryLast)
-	s.until("the Service", func() bool { return len(s.server.Paths()) == 2 })
+	s.Advance(retryLast)
+	s.Until("the Service", func() bool { return len(s.server.Paths()) == 2 })
 	s.serve(fn)
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 }
 
 func TestSecretsStayInASecret(t *testing.T) {
@@ -397,19 +331,19 @@ func TestSecretsStayInASecret(t *testing.T) {
 			fn.Spec.Mounts = []resource.Mount{{Path: "/etc/f/token", Secret: "token"}, {Path: "/etc/f/conf", Value: "x"}}
 			s := newStage(t, platform)
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+			s.Until("applied", func() bool { return strings.Contains(s.Logged(), "applied") })
 			primary := fmt.Sprint(s.server.Get(s.path(fn)))
 			for _, v := range []string{"value-of-api", "value-of-token"} {
-				if strings.Contains(primary, v) || strings.Contains(primary, base64.StdEncoding.EncodeToString([]byte(v))) || strings.Contains(s.logged(), v) {
+				if strings.Contains(primary, v) || strings.Contains(primary, base64.StdEncoding.EncodeToString([]byte(v))) || strings.Contains(s.Logged(), v) {
 					t.Errorf("%s stands in the object or in the log", v)
 				}
 			}
-			for _, want := range []string{"map[key:env.HIDDEN name:" + objectName("signalbox", idOf(fn)), "map[key:password name:db]", "costs $$(X) $$$$", "subPath:file.0"} {
+			for _, want := range []string{"map[key:env.HIDDEN name:" + objectName("signalbox", board.Of(fn)), "map[key:password name:db]", "costs $$(X) $$$$", "subPath:file.0"} {
 				if !strings.Contains(primary, want) {
 					t.Errorf("no %s in %s", want, primary)
 				}
 			}
-			secret := s.server.Get("/api/v1/namespaces/fns/secrets/" + objectName("signalbox", idOf(fn)))
+			secret := s.server.Get("/api/v1/namespaces/fns/secrets/" + objectName("signalbox", board.Of(fn)))
 			want := map[string]string{"env.HIDDEN": "value-of-api", "file.0": "value-of-token", "file.1": "x"}
 			data := secret["data"].(kubetest.Object)
 			if len(data) != len(want) {
@@ -434,13 +368,13 @@ func TestSecretsStayInASecret(t *testing.T) {
 			other.Spec.Env = slices.Clone(fn.Spec.Env)
 			other.Spec.Env[1].Secret = "other"
 			s.Reconcile([]*resource.Function{&other}, nil)
-			s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
-			if status, _ := s.Status(fn); strings.Contains(status.Reason, "value-of") || strings.Contains(s.logged(), "value-of") {
+			s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+			if status, _ := s.Status(fn); strings.Contains(status.Reason, "value-of") || strings.Contains(s.Logged(), "value-of") {
 				t.Errorf("%s says the value", status.Reason)
 			}
 			s.server.Refuse(nil)
-			s.advance(retryLast)
-			s.until("pods are replaced", func() bool {
+			s.Advance(retryLast)
+			s.Until("pods are replaced", func() bool {
 				return settingsNote(s.server.Get(s.path(fn))) != settingsNote(before)
 			})
 		})
@@ -458,21 +392,21 @@ func TestASecretThatIsMissingIsSaid(t *testing.T) {
 	fn.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "missing"}}
 	s := newStage(t, resource.PlatformKnative)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "no such secret") {
 		t.Error(err)
 	}
 	good := *fn
 	good.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "there"}}
 	s.Reconcile([]*resource.Function{&good}, nil)
-	s.until("applied", func() bool { return s.there(s.path(fn)) })
+	s.Until("applied", func() bool { return s.there(s.path(fn)) })
 }
 
 func TestAReferenceHasTheURLOfItsStatusAndIsNotChanged(t *testing.T) {
 	fn := &resource.Function{Metadata: resource.Metadata{Name: "ref"}, Spec: resource.FunctionSpec{Knative: &resource.KnativeRef{Service: "theirs", Namespace: "shop"}}}
 	s := newStage(t, resource.PlatformKnative)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("missing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("missing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "no Knative Service theirs in namespace shop") {
 		t.Error(err)
 	}
@@ -481,14 +415,14 @@ func TestAReferenceHasTheURLOfItsStatusAndIsNotChanged(t *testing.T) {
 		s.server.Put(path, kubetest.Object{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": kubetest.Object{"name": "theirs", "namespace": "shop"}, "status": status})
 	}
 	put(kubetest.Object{})
-	s.until("starting", func() bool { return s.state(fn) == functions.StateStarting })
+	s.Until("starting", func() bool { return s.state(fn) == functions.StateStarting })
 	put(kubetest.Object{"url": "http://theirs.shop", "conditions": []any{kubetest.Object{"type": "Ready", "status": "True"}}})
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 	if url, err := s.URL(fn); url != "http://theirs.shop" {
 		t.Error(url, err)
 	}
 	put(kubetest.Object{"url": "http://theirs.shop", "latestReadyRevisionName": "r", "conditions": []any{kubetest.Object{"type": "Ready", "status": "False", "message": "no such image"}}})
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if url, err := s.URL(fn); url != "http://theirs.shop" {
 		t.Errorf("%s, %v: the revision before goes on", url, err)
 	}
@@ -496,7 +430,7 @@ func TestAReferenceHasTheURLOfItsStatusAndIsNotChanged(t *testing.T) {
 		t.Errorf("reason %q", status.Reason)
 	}
 	s.Reconcile(nil, nil)
-	s.advance(10 * linger)
+	s.Advance(10 * linger)
 	s.passes()
 	if got := s.server.Writes(); len(got) != 0 || !s.there(path) {
 		t.Errorf("wrote %v", got)
@@ -507,12 +441,12 @@ func TestURLsOutliveTheAPIServer(t *testing.T) {
 	fn := image("f", "", resource.PlatformKubernetes)
 	s := newStage(t, resource.PlatformKubernetes)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.Until("the object", func() bool { return strings.Contains(s.Logged(), "applied") })
 	s.serve(fn)
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 	s.server.Refuse(func(string, string) (int, string) { return 500, "away" })
 	s.server.Cut()
-	s.until("it is noticed", func() bool { return strings.Contains(s.logged(), "cannot be seen") })
+	s.Until("it is noticed", func() bool { return strings.Contains(s.Logged(), "cannot be seen") })
 	if url, err := s.URL(fn); err != nil {
 		t.Error(url, err)
 	}
@@ -520,7 +454,7 @@ func TestURLsOutliveTheAPIServer(t *testing.T) {
 	s.server.Update(s.path(fn), func(o kubetest.Object) {
 		o["status"] = kubetest.Object{"conditions": []any{kubetest.Object{"type": "Progressing", "status": "False", "message": "deadline"}}}
 	})
-	s.until("changes are seen again", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("changes are seen again", func() bool { return s.state(fn) == functions.StateFailing })
 }
 
 func TestWithoutAClusterTheReasonIsSaid(t *testing.T) {
@@ -530,7 +464,7 @@ func TestWithoutAClusterTheReasonIsSaid(t *testing.T) {
 		c.Cluster, _ = cluster.New(cluster.DefaultConfig())
 	})
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) || !strings.Contains(err.Error(), "--kubeconfig") {
 		t.Error(err)
 	}
@@ -540,12 +474,12 @@ func TestWhyPodsDoNotRunIsSaid(t *testing.T) {
 	fn := image("f", "", resource.PlatformKubernetes)
 	s := newStage(t, resource.PlatformKubernetes)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("the object", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.Until("the object", func() bool { return strings.Contains(s.Logged(), "applied") })
 	s.server.Put("/api/v1/namespaces/fns/pods/p", kubetest.Object{"apiVersion": "v1", "kind": "Pod",
-		"metadata": kubetest.Object{"name": "p", "namespace": "fns", "labels": kubetest.Object{labelInstance: objectName("signalbox", idOf(fn))}},
+		"metadata": kubetest.Object{"name": "p", "namespace": "fns", "labels": kubetest.Object{labelInstance: objectName("signalbox", board.Of(fn))}},
 		"status":   kubetest.Object{"containerStatuses": []any{kubetest.Object{"state": kubetest.Object{"waiting": kubetest.Object{"reason": "ImagePullBackOff", "message": "not found"}}}}}})
-	s.advance(time.Minute)
-	s.until("the reason", func() bool {
+	s.Advance(time.Minute)
+	s.Until("the reason", func() bool {
 		status, _ := s.Status(fn)
 		return status.Reason == "ImagePullBackOff: not found"
 	})
@@ -555,15 +489,15 @@ func TestWhoOnlyLooksWritesNothing(t *testing.T) {
 	fn := image("f", "", resource.PlatformKubernetes)
 	s := newStage(t, resource.PlatformKubernetes)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.Until("applied", func() bool { return strings.Contains(s.Logged(), "applied") })
 	s.serve(fn)
 	before := len(s.server.Writes())
 	looker := onServer(t, s.server, resource.PlatformKubernetes, func(c *Config) { c.ReadOnly = true })
 	other := image("other", "", resource.PlatformKubernetes)
 	looker.Reconcile([]*resource.Function{other}, []*resource.Function{fn})
-	looker.until("the URL", func() bool { url, _ := looker.URL(fn); return url != "" })
+	looker.Until("the URL", func() bool { url, _ := looker.URL(fn); return url != "" })
 	looker.passes()
-	looker.advance(10 * linger)
+	looker.Advance(10 * linger)
 	looker.passes()
 	if got := s.server.Writes()[before:]; len(got) != 0 || looker.there(looker.path(other)) {
 		t.Errorf("wrote %v", got)
@@ -577,7 +511,7 @@ func TestARestartOfManyFunctionsAsksOnce(t *testing.T) {
 	}
 	s := newStage(t, resource.PlatformKubernetes)
 	s.Reconcile(all, nil)
-	s.until("all applied", func() bool { return strings.Count(s.logged(), "applied") == len(all) })
+	s.Until("all applied", func() bool { return strings.Count(s.Logged(), "applied") == len(all) })
 	var mu sync.Mutex
 	asked := map[string]int{}
 	s.server.Refuse(func(method, path string) (int, string) {
@@ -588,7 +522,7 @@ func TestARestartOfManyFunctionsAsksOnce(t *testing.T) {
 	})
 	again := onServer(t, s.server, resource.PlatformKubernetes)
 	again.Reconcile(all, nil)
-	again.until("all known", func() bool { return again.state(all[19]) != "" })
+	again.Until("all known", func() bool { return again.state(all[19]) != "" })
 	again.passes()
 	mu.Lock()
 	defer mu.Unlock()
@@ -603,7 +537,7 @@ func TestAVersionThatIsNoLongerInForceIsLeftAsItIs(t *testing.T) {
 	s, fn := newStage(t, resource.PlatformKubernetes), image("f", "1", resource.PlatformKubernetes)
 	fn.Spec.Env = []resource.EnvVar{{Name: "A", Secret: "a"}}
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("applied", func() bool { return strings.Contains(s.logged(), "applied") })
+	s.Until("applied", func() bool { return strings.Contains(s.Logged(), "applied") })
 	before := len(s.server.Writes())
 	kept := *fn // as the ledger keeps it
 	kept.Metadata.UID, kept.Metadata.Revision = "another", 9

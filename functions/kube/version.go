@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/kube/cluster"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -14,7 +15,7 @@ import (
 // version is one version of a function. What is no atomic is written by Run alone,
 // under Runtime.mu where others read it.
 type version struct {
-	id id
+	id board.ID
 	fn *resource.Function
 	at place
 	// used versions get events.
@@ -86,7 +87,7 @@ func (r *Runtime) place(fn *resource.Function) (place, error) {
 	if fn.Spec.Knative != nil {
 		return place{namespace, fn.Spec.Knative.Service}, nil
 	}
-	return place{namespace, objectName(r.c.Owner, idOf(fn))}, nil
+	return place{namespace, objectName(r.c.Owner, board.Of(fn))}, nil
 }
 
 // draw makes the objects of fn; Run alone calls it.

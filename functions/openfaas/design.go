@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/settings"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -48,7 +49,7 @@ func draw(fn *resource.Function, owner string, lookup settings.Lookup, seals *na
 	d := &design{deployment: deployment{
 		Service: names.Object(owner, fn.Metadata.Name, fn.Spec.Version), Image: fn.Spec.Image, Namespace: c.Namespace,
 		EnvVars: map[string]string{}, Labels: labels(fn, owner, &c),
-		Annotations: map[string]string{noteName: nameOf(fn)},
+		Annotations: map[string]string{noteName: board.Of(fn).String()},
 		Limits:      &amounts{Memory: memory, CPU: milli(cpus)}, Requests: &amounts{Memory: memory, CPU: milli(cpus / 4)}, ReadOnly: !c.Writable,
 	}}
 	for _, pair := range s.Env {
@@ -119,11 +120,3 @@ func labels(fn *resource.Function, owner string, c *resource.Container) map[stri
 }
 
 func milli(cpus float64) string { return strconv.Itoa(max(int(cpus*1000+0.5), 1)) + "m" }
-
-// nameOf is name@version, or the name of what has none.
-func nameOf(fn *resource.Function) string {
-	if fn.Spec.Version == "" {
-		return fn.Metadata.Name
-	}
-	return resource.VersionName(fn.Metadata.Name, fn.Spec.Version)
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -22,7 +23,7 @@ var errForeign = errors.New("another function of that name is not ours")
 type keeper struct {
 	r        *Runtime
 	ctx      context.Context
-	versions map[string]*version
+	versions map[board.ID]*version
 	// planned is set once it is known which functions there are: nothing is removed before.
 	planned bool
 	// unknown are functions of ours that belong to no version, since when.
@@ -55,40 +56,38 @@ func (k *keeper) pass() {
 	if err == nil {
 		k.last = there
 	}
-	places := make(map[string]*endpoint, len(k.versions))
-	for name, v := range k.versions {
-		places[name] = k.r.endpoint(v, k.last[v.at], err)
+	places := make(map[board.ID]*board.Place, len(k.versions))
+	for which, v := range k.versions {
+		places[which] = k.r.endpoint(v, k.last[v.at], err)
 	}
-	k.r.places.Store(&places)
+	k.r.Publish(places)
 }
 
 // adopt takes over what Reconcile was given last.
 func (k *keeper) adopt() {
-	k.r.mu.Lock()
-	p := k.r.next
-	k.r.next = nil
-	k.r.mu.Unlock()
+	p := k.r.Take()
 	if p == nil {
 		return
 	}
 	before, now := k.versions, k.r.c.Now()
-	k.planned, k.versions = true, map[string]*version{}
+	k.planned, k.versions = true, make(map[board.ID]*version, len(p.InUse)+len(p.Others))
 	take := func(fn *resource.Function, used bool) {
-		v := before[nameOf(fn)]
+		which := board.Of(fn)
+		v := before[which]
 		if v == nil {
-			v = &version{name: nameOf(fn), idle: now}
+			v = &version{id: which, idle: now}
 		}
 		if v.used && !used {
 			v.idle = now
 		}
 		v.fn, v.used = fn, used
-		k.versions[v.name] = v
+		k.versions[which] = v
 		k.draw(v)
 	}
-	for _, fn := range p.others {
+	for _, fn := range p.Others {
 		take(fn, false)
 	}
-	for _, fn := range p.inUse {
+	for _, fn := range p.InUse {
 		take(fn, true)
 	}
 }
@@ -134,7 +133,7 @@ func (k *keeper) look() (map[place]*function, error) {
 
 // deployAll brings up to date what is due, and reports whether it tried.
 func (k *keeper) deployAll(there map[place]*function) (tried bool) {
-	sorted := slices.SortedFunc(maps.Values(k.versions), func(a, b *version) int { return cmp.Compare(a.name, b.name) })
+	sorted := slices.SortedFunc(maps.Values(k.versions), func(a, b *version) int { return cmp.Compare(a.id.String(), b.id.String()) })
 	for _, v := range sorted {
 		now := k.r.c.Now()
 		wanted := v.used || !v.lastAsked.IsZero() && now.Sub(v.lastAsked) < k.r.c.Linger
@@ -153,7 +152,7 @@ func (k *keeper) deployAll(there map[place]*function) (tried bool) {
 		}
 		tried = true
 		if err := k.deploy(v, fn); err != nil && k.ctx.Err() == nil {
-			k.r.c.Log.Warn("function is not in OpenFaaS as it should be", "function", v.name, "cause", err)
+			k.r.c.Log.Warn("function is not in OpenFaaS as it should be", "function", v.id.String(), "cause", err)
 			v.failed(err, now)
 			continue
 		}
@@ -193,7 +192,7 @@ func (k *keeper) deploy(v *version, there *function) error {
 	if err := k.r.gateway.deploy(k.ctx, &v.design.deployment, there != nil); err != nil {
 		return err
 	}
-	k.r.c.Log.Info("function deployed in OpenFaaS", "function", v.name, "name", v.at.name)
+	k.r.c.Log.Info("function deployed in OpenFaaS", "function", v.id.String(), "name", v.at.name)
 	return nil
 }
 
@@ -262,7 +261,7 @@ func (k *keeper) idleSince(v *version, here place, there map[place]*function, no
 	}
 	for _, other := range k.versions {
 		if other.used && other.fn.Metadata.Name == v.fn.Metadata.Name {
-			state := k.r.endpoint(other, there[other.at], nil).status.State
+			state := k.r.endpoint(other, there[other.at], nil).Status.State
 			if state != functions.StateReady && state != functions.StateIdle {
 				v.idle = now // nobody answers in its place
 			}

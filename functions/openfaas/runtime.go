@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/resource"
 )
@@ -18,28 +18,9 @@ import (
 // Runtime runs functions in OpenFaaS. It is a functions.Runtime. All methods are
 // safe for concurrent use.
 type Runtime struct {
+	*board.Board
 	c       Config
 	gateway gateway
-	// places say where versions are, or why they are nowhere; a map is never
-	// changed once it is here, so that URL takes no lock.
-	places atomic.Pointer[map[string]*endpoint]
-	// wake holds one notice that something is to be done.
-	wake chan struct{}
-
-	mu sync.Mutex
-	// next are the functions that Run has not taken yet.
-	next *plan
-}
-
-// plan is what Reconcile was given.
-type plan struct{ inUse, others []*resource.Function }
-
-// endpoint is where a version is.
-type endpoint struct {
-	url    string
-	err    error
-	status functions.Status
-	asked  *atomic.Bool
 }
 
 // New makes a Runtime; OpenFaaS is not asked before Run.
@@ -47,61 +28,21 @@ func New(c Config) (*Runtime, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("openfaas: %w", err)
 	}
-	r := &Runtime{c: c, wake: make(chan struct{}, 1)}
+	r := &Runtime{Board: board.New(), c: c}
 	r.gateway = gateway{c: &r.c, http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-	r.places.Store(&map[string]*endpoint{})
 	return r, nil
-}
-
-// URL implements functions.Runtime. A version that gets no events is deployed
-// when it is asked for.
-func (r *Runtime) URL(fn *resource.Function) (string, error) {
-	e, ok := (*r.places.Load())[nameOf(fn)]
-	if !ok {
-		return "", fmt.Errorf("function %s: %w: not deployed", nameOf(fn), functions.ErrNotReady)
-	}
-	if !e.asked.Load() {
-		e.asked.Store(true)
-		if e.err != nil {
-			r.notify()
-		}
-	}
-	return e.url, e.err
-}
-
-// Status says how a version is; false for one that there is not.
-func (r *Runtime) Status(fn *resource.Function) (functions.Status, bool) {
-	e, ok := (*r.places.Load())[nameOf(fn)]
-	if !ok {
-		return functions.Status{}, false
-	}
-	return e.status, true
-}
-
-// Reconcile implements functions.Runtime.
-func (r *Runtime) Reconcile(inUse, others []*resource.Function) {
-	r.mu.Lock()
-	r.next = &plan{inUse, others}
-	r.mu.Unlock()
-	r.notify()
-}
-
-func (r *Runtime) notify() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Run deploys and removes functions until ctx ends. What runs in OpenFaaS goes on.
 func (r *Runtime) Run(ctx context.Context) error {
-	k := keeper{r: r, ctx: ctx, versions: map[string]*version{}, unknown: map[place]time.Time{}, seen: map[string]bool{}}
+	k := keeper{r: r, ctx: ctx, versions: map[board.ID]*version{}, unknown: map[place]time.Time{}, seen: map[string]bool{}}
 	look := time.NewTicker(r.c.Poll)
 	defer look.Stop()
 	for {
 		k.pass()
+		r.Passed()
 		select {
-		case <-r.wake:
+		case <-r.Woken():
 		case <-look.C:
 		case <-ctx.Done():
 			return nil
@@ -123,7 +64,7 @@ type place struct{ namespace, name string }
 
 // version is one version of a function; it belongs to Run.
 type version struct {
-	name string
+	id   board.ID
 	fn   *resource.Function
 	at   place
 	used bool
@@ -144,9 +85,9 @@ type version struct {
 }
 
 // endpoint says where v is, by what OpenFaaS says of it: nil is nothing.
-func (r *Runtime) endpoint(v *version, there *function, unseen error) *endpoint {
-	e := &endpoint{asked: &v.asked, status: functions.Status{State: functions.StateStarting}}
-	s := &e.status
+func (r *Runtime) endpoint(v *version, there *function, unseen error) *board.Place {
+	e := &board.Place{Asked: &v.asked, Status: functions.Status{State: functions.StateStarting}}
+	s := &e.Status
 	serving := false
 	switch {
 	case there == nil && v.refused != nil:
@@ -174,10 +115,10 @@ func (r *Runtime) endpoint(v *version, there *function, unseen error) *endpoint 
 		}
 	}
 	if serving {
-		e.url = r.functionURL(v.at)
-		s.URL = e.url
+		e.URL = r.functionURL(v.at)
+		s.URL = e.URL
 		return e
 	}
-	e.err = fmt.Errorf("function %s: %w: %s", v.name, functions.ErrNotReady, s.Reason)
+	e.Err = board.NotReady(v.id, s.Reason)
 	return e
 }

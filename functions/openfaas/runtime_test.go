@@ -1,20 +1,16 @@
 package openfaas
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions"
+	"github.com/signalbox-dev/signalbox/functions/board/boardtest"
 	"github.com/signalbox-dev/signalbox/functions/names"
 	"github.com/signalbox-dev/signalbox/functions/openfaas/openfaastest"
 	"github.com/signalbox-dev/signalbox/resource"
@@ -22,14 +18,11 @@ import (
 
 const linger = time.Minute
 
-// stage is a Runtime over a fake gateway, with a clock that the test moves.
+// stage is a Runtime over a fake gateway.
 type stage struct {
 	*Runtime
-	t      *testing.T
+	*boardtest.Stage
 	server *openfaastest.Server
-	mu     sync.Mutex
-	log    bytes.Buffer
-	now    time.Time
 }
 
 func newStage(t *testing.T) *stage {
@@ -39,16 +32,10 @@ func newStage(t *testing.T) *stage {
 
 func onServer(t *testing.T, server *openfaastest.Server, change ...func(*Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, server: server, now: time.Unix(1_800_000_000, 0)}
+	s := &stage{server: server, Stage: boardtest.New(t, func() string { return fmt.Sprintf("functions: %v\nwrites: %v", server.Functions(), server.Writes()) })}
 	c := DefaultConfig()
-	c.Gateway, c.PasswordSecret, c.Linger, c.Poll, c.Now = server.URL, "gateway", linger, time.Millisecond, s.clock
-	c.Secrets = func(name string) ([]byte, error) {
-		if name == "missing" {
-			return nil, errors.New("secret missing: no such secret")
-		}
-		return []byte("value-of-" + name), nil
-	}
-	c.Log = slog.New(slog.NewTextHandler(io.MultiWriter(s, t.Output()), nil))
+	c.Gateway, c.PasswordSecret, c.Linger, c.Poll, c.Now = server.URL, "gateway", linger, time.Millisecond, s.Clock
+	c.Secrets, c.Log = s.Secret, s.Logger()
 	for _, fn := range change {
 		fn(&c)
 	}
@@ -56,71 +43,15 @@ func onServer(t *testing.T, server *openfaastest.Server, change ...func(*Config)
 	if s.Runtime, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s.Start(s.Runtime)
 	return s
 }
 
-func (s *stage) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(b)
-}
-
-func (s *stage) logged() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-func (s *stage) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *stage) advance(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
-}
-
-func (s *stage) until(what string, is func() bool) {
-	s.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	end := time.After(time.Minute)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-end:
-			s.t.Fatalf("not in time: %s\nfunctions: %v\nwrites: %v\nlog: %s", what, s.server.Functions(), s.server.Writes(), s.logged())
-		}
-	}
-}
-
-// passes waits until Run has been round, so that whatever was to be done is.
-func (s *stage) passes() {
-	s.t.Helper()
-	for range 3 {
-		p := s.places.Load()
-		s.until("another pass", func() bool { return s.places.Load() != p })
-	}
-}
+func (s *stage) passes() { s.UntilPassed(s.Runtime) }
 
 func (s *stage) there(fn *resource.Function) bool { return s.server.Function(nameIn(fn)) != nil }
 
-func (s *stage) state(fn *resource.Function) string {
-	status, _ := s.Status(fn)
-	return status.State
-}
+func (s *stage) state(fn *resource.Function) string { return boardtest.State(s.Runtime, fn) }
 
 func nameIn(fn *resource.Function) string {
 	return names.Object("signalbox", fn.Metadata.Name, fn.Spec.Version)
@@ -136,17 +67,17 @@ func image(name, version string) *resource.Function {
 func TestAnImageIsDeployedAndHasAURLOnceAReplicaIsReady(t *testing.T) {
 	s, fn := newStage(t), image("hello", "1")
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("deployed", func() bool { return s.state(fn) == functions.StateStarting && s.there(fn) })
+	s.Until("deployed", func() bool { return s.state(fn) == functions.StateStarting && s.there(fn) })
 	if _, err := s.URL(fn); !errors.Is(err, functions.ErrNotReady) {
 		t.Errorf("%v: want ErrNotReady", err)
 	}
 	s.server.Scale(nameIn(fn), 1, 1)
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 	if url, err := s.URL(fn); url != s.server.URL+"/function/"+nameIn(fn) {
 		t.Error(url, err)
 	}
 	s.server.Scale(nameIn(fn), 0, 0)
-	s.until("idle", func() bool { return s.state(fn) == functions.StateIdle })
+	s.Until("idle", func() bool { return s.state(fn) == functions.StateIdle })
 	if url, err := s.URL(fn); err != nil {
 		t.Errorf("%s, %v: a call starts it", url, err)
 	}
@@ -158,15 +89,15 @@ func TestAnImageIsDeployedAndHasAURLOnceAReplicaIsReady(t *testing.T) {
 func TestAChangeIsPutOnceByAllProcesses(t *testing.T) {
 	s, fn := newStage(t), image("f", "")
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("deployed", func() bool { return s.there(fn) })
+	s.Until("deployed", func() bool { return s.there(fn) })
 	other := onServer(t, s.server)
 	other.Reconcile([]*resource.Function{fn}, nil)
-	other.until("seen", func() bool { return other.state(fn) == functions.StateStarting })
+	other.Until("seen", func() bool { return other.state(fn) == functions.StateStarting })
 	other.passes()
 	changed := *fn
 	changed.Metadata.Revision, changed.Spec.Image = 8, "registry.example/other"
 	s.Reconcile([]*resource.Function{&changed}, nil)
-	s.until("changed", func() bool { return s.server.Function(nameIn(fn))["image"] == "registry.example/other" })
+	s.Until("changed", func() bool { return s.server.Function(nameIn(fn))["image"] == "registry.example/other" })
 	again := *fn
 	other.Reconcile([]*resource.Function{&again}, nil)
 	other.passes()
@@ -184,7 +115,7 @@ func TestTheDeploymentSaysAllThatOpenFaaSCanDo(t *testing.T) {
 	s := newStage(t)
 	s.Reconcile([]*resource.Function{fn}, nil)
 	name := "shop/" + nameIn(fn)
-	s.until("deployed", func() bool { return s.server.Function(name) != nil })
+	s.Until("deployed", func() bool { return s.server.Function(name) != nil })
 	b, _ := json.Marshal(s.server.Function(name))
 	for _, want := range []string{
 		`"A":"b"`, `"SIGNALBOX_CONFIG":"{\"a\":1}"`, `"secrets":["f-key"]`, `"limits":{"cpu":"500m","memory":"64Mi"}`, `"requests":{"cpu":"125m","memory":"64Mi"}`, `"readOnlyRootFilesystem":true`,
@@ -194,11 +125,11 @@ func TestTheDeploymentSaysAllThatOpenFaaSCanDo(t *testing.T) {
 			t.Errorf("no %s in %s", want, b)
 		}
 	}
-	if s.server.Secret("f-key") != "value-of-key" || strings.Contains(string(b), "value-of") || strings.Contains(s.logged(), "value-of") {
+	if s.server.Secret("f-key") != "value-of-key" || strings.Contains(string(b), "value-of") || strings.Contains(s.Logged(), "value-of") {
 		t.Errorf("the secret is %q, in %s", s.server.Secret("f-key"), b)
 	}
 	s.server.Scale(name, 1, 1)
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 	if url, _ := s.URL(fn); url != s.server.URL+"/function/"+nameIn(fn)+".shop" {
 		t.Error(url)
 	}
@@ -211,7 +142,7 @@ func TestWhatOpenFaaSCannotDoIsSaid(t *testing.T) {
 	fn.Spec.Container = &resource.Container{Port: 9000, Args: []string{"-v"}, User: "1"}
 	s := newStage(t)
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	_, err := s.URL(fn)
 	for _, want := range []string{"container.port", "container.command", "container.user", "env A", "mount /etc/f"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -226,24 +157,24 @@ func TestWhatOpenFaaSCannotDoIsSaid(t *testing.T) {
 func TestAVersionThatGetsNoEventsLingersAndComesBackWhenAsked(t *testing.T) {
 	s, one, two := newStage(t), image("f", "1"), image("f", "2")
 	s.Reconcile([]*resource.Function{one}, nil)
-	s.until("version 1", func() bool { return s.there(one) })
+	s.Until("version 1", func() bool { return s.there(one) })
 	s.server.Scale(nameIn(one), 1, 1)
 	s.Reconcile([]*resource.Function{two}, []*resource.Function{one})
-	s.until("version 2", func() bool { return s.there(two) })
-	s.advance(2 * linger)
+	s.Until("version 2", func() bool { return s.there(two) })
+	s.Advance(2 * linger)
 	s.passes()
 	if !s.there(one) {
 		t.Fatal("removed while version 2 has no replica")
 	}
 	s.server.Scale(nameIn(two), 1, 1)
-	s.until("version 2 ready", func() bool { return s.state(two) == functions.StateReady })
-	s.advance(linger)
-	s.until("removal", func() bool { return !s.there(one) })
-	s.until("idle", func() bool { return s.state(one) == functions.StateIdle })
+	s.Until("version 2 ready", func() bool { return s.state(two) == functions.StateReady })
+	s.Advance(linger)
+	s.Until("removal", func() bool { return !s.there(one) })
+	s.Until("idle", func() bool { return s.state(one) == functions.StateIdle })
 	if _, err := s.URL(one); !errors.Is(err, functions.ErrNotReady) {
 		t.Error(err)
 	}
-	s.until("deployed again", func() bool { return s.there(one) })
+	s.Until("deployed again", func() bool { return s.there(one) })
 }
 
 func TestWhatIsGoneIsRemovedAndOthersFunctionsStay(t *testing.T) {
@@ -251,14 +182,14 @@ func TestWhatIsGoneIsRemovedAndOthersFunctionsStay(t *testing.T) {
 	s.server.Put("theirs", openfaastest.Object{"name": "theirs", "image": "x", "labels": map[string]string{names.LabelOwner: "another"}})
 	s.server.Put("nobodys", openfaastest.Object{"name": "nobodys", "image": "x"})
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("deployed", func() bool { return s.there(fn) })
+	s.Until("deployed", func() bool { return s.there(fn) })
 	s.Reconcile(nil, nil)
 	s.passes()
 	if !s.there(fn) {
 		t.Error("removed at once")
 	}
-	s.advance(linger)
-	s.until("removal", func() bool { return !s.there(fn) })
+	s.Advance(linger)
+	s.Until("removal", func() bool { return !s.there(fn) })
 	if got := s.server.Functions(); !slices.Equal(got, []string{"nobodys", "theirs"}) {
 		t.Errorf("left are %v", got)
 	}
@@ -268,7 +199,7 @@ func TestAFunctionOfOthersIsNotTouched(t *testing.T) {
 	s, fn := newStage(t), image("f", "")
 	s.server.Put(nameIn(fn), openfaastest.Object{"name": nameIn(fn), "image": "x", "replicas": 1, "availableReplicas": 1})
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+	s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 	if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), "not ours") || len(s.server.Writes()) != 0 {
 		t.Errorf("%v, wrote %v", err, s.server.Writes())
 	}
@@ -290,13 +221,13 @@ func TestFaultsOfTheGatewayAreSaidAndTriedAgain(t *testing.T) {
 			server.Break(c.broken)
 			s, fn := onServer(t, server, c.change), image("f", "")
 			s.Reconcile([]*resource.Function{fn}, nil)
-			s.until("failing", func() bool { return s.state(fn) == functions.StateFailing })
+			s.Until("failing", func() bool { return s.state(fn) == functions.StateFailing })
 			if _, err := s.URL(fn); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "value-of") {
 				t.Errorf("%v: want %s", err, c.want)
 			}
 			if c.broken != 0 {
 				server.Break(0)
-				s.until("deployed", func() bool { return s.there(fn) })
+				s.Until("deployed", func() bool { return s.there(fn) })
 			}
 		})
 	}
@@ -305,9 +236,9 @@ func TestFaultsOfTheGatewayAreSaidAndTriedAgain(t *testing.T) {
 func TestURLsOutliveTheGatewaysList(t *testing.T) {
 	s, fn := newStage(t), image("f", "")
 	s.Reconcile([]*resource.Function{fn}, nil)
-	s.until("deployed", func() bool { return s.there(fn) })
+	s.Until("deployed", func() bool { return s.there(fn) })
 	s.server.Scale(nameIn(fn), 1, 1)
-	s.until("ready", func() bool { return s.state(fn) == functions.StateReady })
+	s.Until("ready", func() bool { return s.state(fn) == functions.StateReady })
 	s.server.Break(503)
 	s.passes()
 	if url, err := s.URL(fn); err != nil {
