@@ -60,6 +60,7 @@ func (m *manifestDir) run(ctx context.Context) error {
 		return fmt.Errorf("watching %s: %w", m.dir, err)
 	}
 	m.sync(ctx)
+	m.tellOthers(ctx)
 	m.first()
 	settled := time.NewTimer(time.Hour)
 	defer settled.Stop()
@@ -88,6 +89,26 @@ func (m *manifestDir) sync(ctx context.Context) {
 	m.applied(summary, err)
 	if err == nil && m.graph != nil {
 		m.warn(ctx)
+	}
+}
+
+// tellOthers warns of resources that other directories have left in the same data:
+// who forgot about them is surprised by what else runs.
+func (m *manifestDir) tellOthers(ctx context.Context) {
+	origin, err := filepath.Abs(m.dir)
+	if m.warned == nil || err != nil {
+		return
+	}
+	all, err := m.store.All(ctx)
+	if err != nil {
+		return
+	}
+	left := slices.DeleteFunc(all, func(o resource.Object) bool {
+		_, _, version := resource.CutVersion(o.Metadata.Name)
+		return o.Metadata.Annotations[originAnnotation] == origin || version && isFunction(o) || o.Kind == resource.KindKey
+	})
+	if len(left) > 0 {
+		m.warned("in force too, from before: " + strings.Join(namesOf(left), ", ") + " (`signalbox delete` removes one, and another --data has none)")
 	}
 }
 

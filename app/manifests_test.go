@@ -46,3 +46,29 @@ func TestADirectoryOfManifestsKeepsTheVersionsOfItsFunctions(t *testing.T) {
 		t.Errorf("what is left: %v, %v", all, err)
 	}
 }
+
+func TestWhatOtherDirectoriesHaveLeftIsTold(t *testing.T) {
+	s := openShop(t)
+	var told []string
+	sync := func(name string) {
+		t.Helper()
+		dir := t.TempDir()
+		manifest := "apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: " + name + "}\nspec: {url: http://g.example/, version: v1}\n"
+		if err := os.WriteFile(filepath.Join(dir, "f.yaml"), []byte(manifest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := &manifestDir{dir: dir, store: s, log: quiet(), warned: func(text string) { told = append(told, text) }}
+		if _, err := m.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.tellOthers(t.Context())
+	}
+	sync("mine")
+	if len(told) > 0 {
+		t.Errorf("with fresh data: %v", told)
+	}
+	sync("yours")
+	if len(told) != 1 || !strings.HasPrefix(told[0], "in force too, from before: function/mine (") {
+		t.Errorf("%v", told)
+	}
+}

@@ -5,6 +5,7 @@ package functions
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,4 +97,12 @@ func TestAnArtifactIsNotWatched(t *testing.T) {
 	s := newSupervisor(run(t, func(c *Config) { c.Changed = func(Change) {} }).Registry, program{dir: t.TempDir(), artifact: "sha256:1"})
 	s.watch(t.Context())
 	s.stops.Wait() // nothing runs
+}
+
+func TestAProgramThatDoesNotListenIsToldWhere(t *testing.T) {
+	f := run(t, func(c *Config) { c.ReadyTimeout = 300 * time.Millisecond })
+	f.reconcile(command("deaf", as("deaf")...))
+	for _, want := range []string{"starting: nothing accepts connections on 127.0.0.1:", "does it listen on 127.0.0.1:$PORT?"} {
+		f.until("deaf", func(_ string, err error) bool { return err != nil && strings.Contains(err.Error(), want) })
+	}
 }

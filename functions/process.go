@@ -194,7 +194,7 @@ func endOf(err, slow error) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(slow, context.DeadlineExceeded):
-		return fmt.Errorf("the program %w", errSlowStart)
+		return fmt.Errorf("the program %w: does it listen on 127.0.0.1:$PORT?", errSlowStart)
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return errors.New("the program ended by itself")
 	case errors.As(err, &exit):

@@ -135,7 +135,7 @@ func (s *supervisor) launch(f files) {
 		s.notServing("starting again; before: " + s.last.Error())
 		return
 	}
-	s.notServing("starting")
+	s.notServing(fmt.Sprintf("starting: nothing accepts connections on 127.0.0.1:%d (PORT) yet", p.port))
 }
 
 // change starts a program that differs, and reports whether it does.
