@@ -85,8 +85,12 @@ func (s *Server) guarded(r route) fiber.Handler {
 	if rule.open {
 		return r.handler
 	}
+	identify := s.guard.Identify
+	if r.path == ingest.Route {
+		identify = s.guard.IdentifyDelivery
+	}
 	return func(c *fiber.Ctx) error {
-		if err := s.guard.Identify(c.Context()); err != nil {
+		if err := identify(c.Context()); err != nil {
 			s.refused(r.path)
 			return err
 		}

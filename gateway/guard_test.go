@@ -470,3 +470,31 @@ func TestTheDocumentSaysWhichCredentialsAreTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestADeliveryMayBringItsTokenInTheURL(t *testing.T) {
+	root := strings.Repeat("k", 32)
+	r := start(t, func(c *Config, _ *Deps) { c.Access.Required, c.Access.RootKey = true, root })
+	const body = `{"specversion":"1.0","id":"1","source":"/a","type":"t"}`
+	for name, x := range map[string]struct {
+		method, path string
+		headers      []string
+		want         int
+	}{
+		"the right one":             {"POST", "/events?access_token=" + root, nil, 202},
+		"a wrong one":               {"POST", "/events?access_token=" + root + "k", nil, 401},
+		"none":                      {"POST", "/events?access_token=", nil, 401},
+		"what is no token":          {"POST", "/events?access_token=%0a%c3%a9", nil, 401},
+		"two":                       {"POST", "/events?access_token=" + root + "&access_token=" + root, nil, 401},
+		"one in the header as well": {"POST", "/events?access_token=" + root, []string{"Authorization", "Bearer " + root}, 401},
+		"another parameter":         {"POST", "/events?token=" + root, nil, 401},
+		"another route":             {"GET", "/api/v1/functions?access_token=" + root, nil, 401},
+	} {
+		a := r.do(x.method, x.path, body, append(x.headers, "Content-Type", "application/cloudevents+json")...)
+		if a.StatusCode != x.want || strings.Contains(string(a.body), root) {
+			t.Errorf("%s: %d %s, want %d", name, a.StatusCode, a.body, x.want)
+		}
+	}
+	if strings.Contains(r.logs.String(), root) {
+		t.Error("the log holds the token")
+	}
+}

@@ -45,20 +45,40 @@ func bearer(h *fasthttp.RequestHeader) ([]byte, error) {
 	return nil, invalid("more than one Authorization header")
 }
 
+// tokenParam is the parameter of the URL that may hold the token of a delivery.
+const tokenParam = "access_token"
+
+// delivered returns the token of a request that delivers events, which may stand in the
+// URL, too (RFC 6750, section 2.3; the CloudEvents webhook specification, section 3.2, wants
+// both taken). nil is that there is none; in two places there must not be one.
+func delivered(ctx *fasthttp.RequestCtx) ([]byte, error) {
+	token, err := bearer(&ctx.Request.Header)
+	if err != nil || len(ctx.URI().QueryString()) == 0 {
+		return token, err
+	}
+	switch all := ctx.QueryArgs().PeekMulti(tokenParam); {
+	case len(all) == 0:
+		return token, nil
+	case len(all) > 1 || token != nil:
+		return nil, invalid("more than one token")
+	default:
+		return checkToken(all[0], tokenParam+": want a token")
+	}
+}
+
 // parseBearer reads "Bearer <token>"; the scheme is in any case.
 func parseBearer(value []byte) ([]byte, error) {
 	scheme, token, ok := bytes.Cut(value, []byte(" "))
 	if !ok || !bytes.EqualFold(scheme, []byte("bearer")) {
 		return nil, invalid("Authorization: want the scheme Bearer")
 	}
-	token = bytes.TrimLeft(token, " ")
-	if len(token) == 0 || len(token) > maxToken {
-		return nil, invalid("Authorization: want Bearer and a token")
-	}
-	for _, c := range token {
-		if !tokenChar(c) {
-			return nil, invalid("Authorization: want Bearer and a token")
-		}
+	return checkToken(bytes.TrimLeft(token, " "), "Authorization: want Bearer and a token")
+}
+
+// checkToken returns what may be a token, or refuses.
+func checkToken(token []byte, refusal string) ([]byte, error) {
+	if len(token) == 0 || len(token) > maxToken || bytes.ContainsFunc(token, func(r rune) bool { return r > '~' || !tokenChar(byte(r)) }) {
+		return nil, invalid(refusal)
 	}
 	return token, nil
 }

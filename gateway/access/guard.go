@@ -137,10 +137,20 @@ func (g *Guard) Run(ctx context.Context) {
 // Identify finds out who a request is from and keeps it for Of. Without valid
 // credentials the error is a problem document, mostly 401.
 func (g *Guard) Identify(ctx *fasthttp.RequestCtx) error {
+	return g.identify(ctx, func() ([]byte, error) { return bearer(&ctx.Request.Header) })
+}
+
+// IdentifyDelivery is Identify for a request that delivers events: its token may
+// stand in the URL, as access_token.
+func (g *Guard) IdentifyDelivery(ctx *fasthttp.RequestCtx) error {
+	return g.identify(ctx, func() ([]byte, error) { return delivered(ctx) })
+}
+
+func (g *Guard) identify(ctx *fasthttp.RequestCtx, presented func() ([]byte, error)) error {
 	if !g.Required() {
 		return nil
 	}
-	c, err := g.credential(ctx)
+	c, err := g.credential(ctx, presented)
 	if err != nil {
 		return err
 	}
@@ -148,10 +158,10 @@ func (g *Guard) Identify(ctx *fasthttp.RequestCtx) error {
 	return nil
 }
 
-// credential: what the Authorization header presents counts alone, else the
-// connection's certificate does.
-func (g *Guard) credential(ctx *fasthttp.RequestCtx) (*credential, error) {
-	token, err := bearer(&ctx.Request.Header)
+// credential: the token that is presented counts alone, else the connection's
+// certificate does.
+func (g *Guard) credential(ctx *fasthttp.RequestCtx, presented func() ([]byte, error)) (*credential, error) {
+	token, err := presented()
 	if err != nil {
 		return nil, err
 	}
