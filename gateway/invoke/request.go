@@ -104,8 +104,10 @@ func (c *call) carry(out *http.Request) {
 		}
 	}
 	if mode, _ := event.ModeOf(out.Header.Get("Content-Type")); mode != event.Binary {
-		c.replace(out, c.event.Data)
+		out.Header.Del("Content-Type")
 	}
+	// The same bytes in our own memory: the request's is used again, perhaps while they are still being sent.
+	c.replace(out, c.event.Data)
 	if c.event.FitsBinary() {
 		c.event.VisitHTTPHeaders(out.Header.Set)
 		return
@@ -114,8 +116,10 @@ func (c *call) carry(out *http.Request) {
 	out.Header.Set("Content-Type", event.ContentTypeJSON)
 }
 
-// replace gives the request another body.
+// replace gives the request another body. One in memory is sent in one write with the headers.
 func (c *call) replace(out *http.Request, body []byte) {
-	out.Header.Del("Content-Type")
-	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	out.Body, out.ContentLength = http.NoBody, int64(len(body))
+	if len(body) > 0 {
+		out.Body = io.NopCloser(bytes.NewReader(body))
+	}
 }
