@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,8 @@ type callBench struct {
 	dir     string
 	gateway *process
 	addr    string
+	// pprof is the address of the profiler; "" is none.
+	pprof string
 	// urls are what the rows call.
 	urls map[string]string
 	stop []func()
@@ -86,6 +89,12 @@ func (cfg config) startCalls(ctx context.Context) (b *callBench, err error) {
 		return b, err
 	}
 	args := setup{embedded: true, sample: 0.01}.args("", b.addr, b.dir+"/data", parts{"JAEGER_OTLP_HTTP": ""})
+	if cfg.profiles != "" {
+		if b.pprof, err = freeAddr(); err != nil {
+			return b, err
+		}
+		args = append(args, "--pprof", b.pprof)
+	}
 	if b.gateway, err = startProcess(ctx, false, cfg.binary, args...); err != nil {
 		return b, err
 	}
@@ -171,8 +180,12 @@ func (b *callBench) measure(cfg config) func(context.Context, setup, parts) (sam
 		if err != nil {
 			return out, err
 		}
+		profiled := make(chan error, 1)
+		go func() {
+			profiled <- (&system{pprof: b.pprof}).profile(ctx, filepath.Join(cfg.profiles, s.file()), cfg.length)
+		}()
 		all, err := callFor(ctx, url, callConnections, cfg.length)
-		if err != nil {
+		if err := errors.Join(err, <-profiled); err != nil {
 			return out, err
 		}
 		after, err := b.gateway.cpu()
