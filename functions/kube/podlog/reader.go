@@ -58,7 +58,7 @@ func (r *Reader) notify() {
 }
 
 // giveBack bounds how long the Leases are given back at the end.
-const giveBack = 5 * time.Second
+const giveBack = 10 * time.Second
 
 // Run reads until ctx ends. It gives its Leases back then, so that another process
 // goes on at once where this one was.
