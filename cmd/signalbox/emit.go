@@ -83,8 +83,7 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 		fmt.Fprintln(cmd.OutOrStdout(), indent+runLine(s.Run))
 		if (s.Run.Outcome == event.Retrying || s.Run.Outcome == event.Dead) && s.Run.Status > 0 && !told[s.Run.Function] {
 			told[s.Run.Function] = true // the first failure says why
-			lines := linesOf(ctx, c, s.Run.Function, s.Run.ID, 0)
-			for _, l := range lines[max(0, len(lines)-3):] {
+			for _, l := range whyOf(ctx, c, &s.Run) {
 				fmt.Fprintln(cmd.OutOrStdout(), indent+"  | "+plain(l))
 			}
 		}
@@ -100,6 +99,29 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 		fmt.Fprintf(cmd.OutOrStdout(), "no function was chosen: see `signalbox explain %s`\n", e.ID)
 	}
 	return nil
+}
+
+// whyOf is what is known about a failure in words: the last lines of the run, else
+// what the function answered, which is kept once no attempt is left.
+func whyOf(ctx context.Context, c *client.Client, r *event.Run) []string {
+	const most = 3
+	if lines := linesOf(ctx, c, r.Function, r.ID, 0); len(lines) > 0 {
+		return lines[max(0, len(lines)-most):]
+	}
+	if r.Outcome != event.Dead {
+		return nil
+	}
+	letter := strings.TrimSuffix(r.ID, fmt.Sprintf("-%d", r.Attempt)) // of its attempts, a run has the number
+	raw, err := c.DeadLetterByID(ctx, letter)
+	var d struct{ Attempts []event.Attempt }
+	if err != nil || json.Unmarshal(raw, &d) != nil || len(d.Attempts) == 0 {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(d.Attempts[len(d.Attempts)-1].Body), "\n")
+	if lines[0] == "" {
+		return nil
+	}
+	return lines[:min(len(lines), most)]
 }
 
 // runLine is a run as one line, as emit --wait and dev print it.

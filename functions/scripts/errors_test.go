@@ -25,6 +25,8 @@ func TestErrorsOfScriptsTellTheAuthorWhereAndWhat(t *testing.T) {
 		"Python, out of memory":             {"python", "x = bytearray(1 << 30)\n", []string{"MemoryError: a worker may have 256 MB, see spec.scripts.memoryMB"}},
 		"Node, in the SDK":                  {"node", "const { context } = require('signalbox')\nawait context.events.send('com.example.x', 1n)\n", []string{"s0.cjs:2", "BigInt"}},
 		"Node, a value of state that is no": {"node", "const { context } = require('signalbox')\nawait context.state.set('a', undefined)\n", []string{"state.set: undefined is no JSON value"}},
+		"Node, import in a script":          {"node", "import { context } from 'signalbox'\n", []string{"s0.cjs:1", "what uses import is named .mjs"}},
+		"Node, on the first line":           {"node", "null.x\n", []string{"s0.cjs:1:6"}},
 		"Node, a syntax error":              {"node", "const a = 1\nconst b = (\n", []string{"s0.cjs:", "SyntaxError"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,12 +55,16 @@ await context.events.send("com.example.x", circle).catch(() => {});
 await context.state.set("k", "v");
 console.log("state", await context.state.get("k"));
 context.log.info("said", { where: { a: 1 } });
-`), "1", "{}")
+console.log("params", context.params, JSON.stringify(context.params), Object.keys(context).length);
+console.log(context);
+`), "1", `{"b":2}`)
 	if got.status != 204 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	r.awaitLine("state v")
 	r.awaitLine(`said where={"a":1}`)
+	r.awaitLine(`params { b: 2 } {"b":2}`)
+	r.awaitLine("type: 't'")
 }
 
 func TestThreadsOfAScriptMaySendAtTheSameTime(t *testing.T) {

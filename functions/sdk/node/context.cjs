@@ -37,6 +37,9 @@ class Event {
   }
 }
 
+/** Says how console.log shows an object. */
+const inspect = Symbol.for("nodejs.util.inspect.custom");
+
 class Params {
   #data;
   constructor(data) {
@@ -45,6 +48,8 @@ class Params {
   get(name, otherwise = undefined) { return Object.hasOwn(this.#data, name) ? this.#data[name] : otherwise; }
   has(name) { return Object.hasOwn(this.#data, name); }
   keys() { return Object.keys(this.#data); }
+  toJSON() { return this.#data; }
+  [inspect]() { return this.#data; }
 }
 
 class Context {
@@ -115,8 +120,8 @@ const of = () => {
 };
 
 /** The context of the run under way. */
-const context = new Proxy({}, {
-  get: (_, name) => of()[name],
+const context = new Proxy({ [inspect]: () => calls.getStore() ?? current ?? "no run is under way" }, {
+  get: (target, name) => (name === inspect ? target[inspect] : of()[name]),
   set: (_, name, value) => { of()[name] = value; return true; },
   has: (_, name) => name in of(),
   deleteProperty: (_, name) => delete of()[name],

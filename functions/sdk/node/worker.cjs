@@ -68,8 +68,9 @@ const compile = (file) => {
   } else {
     const require = Module.createRequire(path.resolve(file));
     // One line, so that line numbers are the script's own.
-    const source = `(async function (require, module, exports, __filename, __dirname) {${fs.readFileSync(file, "utf8")}\n})`;
-    const body = vm.runInThisContext(source, { filename: file, importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+    const head = "(async function (require, module, exports, __filename, __dirname) {";
+    const source = `${head}${fs.readFileSync(file, "utf8")}\n})`;
+    const body = vm.runInThisContext(source, { filename: file, columnOffset: -head.length, importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     work = () => {
       const module = { exports: {} };
       return body(require, module, module.exports, path.resolve(file), path.dirname(path.resolve(file)));
@@ -101,9 +102,13 @@ const traceOf = (stack) => {
   return String(stack).split("\n").filter((l) => !ours(l)).join("\n");
 };
 
+// hintFor says what to do about a mistake that many make, "" about others.
+const hintFor = (error) => (error instanceof SyntaxError && /import statement outside|Unexpected token 'export'/.test(error.message)
+  ? '\na script uses require("signalbox"); what uses import is named .mjs and has export default async (context) => {…}' : "");
+
 const failure = (error) => {
   const isError = error instanceof Error;
-  const told = { is: "failed", error: isError ? `${error.name}: ${error.message}` : String(error), trace: traceOf(isError ? error.stack : error).slice(0, 4000) };
+  const told = { is: "failed", error: isError ? `${error.name}: ${error.message}` : String(error), trace: (traceOf(isError ? error.stack : error) + hintFor(error)).slice(0, 4000) };
   if (error instanceof sdk.Permanent) told.permanent = true;
   if (error instanceof sdk.Retry && error.after !== undefined) told.after = error.after;
   return told;
