@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/event"
@@ -100,18 +101,21 @@ func (pl *place) approach(ctx context.Context, f *feed) (live bool, err error) {
 	}
 	short, cancel := context.WithTimeout(ctx, p.cfg.ApproachTimeout)
 	defer cancel()
-	var end context.CancelFunc
-	f.hurry, end = context.WithTimeout(pl.session.ctx, p.cfg.ApproachTimeout)
-	defer func() { f.hurry = nil; end() }()
+	lift := sync.OnceFunc(pl.lift)
+	f.hurry, f.late = short, lift
+	defer func() { f.hurry, f.late = nil, nil }()
 	for at := pl.position(); at < barrier; {
 		next, err := f.send(short, at, barrier)
 		if err != nil || next <= at {
-			pl.lift()
+			lift()
 			return false, ctx.Err()
 		}
 		if at = next; pl.advance(pl.session.ctx, at) != nil {
 			return false, ctx.Err()
 		}
+	}
+	if f.hurry == nil { // the live stream has gone on
+		return false, ctx.Err()
 	}
 	return true, pl.goLive(pl.session.ctx)
 }

@@ -31,9 +31,11 @@ type feed struct {
 	// broken is set when something was sent whose fate is not known: nothing
 	// behind it may be committed.
 	broken bool
-	// hurry, when set, is for how long to try without waiting for rate and room.
-	// Like the session's ctx it outlives a hand-over, for what is on its way.
+	// hurry, when set, is for how long to try without waiting for rate and room;
+	// late is called when it is over before what is on its way was acknowledged.
+	// That is waited for all the same: who does not know its fate sends it twice.
 	hurry context.Context
+	late  func()
 }
 
 // counts are of one partition of a replay.
@@ -315,12 +317,8 @@ func (f *feed) park(s *sending) {
 // what was not. It fails when the partition is lost, and when the feed is
 // stopped while the log takes nothing.
 func (f *feed) flush() error {
-	ctx, retry := f.session.ctx, f.session.feed
-	if f.hurry != nil {
-		ctx, retry = f.hurry, f.hurry
-	}
 	for wait := f.p.cfg.RetryWait; len(f.out) > 0; wait = min(2*wait, f.p.cfg.RetryMax) {
-		failed, why, err := f.await(ctx)
+		failed, why, err := f.await()
 		if err != nil {
 			f.broken = true
 			return err
@@ -329,7 +327,7 @@ func (f *feed) flush() error {
 			return nil
 		}
 		f.p.log.Warn("deliveries cannot be parked, trying again", "link", f.link, "deliveries", len(failed), "error", why)
-		if f.stopped() || !sleep(retry, wait) {
+		if f.stopped() || !f.pause(wait) {
 			f.broken = true
 			return errStopped
 		}
@@ -341,24 +339,66 @@ func (f *feed) flush() error {
 }
 
 // await waits for the acknowledgements, and returns what has to be sent again.
-func (f *feed) await(ctx context.Context) (failed []*sending, why, err error) {
+func (f *feed) await() (failed []*sending, why, err error) {
 	out := f.out
 	f.out = nil
 	for _, s := range out {
-		select {
-		case e := <-s.done:
-			switch {
-			case e == nil:
-				f.counts.Parked++
-			case errors.Is(e, ErrTooLarge):
-				f.counts.Unsent++
-				f.p.log.Error("an event of the log is not sent", "link", f.link, "position", s.parked.Position, "error", e)
-			default:
-				failed, why = append(failed, s), e
-			}
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
+		e, err := f.fate(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case e == nil:
+			f.counts.Parked++
+		case errors.Is(e, ErrTooLarge):
+			f.counts.Unsent++
+			f.p.log.Error("an event of the log is not sent", "link", f.link, "position", s.parked.Position, "error", e)
+		default:
+			failed, why = append(failed, s), e
 		}
 	}
 	return failed, why, nil
+}
+
+// fate waits for what the log says of a delivery; err says that the partition is lost.
+func (f *feed) fate(s *sending) (said, err error) {
+	for {
+		select {
+		case said = <-s.done:
+			return said, nil
+		case <-f.hurried():
+			f.tooLate()
+		case <-f.session.ctx.Done():
+			return nil, context.Cause(f.session.ctx)
+		}
+	}
+}
+
+// pause is false when nothing more is to be sent.
+func (f *feed) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return true
+		case <-f.hurried():
+			f.tooLate()
+		case <-f.session.feed.Done():
+			return false
+		}
+	}
+}
+
+// hurried ends with the hurry; nil without one.
+func (f *feed) hurried() <-chan struct{} {
+	if f.hurry == nil {
+		return nil
+	}
+	return f.hurry.Done()
+}
+
+func (f *feed) tooLate() {
+	f.hurry = nil
+	f.late()
 }

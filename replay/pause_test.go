@@ -338,6 +338,30 @@ func TestPausingInTheMiddleSendsNothingTwice(t *testing.T) {
 	})
 }
 
+func TestAnAcknowledgementThatTakesLongIsNoReasonToSendTwice(t *testing.T) {
+	for _, order := range []string{"", resource.OrderKey} {
+		t.Run("order "+order, func(t *testing.T) {
+			heldBack(t, 5, func(t *testing.T, w *world, x *process, a *resource.Link) {
+				x.consume(0)
+				w.parkDelay = x.cfg.ApproachTimeout + time.Second
+				again := resumed(a)
+				again.Spec.Order = order
+				x.use([]*resource.Link{again})
+				pass(time.Second)
+				w.emit(0, "t")
+				x.consume(0) // the live stream does not wait for them
+				pass(5 * time.Minute)
+				w.exactlyOnce("a")
+				w.parkDelay = 0
+				pass(time.Minute)
+				if links, _ := x.Left(); len(links) != 0 {
+					t.Errorf("left %v", links)
+				}
+			})
+		})
+	}
+}
+
 func TestAFullFunctionHoldsBackTheFeedOnly(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		w := newWorld(t, 1)
