@@ -159,7 +159,7 @@ func TestGeneratedDockerfiles(t *testing.T) {
 	}{
 		"python":         {Dockerfile{Dir: dir, Language: Python, Command: []string{"python", "app.py"}}, []string{"FROM python:3.13-slim\n", "COPY requirements.txt .\nRUN pip install", "USER 65532:65532\nCMD [\"python\",\"app.py\"]\n"}},
 		"node":           {Dockerfile{Dir: dir, Language: Node, Command: []string{"node", "a.js"}}, []string{"RUN npm ci --omit=dev\n", "NODE_ENV=production"}},
-		"nothing needed": {Dockerfile{Dir: t.TempDir(), Language: Node, Command: []string{"node", "a.js"}, Base: "own:1"}, []string{"FROM own:1\nWORKDIR /app\nCOPY . .\nENV "}},
+		"nothing needed": {Dockerfile{Dir: t.TempDir(), Language: Node, Command: []string{"node", "a.js"}, Base: "own:1"}, []string{"FROM own:1\nWORKDIR /app\nCOPY --chown=65532:65532 . .\nENV "}},
 		"go":             {Dockerfile{Dir: dir, Language: Go}, []string{"FROM golang:1.26 AS build", "FROM scratch\n", "ENTRYPOINT [\"/function\"]"}},
 	} {
 		got, err := test.d.String()

@@ -47,7 +47,8 @@ COPY --from=build /function /function
 %sENTRYPOINT ["/function"]
 `, d.Base, d.settings()), nil
 	case Node, Python:
-		return fmt.Sprintf("FROM %s\nWORKDIR /app\n%sCOPY . .\n%sCMD %s\n", d.Base, d.install(), d.settings(), command), nil
+		// Its own: files that only their author may read would be closed to who runs them.
+		return fmt.Sprintf("FROM %s\nWORKDIR /app\n%sCOPY --chown=%d:%d . .\n%sCMD %s\n", d.Base, d.install(), User, User, d.settings(), command), nil
 	}
 	return "", ErrUnknownLanguage
 }

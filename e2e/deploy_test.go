@@ -104,10 +104,9 @@ func TestAGoFunctionIsDeployedAsAnImageWithoutADockerfile(t *testing.T) {
 	s.greets(name)
 }
 
-// The same by an engine and a Dockerfile that is generated; the base image is a
-// stand-in, since there is no public registry here.
-func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
-	env := parts.Up(t, "podman", "golang-image", "dockerd")
+// podmanOf is a program that is podman with the configuration of the part.
+func podmanOf(t *testing.T, env parts.Env) string {
+	t.Helper()
 	podman := filepath.Join(t.TempDir(), "podman")
 	script := "#!/bin/sh\n"
 	for _, v := range env.Environ() {
@@ -116,6 +115,14 @@ func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
 	if err := os.WriteFile(podman, []byte(script+"exec podman \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return podman
+}
+
+// The same by an engine and a Dockerfile that is generated; the base image is a
+// stand-in, since there is no public registry here.
+func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
+	env := parts.Up(t, "podman", "golang-image", "dockerd")
+	podman := podmanOf(t, env)
 	name, images := unique(t), imageRegistry(t)
 	swept(t, env.DockerSocket(), name)
 	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
@@ -134,6 +141,79 @@ func TestAFunctionIsDeployedByAGeneratedDockerfile(t *testing.T) {
 	}
 	s.command("deploy", dir, "--image", images+"/"+name+":v2", "--engine", podman, "--build-option", "--isolation=chroot", "--build-option", "--tls-verify=false")
 	s.greets(name)
+}
+
+// interpreted are programs of Python and Node that greet and say who they are; their files are their author's alone.
+// They need nothing that would have to be fetched; what fetches it runs all the same.
+func interpreted(language, name string) map[string]string {
+	manifest := func(command string) string {
+		return "apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: " + name + "}\nspec:\n  command: " + command + "\n  on: [com.example." + name + "]\n  emits: [com.example.greeted]\n"
+	}
+	if language == "python" {
+		return map[string]string{
+			"fn.yaml": manifest("[python3, fn.py]"), "requirements.txt": "# none\n", ".env": "SECRET=1\n",
+			"fn.py": `import json, os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        who = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["who"]
+        body = json.dumps({"text": f"Hello, {who}!", "uid": os.getuid(), "files": sorted(os.listdir("."))}).encode()
+        self.send_response(200)
+        for name, value in {"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/fn", "Ce-Type": "com.example.greeted",
+                            "Content-Type": "application/json", "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+HTTPServer((os.environ["SIGNALBOX_HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+`,
+		}
+	}
+	return map[string]string{
+		"fn.yaml": manifest("[node, fn.js]"), ".env": "SECRET=1\n",
+		"package.json":      `{"name": "fn", "version": "1.0.0"}`,
+		"package-lock.json": `{"name": "fn", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "fn", "version": "1.0.0"}}}`,
+		"fn.js": `const http = require("http"), fs = require("fs");
+http.createServer(async (req, res) => {
+  let body = "";
+  for await (const part of req) body += part;
+  res.writeHead(200, { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/fn", "ce-type": "com.example.greeted", "content-type": "application/json" });
+  res.end(JSON.stringify({ text: "Hello, " + JSON.parse(body).who + "!", uid: process.getuid(), files: fs.readdirSync(".").sort() }));
+}).listen(+process.env.PORT, process.env.SIGNALBOX_HOST);
+`,
+	}
+}
+
+// Python and Node are built by Dockerfiles that are generated, on stand-ins for the images that these begin with.
+func TestProgramsOfPythonAndNodeAreDeployedByGeneratedDockerfiles(t *testing.T) {
+	env := parts.Up(t, "podman", "slim-images", "dockerd")
+	podman, images := podmanOf(t, env), imageRegistry(t)
+	names := map[string]string{"python": "python" + unique(t), "node": "node" + unique(t)}
+	for _, name := range names {
+		swept(t, env.DockerSocket(), name)
+	}
+	s := start(t, append(embeddedArgs(t), "--docker-host", "unix://"+env.DockerSocket())...)
+	for language, files := range map[string]string{"python": "fn.py fn.yaml requirements.txt", "node": "fn.js fn.yaml package-lock.json package.json"} {
+		name := names[language]
+		dir := writeFiles(t, interpreted(language, name))
+		args := []string{"deploy", dir, "--image", images + "/" + name + ":v1", "--engine", podman}
+		for _, o := range strings.Fields(env.Value("SLIM_IMAGE_FLAGS")) {
+			args = append(args, "--build-option="+o)
+		}
+		began := time.Now()
+		out, said := s.command(args...)
+		t.Logf("deployed in %s:\n%s%s", time.Since(began), said, out)
+		s.greets(name)
+		status, body := s.post("/function/"+name, nil, `{"who": "Ada"}`)
+		var got struct {
+			UID   int
+			Files []string
+		}
+		if err := json.Unmarshal([]byte(body), &got); err != nil || status != 200 || got.UID != 65532 || strings.Join(got.Files, " ") != files {
+			t.Errorf("%s: %d %s: want user 65532 and the files %s", language, status, body, files)
+		}
+	}
 }
 
 // The files of a Go program go along too, and are run where Go is.

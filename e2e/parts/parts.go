@@ -25,7 +25,7 @@ type Env struct {
 }
 
 // Up starts the named parts ("kafka", "redis", "redis-tls", "redis-sentinel", "redis-cluster", "jaeger", "kube",
-// "podman", "golang-image", "clients", "signers", "schemathesis", "sdks", "opensearch", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
+// "podman", "golang-image", "slim-images", "clients", "signers", "schemathesis", "sdks", "opensearch", "oauth"; none: kafka, redis and jaeger), waits until each is ready and returns how to reach them.
 //
 // The instance is shared by all tests of all packages and keeps running afterwards, so a test gives its topics and
 // keys names of its own and leaves the parts as they are; [UpPrivate] is for those that cannot. The first call on a
