@@ -225,8 +225,9 @@ func split(target []byte) (key, rest []byte) {
 }
 
 // exitSeen bounds how long a broken call waits for the engine to say that the
-// container has ended.
-const exitSeen = time.Second
+// container has ended, or for the container to answer a probe: an engine on a
+// busy machine takes seconds.
+const exitSeen = 5 * time.Second
 
 // reason is why a call of p failed: the container's end, if that is what it was.
 func (p *replica) reason(err error, cleared <-chan struct{}) string {
