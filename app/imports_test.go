@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,6 +110,37 @@ func TestPackagesImportOnlyWhatTheirRoomMay(t *testing.T) {
 			t.Errorf("%s imports %s: %s may import %v of this module", path, imported, room, rooms[room])
 		}
 	})
+}
+
+func TestTheArchitecturePageSaysWhatMayImportWhat(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.HasPrefix(cells[1], " `") {
+			continue
+		}
+		first, _, _ := strings.Cut(strings.Trim(cells[1], " `"), "`")
+		room := roomOf(first)
+		if room == "" || said[room] { // a topic, or a part of a room
+			continue
+		}
+		said[room] = true
+		for other := range rooms {
+			names := strings.Contains(cells[3], "`"+other+"`")
+			if may := slices.Contains(rooms[room], other); may != names && room != "app" && other != room {
+				t.Errorf("%s may import %s: %t, and the page says %t", room, other, may, names)
+			}
+		}
+	}
+	for room := range rooms {
+		if !said[room] && room != "bench" && room != "e2e" {
+			t.Errorf("the page does not tell of %s", room)
+		}
+	}
 }
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {

@@ -100,17 +100,27 @@ func stands(left, written []resource.Object) error {
 // needed refuses to take away a policy without which others do not compile:
 // nothing could be loaded then, and a process that starts would not get ready.
 func (s *resourceStore) needed(ctx context.Context, name string) error {
-	current, err := s.ledger.List(ctx, resource.KindPolicy)
+	f, err := s.faultWithout(ctx, resource.KindPolicy, name, policies.CheckSet)
+	if f != nil {
+		err = fmt.Errorf("%w: without it %s does not compile: %s", gateway.ErrInUse, f.Resource, f.Problem)
+	}
+	return err
+}
+
+// faultWithout is a fault that the resources of a kind do not have now and would
+// have without one of them; nil is none.
+func (s *resourceStore) faultWithout(ctx context.Context, kind, name string, check func(resource.Set) resource.Faults) (*resource.Fault, error) {
+	current, err := s.ledger.List(ctx, kind)
 	if err != nil {
-		return ledgerError(err)
+		return nil, ledgerError(err)
 	}
 	before, _ := resource.NewSet(0, current)
 	after, _ := resource.NewSet(0, slices.DeleteFunc(slices.Clone(current), func(o resource.Object) bool { return o.Metadata.Name == name }))
-	had := policies.CheckSet(before)
-	for _, f := range policies.CheckSet(after) {
+	had := check(before)
+	for _, f := range check(after) {
 		if !slices.Contains(had, f) {
-			return fmt.Errorf("%w: without it %s does not compile: %s", gateway.ErrInUse, f.Resource, f.Problem)
+			return &f, nil
 		}
 	}
-	return nil
+	return nil, nil
 }

@@ -123,17 +123,9 @@ func places(f *schema.Failure) string {
 
 // referred refuses to take away a schema that another one refers to.
 func (s *resourceStore) referred(ctx context.Context, name string) error {
-	current, err := s.ledger.List(ctx, resource.KindSchema)
-	if err != nil {
-		return ledgerError(err)
+	f, err := s.faultWithout(ctx, resource.KindSchema, name, schema.CheckSchemas)
+	if f != nil {
+		err = fmt.Errorf("%w: %s refers to it", gateway.ErrInUse, f.Resource)
 	}
-	before, _ := resource.NewSet(0, current)
-	after, _ := resource.NewSet(0, slices.DeleteFunc(slices.Clone(current), func(o resource.Object) bool { return o.Metadata.Name == name }))
-	had := schema.CheckSchemas(before)
-	for _, f := range schema.CheckSchemas(after) {
-		if !slices.Contains(had, f) {
-			return fmt.Errorf("%w: %s refers to it", gateway.ErrInUse, f.Resource)
-		}
-	}
-	return nil
+	return err
 }

@@ -182,52 +182,55 @@ func (s *LinkSpec) validate(Metadata) Faults {
 
 func (x *Filter) validate(f *Faults, field string) {
 	var set []string
-	attrs := func(dialect string, m map[string]string) {
-		if m == nil {
-			return
-		}
-		set = append(set, dialect)
-		if len(m) == 0 {
-			f.add(field+"."+dialect, "empty: want at least one attribute")
-		}
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if !validAttributeName(k) {
-				f.add(field+"."+dialect, "attribute %q: want lower-case letters and digits", k)
-			}
-			if m[k] == "" {
-				f.add(field+"."+dialect+"."+k, "empty: want a non-empty string")
-			}
+	uses := func(dialect string, there bool) {
+		if there {
+			set = append(set, dialect)
 		}
 	}
-	attrs("exact", x.Exact)
-	attrs("prefix", x.Prefix)
-	attrs("suffix", x.Suffix)
-	list := func(dialect string, l []Filter) {
-		if l == nil {
-			return
+	for _, d := range []struct {
+		name string
+		of   map[string]string
+	}{{"exact", x.Exact}, {"prefix", x.Prefix}, {"suffix", x.Suffix}} {
+		uses(d.name, d.of != nil)
+		validateAttributes(f, field+"."+d.name, d.of)
+	}
+	for _, d := range []struct {
+		name string
+		of   []Filter
+	}{{"all", x.All}, {"any", x.Any}} {
+		uses(d.name, d.of != nil)
+		if d.of != nil && len(d.of) == 0 {
+			f.add(field+"."+d.name, "empty: want at least one filter")
 		}
-		set = append(set, dialect)
-		if len(l) == 0 {
-			f.add(field+"."+dialect, "empty: want at least one filter")
-		}
-		for i := range l {
-			l[i].validate(f, index(field+"."+dialect, i))
+		for i := range d.of {
+			d.of[i].validate(f, index(field+"."+d.name, i))
 		}
 	}
-	list("all", x.All)
-	list("any", x.Any)
+	uses("not", x.Not != nil)
 	if x.Not != nil {
-		set = append(set, "not")
 		x.Not.validate(f, field+".not")
 	}
-	if x.SQL != "" || x.emptySQL {
-		set = append(set, "sql")
-	}
+	uses("sql", x.SQL != "" || x.emptySQL)
 	if x.emptySQL {
 		f.add(field+".sql", "empty: want a CESQL expression")
 	}
 	if len(set) != 1 {
 		f.add(field, "has %d dialects %v: want exactly one of exact, prefix, suffix, all, any, not, sql", len(set), set)
+	}
+}
+
+// validateAttributes checks what attributes are compared with; nil is no such dialect.
+func validateAttributes(f *Faults, field string, m map[string]string) {
+	if m != nil && len(m) == 0 {
+		f.add(field, "empty: want at least one attribute")
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if !validAttributeName(k) {
+			f.add(field, "attribute %q: want lower-case letters and digits", k)
+		}
+		if m[k] == "" {
+			f.add(field+"."+k, "empty: want a non-empty string")
+		}
 	}
 }
 

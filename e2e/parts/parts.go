@@ -43,16 +43,9 @@ func UpPrivate(tb testing.TB, names ...string) Env {
 	return run(tb, dir, "up", names...)
 }
 
-// RestartKafka restarts the broker of the shared instance, on the same ports and data, and returns once it is ready
-// again. With kill it gets no chance to stop cleanly; it is then away for about ten seconds, until its own earlier
-// registration has expired. Every test that uses the shared broker sees this: prefer [Env.RestartKafka].
-func RestartKafka(tb testing.TB, kill bool) Env {
-	tb.Helper()
-	return Env{tb: tb, dir: os.Getenv("SIGNALBOX_PARTS_DIR")}.RestartKafka(kill)
-}
-
-// RestartKafka does what the function [RestartKafka] does to the broker of this instance; the result holds its new
-// process id beside all that was there before.
+// RestartKafka restarts the broker of this instance, on the same ports and data, and returns once it is ready again. With
+// kill it gets no chance to stop cleanly; it is then away for about ten seconds, until its own earlier registration has
+// expired. The result holds its new process id beside all that was there before.
 func (e Env) RestartKafka(kill bool) Env {
 	e.tb.Helper()
 	var args []string
@@ -205,9 +198,6 @@ func (e Env) OAuth() string { e.tb.Helper(); return e.Value("OAUTH_URL") }
 // JaegerOTLP returns the base URL that takes OTLP over HTTP, without /v1/traces (part jaeger).
 func (e Env) JaegerOTLP() string { e.tb.Helper(); return e.Value("JAEGER_OTLP_HTTP") }
 
-// JaegerOTLPGRPC returns the host:port that takes OTLP over gRPC without TLS (part jaeger).
-func (e Env) JaegerOTLPGRPC() string { e.tb.Helper(); return e.Value("JAEGER_OTLP_GRPC") }
-
 // JaegerQuery returns the base URL of the query API, without /api (part jaeger).
 func (e Env) JaegerQuery() string { e.tb.Helper(); return e.Value("JAEGER_QUERY") }
 
@@ -282,9 +272,6 @@ func (e Env) Bucket() Bucket {
 	e.tb.Helper()
 	return Bucket{e.Value("S3_ENDPOINT"), e.Value("S3_BUCKET"), e.Value("S3_ACCESS_KEY"), e.Value("S3_SECRET_KEY")}
 }
-
-// BucketPID returns the process id of the S3 server (part bucket).
-func (e Env) BucketPID() int { e.tb.Helper(); return e.pid("S3_PID") }
 
 // SDKs is what our SDKs are tested with (part sdks): programs of the oldest
 // versions they claim; Tools is a Python with mypy and build.

@@ -27,17 +27,7 @@ var (
 
 // DeadLetters lists dead letters.
 func (a *API) DeadLetters(c *fiber.Ctx) error {
-	q, err := a.query(c, deadLetterParameters...)
-	if err != nil {
-		return err
-	}
-	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.DeadLetters(ctx, q)
-		if err != nil {
-			return err
-		}
-		return page(c, p, letterJSON)
-	})
+	return listed(a, c, deadLetterParameters, a.deps.Reader.DeadLetters, letterJSON)
 }
 
 // DeadLetter answers one dead letter, with what was decided about it.

@@ -22,63 +22,40 @@ var (
 
 // Events lists events of the log.
 func (a *API) Events(c *fiber.Ctx) error {
-	q, err := a.query(c, eventParameters...)
-	if err != nil {
-		return err
-	}
-	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.Events(ctx, q)
-		if err != nil {
-			return err
-		}
-		return page(c, p, eventJSON)
-	})
+	return listed(a, c, eventParameters, a.deps.Reader.Events, eventJSON)
 }
 
 // Runs lists run records.
 func (a *API) Runs(c *fiber.Ctx) error {
-	q, err := a.query(c, runParameters...)
-	if err != nil {
-		return err
-	}
-	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.Runs(ctx, q)
-		if err != nil {
-			return err
-		}
-		return page(c, p, func(r *event.Run) ([]byte, error) { return json.Marshal(r) })
-	})
+	return listed(a, c, runParameters, a.deps.Reader.Runs, asJSON[event.Run])
 }
 
 // Decisions lists records of the decision log.
 func (a *API) Decisions(c *fiber.Ctx) error {
-	q, err := a.query(c, decisionParameters...)
-	if err != nil {
-		return err
-	}
-	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.Decisions(ctx, q)
-		if err != nil {
-			return err
-		}
-		return page(c, p, func(d *event.Decision) ([]byte, error) { return json.Marshal(d) })
-	})
+	return listed(a, c, decisionParameters, a.deps.Reader.Decisions, asJSON[event.Decision])
 }
 
 // Lines lists what functions print.
 func (a *API) Lines(c *fiber.Ctx) error {
-	q, err := a.query(c, lineParameters...)
+	return listed(a, c, lineParameters, a.deps.Reader.Lines, asJSON[history.Line])
+}
+
+// listed answers with the page that a request asks for by the parameters.
+func listed[T any](a *API, c *fiber.Ctx, parameters []string, read func(context.Context, history.Query) (history.Page[T], error), one func(*T) ([]byte, error)) error {
+	q, err := a.query(c, parameters...)
 	if err != nil {
 		return err
 	}
 	return a.within(func(ctx context.Context) error {
-		p, err := a.deps.Reader.Lines(ctx, q)
+		p, err := read(ctx, q)
 		if err != nil {
 			return err
 		}
-		return page(c, p, func(l *history.Line) ([]byte, error) { return json.Marshal(l) })
+		return page(c, p, one)
 	})
 }
+
+func asJSON[T any](v *T) ([]byte, error) { return json.Marshal(v) }
 
 // Explain says what became of an event.
 func (a *API) Explain(c *fiber.Ctx) error {
