@@ -27,7 +27,6 @@ var (
 type podOutput struct {
 	t    *testing.T
 	file string
-	n    int
 }
 
 func (k *kube) output(pod string) *podOutput {
