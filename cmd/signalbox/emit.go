@@ -84,7 +84,7 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 		if (s.Run.Outcome == event.Retrying || s.Run.Outcome == event.Dead) && s.Run.Status > 0 && !told[s.Run.Function] {
 			told[s.Run.Function] = true // the first failure says why
 			for _, l := range whyOf(ctx, c, &s.Run) {
-				fmt.Fprintln(cmd.OutOrStdout(), indent+"  | "+plain(l))
+				fmt.Fprintln(cmd.OutOrStdout(), indent+"  | "+plain(readable(&event.Log{Line: l})))
 			}
 		}
 	})

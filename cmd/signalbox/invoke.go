@@ -222,7 +222,7 @@ func (f *invokeFlags) print(cmd *cobra.Command, function string, a *invoked) err
 		fmt.Fprintf(out, "sent %s id %s\n", s.Type, s.ID)
 	}
 	for _, l := range a.Lines {
-		fmt.Fprintln(out, "|", l)
+		fmt.Fprintln(out, "|", plain(readable(&event.Log{Line: l})))
 	}
 	if a.Run != "" {
 		fmt.Fprintf(out, "run %s\n", a.Run)
