@@ -600,3 +600,45 @@ func TestTwoDispatchersShareAnEngineAndOneMayBeKilled(t *testing.T) {
 		return nil
 	})
 }
+
+// Whoever may use the engine may kill a container: what it worked on is tried again, and the next ones wait for another.
+func TestAContainerThatSomebodyKillsIsReplaced(t *testing.T) {
+	e, args := onPodman(t)
+	s := start(t, args...)
+	fn := unique(t)
+	s.apply(contained(fn, e.image, "", ""))
+	s.emitID("first", "com.example."+fn, `{}`)
+	await(t, "the first delivery", func() error { return s.atOnce(fn, 1) })
+	s.emitID("long", "com.example."+fn, `{"sleepMS": 3000}`)
+	await(t, "the long one to be under way", func() error { return s.printed("got long") })
+	before := e.containers(fn)
+	if _, err := e.ContainerKill(t.Context(), before[0], moby.ContainerKillOptions{Signal: "KILL"}); err != nil {
+		t.Fatal(err)
+	}
+	s.pour(fn, 0, 50, 100)
+	await(t, "all to be delivered, the others at their first attempt", func() error {
+		runs, err := s.Runs(t.Context(), client.Query{Function: fn, Since: time.Now().Add(-time.Hour)})
+		done := 0
+		for _, r := range runs {
+			switch {
+			case r.EventID != "long" && (r.Attempt > 1 || r.Outcome == event.Retrying || r.Outcome == event.Dead):
+				t.Fatalf("a run is %+v: want it delivered at the first attempt", r)
+			case r.Outcome == event.Delivered:
+				done++
+			}
+		}
+		if err == nil && done < 52 {
+			err = fmt.Errorf("%d of 52 delivered", done)
+		}
+		return err
+	})
+	await(t, "the reason", func() error {
+		return s.printed("the container was killed, by somebody or since it ran out of memory")
+	})
+	await(t, "another container alone", func() error {
+		if now := e.containers(fn); len(now) != 1 || now[0] == before[0] {
+			return fmt.Errorf("there are %v, before that %v", now, before)
+		}
+		return nil
+	})
+}

@@ -411,6 +411,26 @@ func TestAFunctionThatEndsAConnectionIsLookedAtAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestAContainerThatDoesNotAnswerSaysWhatItWasAsked(t *testing.T) {
+	for health, want := range map[string]string{
+		"":         "the container did not answer at its port 8080 within 50ms: ",
+		"/healthz": "the container did not answer GET /healthz at its port 8080 within 50ms: GET /healthz answers 500",
+	} {
+		f := newFake(t, map[string]http.HandlerFunc{"sick:1": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }})
+		f.deaf = health == ""
+		c := quick(f, t.TempDir())
+		c.ReadyTimeout = 50 * time.Millisecond
+		r, stop := run(t, c)
+		fn := function("sick:1", resource.Container{MinReplicas: 1, Health: health})
+		use(r, fn)
+		await(t, want, func() bool {
+			s, _ := r.Status(fn)
+			return s.State == functions.StateFailing && strings.Contains(s.Reason, want)
+		})
+		stop()
+	}
+}
+
 func TestAnEngineThatIsAwayIsToldAndTriedAgain(t *testing.T) {
 	f := newFake(t, map[string]http.HandlerFunc{"a:1": ok})
 	f.away = fmt.Errorf("%w: at unix:///nowhere", engine.ErrUnavailable)

@@ -33,6 +33,8 @@ type fakeEngine struct {
 	held chan struct{}
 	// lost: containers that end are gone at once.
 	lost bool
+	// deaf: containers that start listen at no port.
+	deaf bool
 }
 
 type fakeContainer struct {
@@ -111,6 +113,9 @@ func (f *fakeEngine) Start(ctx context.Context, name string) error {
 		handler(w, r)
 	}))
 	c.port = c.server.Listener.Addr().(*net.TCPAddr).Port
+	if f.deaf {
+		c.server.Listener.Close()
+	}
 	f.started = append(f.started, name)
 	return nil
 }

@@ -251,7 +251,7 @@ const (
 
 // await waits until the container answers.
 func (p *replica) await(ctx context.Context) error {
-	p.enters("the container has started, and does not answer yet")
+	p.enters("the container has started, and does not answer " + p.asked() + " yet")
 	ctx, cancel := context.WithTimeout(ctx, p.g.r.c.ReadyTimeout)
 	defer cancel()
 	pause := time.NewTimer(0)
@@ -263,7 +263,7 @@ func (p *replica) await(ctx context.Context) error {
 			if last == nil {
 				last = ctx.Err()
 			}
-			return failure{CauseUnready, fmt.Errorf("the container did not answer within %s: %w", p.g.r.c.ReadyTimeout, last)}
+			return failure{CauseUnready, fmt.Errorf("the container did not answer %s within %s: %w", p.asked(), p.g.r.c.ReadyTimeout, last)}
 		case <-p.ended:
 			return p.why
 		case <-p.gone:
@@ -275,6 +275,14 @@ func (p *replica) await(ctx context.Context) error {
 		}
 		pause.Reset(wait)
 	}
+}
+
+// asked is what a container answers once it is ready, in the words of its manifest.
+func (p *replica) asked() string {
+	if p.v.spec.Health != "" {
+		return fmt.Sprintf("GET %s at its port %d", p.v.spec.Health, p.v.spec.Port)
+	}
+	return fmt.Sprintf("at its port %d", p.v.spec.Port)
 }
 
 // settled is how long a connection must stay open to count: what forwards ports

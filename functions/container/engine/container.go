@@ -221,5 +221,13 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// short is an id as people know it.
-func short(id string) string { return id[:min(len(id), 12)] }
+// idLength is that of an engine's ids.
+const idLength = 64
+
+// short is an id as people know it; names stay whole.
+func short(id string) string {
+	if len(id) == idLength {
+		return id[:12]
+	}
+	return id
+}
