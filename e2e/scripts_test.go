@@ -145,6 +145,45 @@ func TestAnEditedScriptRunsWithinASecond(t *testing.T) {
 	t.Logf("from saving to the new output: %s", time.Since(edited))
 }
 
+func TestAnEditedProgramTakesOver(t *testing.T) {
+	const program = `import http.server, os
+class H(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print("%s", flush=True)
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+`
+	dir := writeFiles(t, map[string]string{
+		"f.yaml":   "apiVersion: signalbox.dev/v1\nkind: Function\nmetadata: {name: edit}\nspec: {command: [python3, serve.py], on: [com.test.edited]}\n",
+		"serve.py": fmt.Sprintf(program, "as it was"),
+	})
+	s := start(t, "dev", dir, "--data", t.TempDir(), "--kafka-listen", freeAddr(t), "--redis-listen", freeAddr(t))
+	i := 0
+	emitUntil := func(line string) func() error {
+		return func() error {
+			i++
+			if err := s.Emit(t.Context(), &event.Event{ID: fmt.Sprint(i), Source: "/e2e", Type: "com.test.edited"}); err != nil {
+				t.Fatal(err)
+			}
+			return s.printed(line)
+		}
+	}
+	await(t, "the first program", emitUntil("as it was"))
+	save := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "serve.py"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("this is no Python\n")
+	await(t, "what is said of one that does not run", emitUntil("function edit does not run with it, so the one before goes on"))
+	edited := time.Now()
+	save(fmt.Sprintf(program, "as it is"))
+	await(t, "the program as it is now", emitUntil("as it is\n"))
+	t.Logf("from saving to the new output: %s", time.Since(edited))
+}
+
 // printed looks for a function's line in the terminal.
 func (s *server) printed(text string) error {
 	if !strings.Contains(s.out.String(), text) {
