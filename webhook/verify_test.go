@@ -325,7 +325,7 @@ func TestManySignaturesCostNoMoreThanOne(t *testing.T) {
 	took := func(list string) time.Duration {
 		r := request(headers{}.set("Webhook-Id", "1", "Webhook-Timestamp", unix(now), "Webhook-Signature", list), "", body)
 		best := time.Hour
-		for range 3 {
+		for range 20 { // the best of them is what it takes on a machine that has other work
 			start := time.Now()
 			if _, err := h.Take(r); err == nil {
 				t.Fatal("taken")
@@ -335,7 +335,7 @@ func TestManySignaturesCostNoMoreThanOne(t *testing.T) {
 		return best
 	}
 	forged := base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize))
-	for version, bound := range map[string]time.Duration{"v1": 4, "v1a": 2 * maxPublicSignatures} {
+	for version, bound := range map[string]time.Duration{"v1": 8, "v1a": 3 * maxPublicSignatures} {
 		one := version + "," + forged + " "
 		if single, many := took(one), took(strings.Repeat(one, 200)); many > bound*single {
 			t.Errorf("%s: one takes %s, 200 take %s", version, single, many)
