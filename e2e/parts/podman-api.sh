@@ -10,7 +10,8 @@ start_podman_api() {
   run=$(cat "$state/podman/run-folder")
   echo "PODMAN_SOCKET=$run/api.sock" >"$dir/env"
   mapfile -t podman_api_keys <"$state/podman/env"
-  spawn podman-api env "${podman_api_keys[@]}" podman system service --time=0 "unix://$run/api.sock"
+  # What looks after a container notes in its folder that it ran out of memory.
+  spawn podman-api env -C "$dir" "${podman_api_keys[@]}" podman system service --time=0 "unix://$run/api.sock"
 }
 
 ready_podman_api() { curl -sf --unix-socket "$(value PODMAN_SOCKET)" http://engine/_ping; }
