@@ -79,6 +79,7 @@ func (f *front) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err := f.server.ShutdownWithContext(ctx)
+	f.ln.Close() // the server knows of it only once it serves, which it may not do yet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c := range f.calls {

@@ -118,3 +118,10 @@ func TestLoadsSayWhatRunsAndWaitsForAFunction(t *testing.T) {
 		t.Errorf("told of %d starts, and of %v: want 2 and none, since a stop is wanted", ready, causes)
 	}
 }
+
+func TestARuntimeThatIsStoppedAtOnceEnds(t *testing.T) {
+	for range 100 {
+		_, stop := run(t, quick(newFake(t, nil), t.TempDir()))
+		stop()
+	}
+}
