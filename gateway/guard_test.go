@@ -485,7 +485,8 @@ func TestADeliveryMayBringItsTokenInTheURL(t *testing.T) {
 		"none":                      {"POST", "/events?access_token=", nil, 401},
 		"what is no token":          {"POST", "/events?access_token=%0a%c3%a9", nil, 401},
 		"two":                       {"POST", "/events?access_token=" + root + "&access_token=" + root, nil, 401},
-		"one in the header as well": {"POST", "/events?access_token=" + root, []string{"Authorization", "Bearer " + root}, 401},
+		"a right one in the header": {"POST", "/events?access_token=" + root + "k", []string{"Authorization", "Bearer " + root}, 202},
+		"a wrong one in the header": {"POST", "/events?access_token=" + root, []string{"Authorization", "Bearer " + root + "k"}, 401},
 		"another parameter":         {"POST", "/events?token=" + root, nil, 401},
 		"another route":             {"GET", "/api/v1/functions?access_token=" + root, nil, 401},
 	} {

@@ -50,16 +50,16 @@ const tokenParam = "access_token"
 
 // delivered returns the token of a request that delivers events, which may stand in the
 // URL, too (RFC 6750, section 2.3; the CloudEvents webhook specification, section 3.2, wants
-// both taken). nil is that there is none; in two places there must not be one.
+// both taken). nil is that there is none. The header counts alone where it is there.
 func delivered(ctx *fasthttp.RequestCtx) ([]byte, error) {
 	token, err := bearer(&ctx.Request.Header)
-	if err != nil || len(ctx.URI().QueryString()) == 0 {
+	if token != nil || err != nil || len(ctx.URI().QueryString()) == 0 {
 		return token, err
 	}
 	switch all := ctx.QueryArgs().PeekMulti(tokenParam); {
 	case len(all) == 0:
-		return token, nil
-	case len(all) > 1 || token != nil:
+		return nil, nil
+	case len(all) > 1:
 		return nil, invalid("more than one token")
 	default:
 		return checkToken(all[0], tokenParam+": want a token")
