@@ -359,13 +359,16 @@ func TestAnAttemptAfterAFailureIsAnotherRun(t *testing.T) {
 func TestTheNextAttemptMayComeBeforeTheReportIsDone(t *testing.T) {
 	r := newRig(t, nil)
 	fn := shell("echo ran; [ $SIGNALBOX_ATTEMPT = 2 ]")
+	answered := make(chan struct{})
 	r.reported = func(c *event.Completion) {
 		if c.Status == 500 {
+			defer close(answered)
 			r.deliver(fn, attempt(2), "e1")
 		}
 	}
 	r.use(fn)
 	r.deliver(fn, attempt(1), "e1")
+	<-answered // its end may be reported before
 	if end := r.awaitEnd(2); end.Status != 200 || end.Delivery != attempt(2) {
 		t.Errorf("reported %+v", end)
 	}
