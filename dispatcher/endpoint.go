@@ -132,7 +132,10 @@ func (d *Dispatcher) newClient(u *url.URL, timeout time.Duration, identity *tls.
 func (e *endpoint) call(w *worker) error {
 	for {
 		err := e.client.DoTimeout(&w.req, &w.resp, e.timeout)
-		if err != errStale {
+		switch {
+		case isNoAnswer(err):
+			return noAnswer(e.timeout)
+		case err != errStale:
 			return err
 		}
 	}

@@ -138,6 +138,21 @@ func statusClass(status int) Class {
 // end of the body. It does not wrap it, or fasthttp would find it.
 var errReset = errors.New("connection reset by peer")
 
+// isNoAnswer reports whether a call was made, and the timeout came before the end of its answer.
+func isNoAnswer(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, fasthttp.ErrTimeout) || ok && op.Op == "read" && op.Timeout()
+}
+
+// noAnswer is a call that took too long, with how long it was waited for.
+type noAnswer time.Duration
+
+// Error implements error.
+func (n noAnswer) Error() string { return "no complete answer within " + time.Duration(n).String() }
+
+// Timeout marks it as one, as net.Error does.
+func (noAnswer) Timeout() bool { return true }
+
 // classOf tells the class of a call without an answer.
 func classOf(err error) Class {
 	var dns *net.DNSError

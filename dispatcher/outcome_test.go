@@ -180,6 +180,9 @@ func TestNoAnswer(t *testing.T) {
 				if a.Class != c.class || a.Status != 0 || a.Error == "" {
 					t.Errorf("attempt %+v, want class %s", a, c.class)
 				}
+				if c.class == "timeout" && a.Error != "no complete answer within 200ms" {
+					t.Errorf("the reason is %q", a.Error)
+				}
 			}
 		})
 	}
