@@ -179,12 +179,18 @@ type container struct {
 	dir    string
 	record *record
 	memory int
-	stops  sync.Once
+	// since is up to when what it printed was passed on; zero is not at all yet.
+	since time.Time
+	stops sync.Once
 }
 
 func (p *containers) task(id, dir string, r *record, labels map[string]string) *container {
 	t := &container{places: p, id: id, dir: dir, record: r}
 	t.memory, _ = strconv.Atoi(labels[labelMemory])
+	// It is looked at before this run is marked as followed, or what a run prints at once were lost.
+	if info, err := os.Stat(filepath.Join(dir, fileSeen)); err == nil {
+		t.since = info.ModTime()
+	}
 	return t
 }
 
@@ -229,11 +235,7 @@ func (t *container) exit(ctx context.Context) (engine.Exit, error) {
 
 // read passes on what the container prints, from when it was followed last.
 func (t *container) read(ctx context.Context, watch *printed) {
-	since := time.Time{}
-	if info, err := os.Stat(filepath.Join(t.dir, fileSeen)); err == nil {
-		since = info.ModTime()
-	}
-	for {
+	for since := t.since; ; {
 		began := t.places.c.Now()
 		err := t.places.c.Engine.Logs(ctx, t.id, since, watch.line)
 		if err == nil || ctx.Err() != nil || errors.Is(err, engine.ErrNotFound) {

@@ -38,6 +38,8 @@ type fakeContainer struct {
 	done  chan struct{}
 	exit  engine.Exit
 	lines []string
+	// since are those of Logs.
+	since []time.Time
 }
 
 func newFakeEngine() *fakeEngine {
@@ -112,9 +114,12 @@ func (f *fakeEngine) Wait(ctx context.Context, id string) (engine.Exit, error) {
 	}
 }
 
-func (f *fakeEngine) Logs(ctx context.Context, id string, _ time.Time, line func(stream, line string)) error {
+func (f *fakeEngine) Logs(ctx context.Context, id string, since time.Time, line func(stream, line string)) error {
 	f.mu.Lock()
 	c := f.of[id]
+	if c != nil {
+		c.since = append(c.since, since)
+	}
 	f.mu.Unlock()
 	if c == nil {
 		return engine.ErrNotFound
@@ -269,6 +274,25 @@ func TestAContainerGetsTheEventAndIsRemovedAfterItsReport(t *testing.T) {
 	r.stop()
 	if entries, err := os.ReadDir(r.c.Dir); err != nil || len(entries) != 0 {
 		t.Errorf("left %v, %v", entries, err)
+	}
+}
+
+// Whether the reader is quicker than the mark that the run is followed is chance.
+func TestOutputIsReadFromWhereItWasReadBefore(t *testing.T) {
+	f := newFakeEngine()
+	p := newContainers(&Config{Engine: f, Now: time.Now}, nil)
+	id, err := f.Create(t.Context(), &engine.Spec{Name: "n"})
+	if err != nil || f.finish(id, engine.Exit{}) != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for range 2 { // this process, and one that adopts the run
+		one := p.task(id, dir, &record{}, nil)
+		one.follows(t.Context())
+		one.read(t.Context(), nil)
+	}
+	if since := f.of[id].since; len(since) != 2 || !since[0].IsZero() || since[1].IsZero() {
+		t.Errorf("read since %v: want the beginning, and then what was marked", since)
 	}
 }
 
