@@ -23,7 +23,7 @@ func (c *consumer) keepLooking(ctx context.Context) {
 	for {
 		var again <-chan time.Time
 		if err := c.look(ctx); err != nil && ctx.Err() == nil {
-			if !errors.Is(err, errNotThere) {
+			if !errors.Is(err, errNotThere) && !errors.Is(err, errNotListed) {
 				c.log.log.Warn("looking for parked deliveries failed, trying again", "error", err)
 			}
 			again = time.After(lookAgain)
@@ -45,6 +45,9 @@ const lookAgain = 200 * time.Millisecond
 // errNotThere: this process has parked something, and the broker does not know
 // the topic yet.
 var errNotThere = errors.New("parked topic not found")
+
+// errNotListed: this process has made a parked topic, and it was not listed since.
+var errNotListed = errors.New("parked topic not listed yet")
 
 // keeping is when progress was looked after.
 type keeping struct{ last, cursors time.Time }
@@ -115,6 +118,10 @@ func (c *consumer) lookAt(p *partition, topics map[string]int32, committed kadm.
 			continue
 		}
 		id := c.log.parkTopic(function).id.Load()
+		if id == nil { // which topic the end is of shows at the next look
+			missing = cmp.Or(missing, errNotListed)
+			continue
+		}
 		if s := p.stream(function); s != nil {
 			s.update(id, end.offset)
 			continue

@@ -19,7 +19,7 @@ type stream struct {
 	topic    Topic
 	tail     *tail
 	account  *account
-	// id is that of the topic which is read; nil while it is not known. The looker's own.
+	// id is that of the topic which is read. The looker's own.
 	id *topicID
 
 	running bool // guarded by p.smu
@@ -96,7 +96,7 @@ func (s *stream) update(id *topicID, end int64) {
 // isAnother reports whether the topic was made anew since the last look: its
 // offsets say nothing then, however far they go.
 func (s *stream) isAnother(id *topicID) bool {
-	return s.id != nil && id != nil && *s.id != *id && *id != topicID{} && *s.id != topicID{}
+	return *s.id != *id && *id != topicID{} && *s.id != topicID{}
 }
 
 // beginAnew forgets the progress, which is about records that are no more.

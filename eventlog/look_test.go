@@ -1,0 +1,47 @@
+package eventlog
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// A topic may be deleted and made anew between two looks. Where its offsets are taken for those
+// of the one before, its first deliveries are passed over.
+func TestATopicIsReadOnceItIsKnownWhichItIs(t *testing.T) {
+	l := &Log{cfg: Config{TopicPrefix: "t."}, log: slog.New(slog.DiscardHandler)}
+	l.tails.init()
+	l.parked.of = map[string]*parkTopic{}
+	c := &consumer{log: l}
+	p := c.newPartition(0, nil)
+	defer p.cancel()
+	topics := map[string]int32{"f": 1}
+	look := func(end int64) error {
+		ends := map[topicPartition]listedEnd{{"t.parked.f", 0}: {offset: end}}
+		return c.lookAt(p, topics, kadm.OffsetResponses{}, ends)
+	}
+	made := l.parkTopic("f")
+	if err := look(10); !errors.Is(err, errNotListed) || p.stream("f") != nil {
+		t.Errorf("a topic that was not listed: %v, and it is read", err)
+	}
+	if l.tails.hasLooked(0) {
+		t.Error("what is parked passes for known")
+	}
+	made.id.Store(&topicID{1})
+	if err := look(0); err != nil || p.stream("f") == nil {
+		t.Fatalf("a topic that was listed: %v, and it is not read", err)
+	}
+	s := p.stream("f")
+	s.tail.end.Store(10)
+	s.tail.at.Store(10)
+	made.id.Store(nil) // this process made it anew
+	if err := look(30); !errors.Is(err, errNotListed) || s.tail.end.Load() != 10 {
+		t.Errorf("%v, and the stream goes on to %d, of whichever topic", err, s.tail.end.Load())
+	}
+	made.id.Store(&topicID{2})
+	if err := look(0); err != nil || s.tail.at.Load() != 0 {
+		t.Errorf("%v, and another topic is read from %d", err, s.tail.at.Load())
+	}
+}
