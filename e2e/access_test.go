@@ -58,7 +58,7 @@ func (s *server) key(name string, roles ...string) string {
 }
 
 // refused checks that an error is a refusal of that status whose text holds part.
-func refused(t *testing.T, err error, status int, part string) {
+func refused(t testing.TB, err error, status int, part string) {
 	t.Helper()
 	var p *client.Problem
 	if !errors.As(err, &p) || p.Status != status || !strings.Contains(p.Error(), part) {
@@ -66,7 +66,21 @@ func refused(t *testing.T, err error, status int, part string) {
 	}
 }
 
-func kindOf(t *testing.T, name string) resource.Kind {
+// refusesToken waits until a token is refused for what it is: before, there may have been too many wrong ones.
+func (s *server) refusesToken(token, part string) {
+	s.t.Helper()
+	var err error
+	await(s.t, "a token to be refused for what it is", func() error {
+		_, err = s.as(token).List(s.t.Context(), kindOf(s.t, "links"), "")
+		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusTooManyRequests {
+			return err
+		}
+		return nil
+	})
+	refused(s.t, err, http.StatusUnauthorized, part)
+}
+
+func kindOf(t testing.TB, name string) resource.Kind {
 	t.Helper()
 	k, err := resource.LookupKind(name)
 	if err != nil {
@@ -337,14 +351,7 @@ func TestOpenIDTokensLetIn(t *testing.T) {
 		_, err := s.as(bob).List(t.Context(), links, "")
 		return err
 	})
-	await(t, "the old key to be refused", func() error { // 429 while bob's attempts count as many wrong ones
-		_, err = s.as(ada).List(t.Context(), links, "")
-		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusTooManyRequests {
-			return err
-		}
-		return nil
-	})
-	refused(t, err, 401, "does not publish")
+	s.refusesToken(ada, "does not publish")
 	s.holdsNone(rootKey, ada, bob)
 }
 
