@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"app":           {"event", "resource", "otel", "eventlog", "ledger", "policies", "functions", "dispatcher", "gateway", "replay", "webhook", "secrets", "schedule", "sink", "netguard", "outbound", "schema", "graph", "catalogue", "history", "artifacts"},
 	"verify":        {"client", "event", "resource"},
 	"cmd/signalbox": {"app", "artifacts", "client", "event", "graph", "catalogue", "history", "policies", "resource", "verify", "deploy"}, // policies are tested without a server
-	"bench":         {},
+	"bench":         {"e2e"},
 	"e2e":           {"artifacts", "graph", "catalogue", "history", "client", "event", "resource", "failpoint"},
 }
 

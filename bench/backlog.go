@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // smallBody is the data of the events that a large backlog is made of.
@@ -83,7 +85,7 @@ func unsettled(ctx context.Context, adm *kadm.Client, name string) (left int64, 
 // drain measures how fast parked deliveries are made once their function is there.
 func (cfg config) drain(ctx context.Context, s setup, p parts) (sample, error) {
 	var out sample
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return out, err
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // callConnections is the number of connections that call at a time.
@@ -85,12 +87,12 @@ func (cfg config) startCalls(ctx context.Context) (b *callBench, err error) {
 	for language, file := range map[string]string{"python": "script.py", "node": "script.cjs"} {
 		function("script-"+language, fmt.Sprintf(`{"dir":%q,"concurrency":1000,"scripts":{"runtime":%q,"files":[%q],"workers":%d,"maxRuns":1000000}}`, b.dir, language, file, scriptWorkers))
 	}
-	if b.addr, err = freeAddr(); err != nil {
+	if b.addr, err = freeport.Addr(); err != nil {
 		return b, err
 	}
 	args := setup{embedded: true, sample: 0.01}.args("", b.addr, b.dir+"/data", parts{"JAEGER_OTLP_HTTP": ""})
 	if cfg.profiles != "" {
-		if b.pprof, err = freeAddr(); err != nil {
+		if b.pprof, err = freeport.Addr(); err != nil {
 			return b, err
 		}
 		args = append(args, "--pprof", b.pprof)

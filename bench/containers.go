@@ -20,6 +20,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // engine is podman's API with an image of the sink in it.
@@ -116,7 +118,7 @@ func (e *engine) startContained(ctx context.Context, cfg config, s setup, p part
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func (e *engine) startContained(ctx context.Context, cfg config, s setup, p part
 	args := append(s.args(name, addr, dir, p), "--docker-host", "unix://"+e.socket)
 	sys := &system{dir: dir, name: name}
 	if cfg.profiles != "" {
-		if sys.pprof, err = freeAddr(); err != nil {
+		if sys.pprof, err = freeport.Addr(); err != nil {
 			return nil, err
 		}
 		args = append(args, "--pprof", sys.pprof)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // sample is what one measurement of a system gave.
@@ -169,7 +171,7 @@ func (cfg config) coldStart(ctx context.Context, p parts) (out sample, err error
 	if err := os.WriteFile(dir+"/f0.json", []byte(manifest), 0o600); err != nil {
 		return out, err
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return out, err
 	}

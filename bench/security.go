@@ -25,6 +25,8 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 	"github.com/valyala/fasthttp"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // What the gateways of the rows on security are started with.
@@ -138,7 +140,7 @@ func (cfg config) gateway(ctx context.Context, p parts, w way) (*system, error) 
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 )
 
 // parts are the addresses of the real parts, as e2e/parts/up prints them.
@@ -144,13 +145,13 @@ func (s setup) start(ctx context.Context, cfg config, p parts) (*system, error) 
 		sys.process, err = startProcess(ctx, true, self, "bare", "-kafka", p["KAFKA_BROKERS"], "-topic", name, "-sinks", strings.Join(urls, ","))
 		return sys, err
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}
 	args := s.args(name, addr, sys.dir, p)
 	if cfg.profiles != "" {
-		if sys.pprof, err = freeAddr(); err != nil {
+		if sys.pprof, err = freeport.Addr(); err != nil {
 			return nil, err
 		}
 		args = append(args, "--pprof", sys.pprof)
@@ -335,13 +336,4 @@ func (s *system) fetch(ctx context.Context, profile, file string) error {
 	}
 	_, err = io.Copy(f, resp.Body)
 	return errors.Join(err, f.Close())
-}
-
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }

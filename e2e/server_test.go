@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/client"
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 	"github.com/signalbox-dev/signalbox/resource"
 )
 
@@ -205,40 +205,14 @@ func awaitFor(t testing.TB, bound time.Duration, for_ string, what func() error)
 	}
 }
 
-// Ports of servers lie above those of the parts and below those that clients get.
-const firstPort, lastPort = 20000, 31999
-
-// freeAddr is an address that nobody listens at, also while a server that had it
-// is started again: all tests of the machine draw ports in turn.
+// freeAddr is an address that nobody listens at, as package freeport says.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("signalbox-e2e-port-%d", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
+	addr, err := freeport.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	var port int
-	_, _ = fmt.Fscan(f, &port) // nobody has drawn yet: 0
-	for range lastPort - firstPort {
-		if port++; port < firstPort || port > lastPort {
-			port = firstPort
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		ln.Close()
-		if _, err := f.WriteAt(fmt.Appendf(nil, "%d\n", port), 0); err != nil {
-			t.Fatal(err)
-		}
-		return addr
-	}
-	t.Fatal("no port is free")
-	return ""
+	return addr
 }
 
 // unique makes a name that no other test run uses.
