@@ -33,6 +33,7 @@ func startJobEngine(t *testing.T) *jobEngine {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	e.host = "unix://" + filepath.Join(dir, "s")
 	service := exec.Command("podman", "system", "service", "--time=0", e.host)
+	service.Dir = dir // where it notes what ran out of memory
 	service.Env = append(os.Environ(), e.env.PodmanEnviron()...)
 	if err := service.Start(); err != nil {
 		t.Fatal(err)
