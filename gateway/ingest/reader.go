@@ -41,15 +41,7 @@ func (r *reader) read(req *fasthttp.Request, maxBatch int) ([]*event.Event, erro
 		return nil, err
 	}
 	r.mode = mode
-	body := req.Body()
-	if mode == event.Batched {
-		return event.ParseJSONBatch(body, maxBatch)
-	}
-	e, err := r.one(mode, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	return []*event.Event{e}, nil
+	return event.Parse(contentType, r.visit, req.Body(), maxBatch)
 }
 
 // EventOf is the event of a request that may hold one, in binary or structured
@@ -64,13 +56,6 @@ func EventOf(req *fasthttp.RequestCtx) (*event.Event, error) {
 		return nil, problem.New(problem.MalformedRequest, "a batch: want one event")
 	}
 	return events[0], nil
-}
-
-func (r *reader) one(mode event.Mode, contentType string, body []byte) (*event.Event, error) {
-	if mode == event.Structured {
-		return event.ParseJSON(body)
-	}
-	return event.ParseHTTP(contentType, r.visit, body)
 }
 
 // checkEncoding refuses content codings: the body is the event's data, byte
