@@ -103,21 +103,16 @@ func (c *call) carry(out *http.Request) {
 			out.Header.Del(name)
 		}
 	}
-	if mode, _ := event.ModeOf(out.Header.Get("Content-Type")); mode != event.Binary {
-		out.Header.Del("Content-Type")
-	}
+	out.Header.Del("Content-Type")
 	// The same bytes in our own memory: the request's is used again, perhaps while they are still being sent.
-	c.replace(out, c.event.Data)
+	body := c.event.Data
 	if c.event.FitsBinary() {
 		c.event.VisitHTTPHeaders(out.Header.Set)
-		return
+	} else {
+		body = c.event.AppendJSON(nil) // its data would pass for the event
+		out.Header.Set("Content-Type", event.ContentTypeJSON)
 	}
-	c.replace(out, c.event.AppendJSON(nil)) // its data would pass for the event
-	out.Header.Set("Content-Type", event.ContentTypeJSON)
-}
-
-// replace gives the request another body. One in memory is sent in one write with the headers.
-func (c *call) replace(out *http.Request, body []byte) {
+	// A body in memory is sent in one write with the headers.
 	out.Body, out.ContentLength = http.NoBody, int64(len(body))
 	if len(body) > 0 {
 		out.Body = io.NopCloser(bytes.NewReader(body))
