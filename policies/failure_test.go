@@ -230,11 +230,16 @@ func TestOnlyFailuresThatCostTimeTripTheBreaker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	budgetOf(w.Engine, 100*time.Millisecond)
+	const budget = 100 * time.Millisecond
+	budgetOf(w.Engine, budget)
 	for i := range 6 {
+		start := time.Now()
 		_, err := w.Choose(t.Context(), ev("t", "slow", "true"), "", nil)
 		if err == nil || strings.Contains(err.Error(), "not asked") != (i == 5) {
 			t.Fatalf("%d: %v", i, err)
+		}
+		if took := time.Since(start); (took < budget) != (i == 5) {
+			t.Errorf("%d took %s: asking takes the budget of %s, skipping does not", i, took, budget)
 		}
 	}
 	if n := strings.Count(strings.Join(w.failed, ","), "q budget"); n != 5 {
