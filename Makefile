@@ -7,7 +7,7 @@ BIN := $(CURDIR)/bin
 REPORTS := $(CURDIR)/bin/reports
 PARTS := $(or $(SIGNALBOX_PARTS_DIR),$(or $(TMPDIR),/tmp)/signalbox-parts-$(shell id -u))
 GO_FILES := $(shell git ls-files '*.go')
-TESTSUM = $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary=output
+TESTSUM = $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary=skipped
 
 .PHONY: help
 help: ## list the targets

@@ -97,7 +97,7 @@ func startProgram(t testing.TB, environ, program, args []string) *server {
 			s.stop()
 		}
 		if t.Failed() {
-			t.Logf("what %s said at last:\n%s", s.addr, s.out.tail(20_000))
+			t.Logf("what %s said at last:\n%s", s.addr, s.out.tail(8_000))
 		}
 	})
 	return s
