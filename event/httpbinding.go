@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"sync"
 )
@@ -88,6 +89,18 @@ func Parse(contentType string, headers func(yield func(name, value []byte)), bod
 		return nil, err
 	}
 	return []*Event{e}, nil
+}
+
+// ParseOne is Parse of a message that is to hold one event; of a batch there must be one, too.
+func ParseOne(contentType string, headers func(yield func(name, value []byte)), body []byte) (*Event, error) {
+	all, err := Parse(contentType, headers, body, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, errors.New("an empty batch")
+	}
+	return all[0], nil
 }
 
 // Headers gives an http.Header to Parse and ParseHTTP.

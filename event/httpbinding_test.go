@@ -214,3 +214,32 @@ func checkParsed(t *testing.T, e *Event, err error) {
 		t.Fatalf("parsed %+v, but %v", e, e.Validate())
 	}
 }
+
+func TestParseOneWantsOneEvent(t *testing.T) {
+	batch := func(events ...string) []byte { return []byte("[" + strings.Join(events, ",") + "]") }
+	const one = `{"specversion":"1.0","id":"1","source":"/s","type":"t"}`
+	for name, c := range map[string]struct {
+		contentType string
+		body        []byte
+		want        string
+	}{
+		"structured":       {"application/cloudevents+json", []byte(one), ""},
+		"a batch of one":   {"application/cloudevents-batch+json", batch(one), ""},
+		"a batch of none":  {"application/cloudevents-batch+json", batch(), "empty batch"},
+		"a batch of two":   {"application/cloudevents-batch+json", batch(one, one), "at most 1 events"},
+		"what is no event": {"application/json", []byte(`{}`), "not a CloudEvent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := ParseOne(c.contentType, Headers(nil), c.body)
+			if c.want == "" {
+				if err != nil || e.ID != "1" {
+					t.Errorf("%v, %v", e, err)
+				}
+				return
+			}
+			if e != nil || err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, %v: want %q", e, err, c.want)
+			}
+		})
+	}
+}

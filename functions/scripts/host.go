@@ -3,7 +3,6 @@ package scripts
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -301,18 +300,11 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, end.body)
 }
 
-// readEvent reads the event in any mode; of a batch there must be one.
+// readEvent reads the event in any mode.
 func readEvent(r *http.Request) (*event.Event, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		return nil, err
 	}
-	all, err := event.Parse(r.Header.Get("Content-Type"), event.Headers(r.Header), body, 1)
-	if err == nil && len(all) != 1 {
-		err = errors.New("an empty batch")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
+	return event.ParseOne(r.Header.Get("Content-Type"), event.Headers(r.Header), body)
 }
