@@ -28,6 +28,8 @@ func TestBrokenPoliciesAreRefusedWithLineAndReason(t *testing.T) {
 		"network":             {"package signalbox.trigger\ndeny contains x if x := http.send({\"method\": \"get\", \"url\": \"http://x\"}).status", 2, "is not allowed in policies"},
 		"names":               {"package signalbox.trigger\ndeny contains x if some x in net.lookup_ip_addr(\"x\")", 2, "is not allowed in policies"},
 		"environment":         {"package signalbox.admission\nallow if opa.runtime().env.X == \"1\"", 2, "is not allowed in policies"},
+		"schemas":             {"package signalbox.admission\ndeny contains \"x\" if not json.match_schema(input.event.data, input.event.data.schema)[0]", 2, "json.match_schema is not allowed in policies"},
+		"checks of schemas":   {"package signalbox.admission\ndeny contains \"x\" if not json.verify_schema({\"$ref\": \"file:///etc/hostname\"})[0]", 2, "json.verify_schema is not allowed in policies"},
 		"recursion":           {"package signalbox.trigger\ndeny contains \"x\" if count(deny) > 0", 2, "rule data.signalbox.trigger.deny is recursive"},
 		"deny as a value":     {"package signalbox.trigger\n\ndeny := {\"x\"}", 3, "rule deny: want a set: deny contains"},
 		"deny as an object":   {"package signalbox.trigger\n\ndeny[x] := 1 if x := \"a\"", 3, "rule deny: want a set"},

@@ -61,8 +61,9 @@ func (s stage) pkg() string { return "signalbox." + s.name }
 const wantPackage = "want signalbox.trigger, signalbox.admission or signalbox.management, or a library: a package that does not begin with signalbox or system"
 
 // forbidden are the built-ins that reach out of the decision: the network, and
-// the process with its environment.
-var forbidden = [...]string{"http.send", "net.lookup_ip_addr", "opa.runtime"}
+// the process with its environment and files. A JSON schema reaches for both:
+// OPA fetches what its $ref names, and opens it where that is a file.
+var forbidden = [...]string{"http.send", "net.lookup_ip_addr", "opa.runtime", "json.match_schema", "json.verify_schema"}
 
 // capabilities are what OPA can do, without what is forbidden.
 func capabilities() *ast.Capabilities {
@@ -215,7 +216,7 @@ func regoFaults(err error) resource.Faults {
 func inWords(message string) string {
 	name, undefined := strings.CutPrefix(message, "undefined function ")
 	if undefined && slices.Contains(forbidden[:], name) {
-		return name + " is not allowed in policies: a decision must not reach for the network or the environment"
+		return name + " is not allowed in policies: a decision must not reach for the network, files or the environment"
 	}
 	return attributedName.ReplaceAllString(message, "$1")
 }
