@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,12 +153,17 @@ func (s *server) awaitVersion(other *server, function, version string) {
 	for _, at := range []*server{s, other} {
 		await(s.t, "calls to go to "+version, func() error {
 			out, errs, err := at.tryCommand("invoke", function, "--data", "{}", "-o", "json")
+			var call struct{ EventID string }
+			if err == nil {
+				err = json.Unmarshal([]byte(out), &call)
+			}
 			if err != nil {
 				return fmt.Errorf("%w: %s%s", err, out, errs)
 			}
-			runs, err := at.Runs(s.t.Context(), client.Query{Function: function, Since: time.Now().Add(-time.Minute)})
-			if err != nil || len(runs) == 0 || runs[len(runs)-1].Version != version {
-				return fmt.Errorf("the last run is not of %s: %v", version, err)
+			// That of this call: the last one of all may be of the other server.
+			runs, err := at.Runs(s.t.Context(), client.Query{Function: function, ID: call.EventID, Since: time.Now().Add(-time.Hour)})
+			if err != nil || len(runs) == 0 || runs[0].Version != version {
+				return fmt.Errorf("the run is not of %s: %+v, %v", version, runs, err)
 			}
 			return nil
 		})

@@ -75,7 +75,7 @@ case $(cat $SIGNALBOX_DATA) in
 *bad*)      echo "no such picture" >&2; exit 3 ;;
 *hopeless*) echo "not a picture" >&2; exit 65 ;;
 *slow*)     sleep 60 & sleep 61 ;;
-esac`, "com.test.picture", ", timeout: 1s", ", attempts: 2") +
+esac`, "com.test.picture", ", timeout: 3s", ", attempts: 2") +
 			functionManifest("made", made.URL, "com.test.made") + functionManifest("told", told.URL, "signalbox.job.*"))
 		const n = 20
 		for i := range n {
@@ -92,7 +92,7 @@ esac`, "com.test.picture", ", timeout: 1s", ", attempts: 2") +
 			t.Fatal(err)
 		}
 		for _, raw := range letters {
-			want := map[bool]string{strings.Contains(string(raw), `"bad"`): `exit code 3\nno such picture`, strings.Contains(string(raw), `"hopeless"`): `exit code 65 (permanent)\nnot a picture`, strings.Contains(string(raw), `"slow"`): "not done within 1s"}[true]
+			want := map[bool]string{strings.Contains(string(raw), `"bad"`): `exit code 3\nno such picture`, strings.Contains(string(raw), `"hopeless"`): `exit code 65 (permanent)\nnot a picture`, strings.Contains(string(raw), `"slow"`): "not done within 3s"}[true]
 			if !strings.Contains(string(raw), want) {
 				t.Errorf("want %q in the dead letter %s", want, raw)
 			}

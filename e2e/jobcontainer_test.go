@@ -65,6 +65,14 @@ func (e *jobEngine) containers() []string {
 	return strings.Fields(podman(e.t, e.env, "ps", "--all", "--quiet", "--filter", "ancestor="+e.image))
 }
 
+// left reports containers that are still there.
+func (e *jobEngine) left() error {
+	if left := e.containers(); len(left) != 0 {
+		return fmt.Errorf("left %v", left)
+	}
+	return nil
+}
+
 func (e *jobEngine) manifest(on, job, container string) string {
 	return fmt.Sprintf(`---
 apiVersion: signalbox.dev/v1
@@ -103,12 +111,13 @@ func TestJobsByContainers(t *testing.T) {
 			t.Errorf("no %q in %s", want, letters)
 		}
 	}
-	if got := told.reports(t, "signalbox.job.failed"); len(got["fail"]) != 2 || len(got["greedy"]) != 2 || len(got) != 2 {
-		t.Errorf("told of failures %+v", got)
-	}
-	if left := e.containers(); len(left) != 0 {
-		t.Errorf("left %v", left)
-	}
+	await(t, "the events about the failures", func() error {
+		if got := told.reports(t, "signalbox.job.failed"); len(got["fail"]) != 2 || len(got["greedy"]) != 2 || len(got) != 2 {
+			return fmt.Errorf("told of failures %+v", got)
+		}
+		return nil
+	})
+	await(t, "the containers to be removed", e.left)
 }
 
 func TestAJobsContainerOutlivesSignalboxAndItsRunIsTheOnlyOne(t *testing.T) {
@@ -153,12 +162,7 @@ func TestAJobsContainerOutlivesSignalboxAndItsRunIsTheOnlyOne(t *testing.T) {
 				}
 				return nil
 			})
-			await(t, "the container to be removed", func() error {
-				if left := e.containers(); len(left) != 0 {
-					return fmt.Errorf("left %v", left)
-				}
-				return nil
-			})
+			await(t, "the container to be removed", e.left)
 			if got := len(made.subjects()["1"]); got != 1 {
 				t.Errorf("%d events made", got)
 			}

@@ -158,9 +158,12 @@ func TestAKubernetesJobThatFailsIsRepeatedAndItsRepliesChainOn(t *testing.T) {
 	}
 	made.awaitSubjects(t, 1)
 	s.awaitDelivered("clustered", 1)
-	if failed := told.reports(t, "signalbox.job.failed")["again"]; len(failed) != 1 || *failed[0].ExitCode != 3 {
-		t.Errorf("told of failures %+v", failed)
-	}
+	await(t, "the event about the failure", func() error {
+		if failed := told.reports(t, "signalbox.job.failed")["again"]; len(failed) != 1 || *failed[0].ExitCode != 3 {
+			return fmt.Errorf("told of failures %+v", failed)
+		}
+		return nil
+	})
 
 	s.emitJob("hopeless", "com.test.clustered", `{}`)
 	for _, pod := range c.awaitHeld() {

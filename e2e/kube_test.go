@@ -335,9 +335,7 @@ func TestFunctionsRunInACluster(t *testing.T) {
 			}
 			return nil
 		})
-		if !strings.Contains(s.out.String(), "revisionHistoryLimit") {
-			t.Error("the log does not name the field that was taken back")
-		}
+		await(t, "the log to name the field that was taken back", func() error { return s.printed("revisionHistoryLimit") })
 	})
 
 	t.Run("URLs outlive the API server, whose changes are seen again when it is back", func(t *testing.T) {

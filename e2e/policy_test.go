@@ -194,9 +194,7 @@ func TestPoliciesOfABundleServerAreInForce(t *testing.T) {
 			await(t, what+": two failures to be counted", func() error {
 				return s.metricAtLeast(`signalbox_policy_bundle_polls_total{bundle="authz",result="failed"}`, failed+2)
 			})
-			if err := s.Ready(t.Context()); err != nil {
-				t.Errorf("%s: not ready: %v", what, err)
-			}
+			s.awaitReady()
 			now, err := s.Get(t.Context(), policyKind(t), "authz.admission.types")
 			if err != nil || now.Metadata.Revision != p.Metadata.Revision {
 				t.Errorf("%s: %+v, %v", what, now.Metadata, err)

@@ -207,19 +207,27 @@ func TestPausesAmongCrashesAndHandOversLoseNothingAndKeepOrder(t *testing.T) {
 	t.Logf("%d events, %d deliveries repeated", len(all), twice)
 }
 
+// nextMilli waits for a millisecond in which nothing was sent yet, and returns its
+// beginning: the log's times have milliseconds.
+func nextMilli(t testing.TB) time.Time {
+	t.Helper()
+	at := time.Now().UTC().Truncate(time.Millisecond).Add(2 * time.Millisecond)
+	await(t, "the next event to be later", func() error {
+		if time.Now().Before(at) {
+			return fmt.Errorf("it is not yet %s", at)
+		}
+		return nil
+	})
+	return at
+}
+
 func TestANewLinkStartsWhereItIsTold(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *server) {
 		fn, other := newRecorder(t, nil), newRecorder(t, nil)
 		s.apply(functionManifest("sink", fn.URL, "com.example.none") + functionManifest("other", other.URL, "com.example.start"))
 		s.emitSpread("old", "com.example.start", 60)
 		other.awaitCalls(t, 60)
-		at := time.Now().UTC().Add(2 * time.Millisecond) // the log's times have milliseconds
-		await(t, "the next event to be later", func() error {
-			if time.Now().Before(at) {
-				return fmt.Errorf("it is not yet %s", at)
-			}
-			return nil
-		})
+		at := nextMilli(t)
 		s.emitSpread("new", "com.example.start", 40)
 		other.awaitCalls(t, 100)
 		s.apply(linkManifest("late", "sink", "com.example.start", fmt.Sprintf(", startFrom: %q", at.Format(time.RFC3339Nano))))

@@ -30,7 +30,7 @@ spec:
 apiVersion: signalbox.dev/v1
 kind: Link
 metadata: {name: to-%s}
-spec: {function: %s, types: [%s], delivery: {backoff: {initial: 10ms, max: 50ms}, timeout: 2s}}
+spec: {function: %s, types: [%s], delivery: {backoff: {initial: 10ms, max: 50ms}, timeout: 20s}}
 `, name, runtime, files, more, dir, name, name, on)
 }
 
@@ -100,7 +100,8 @@ if how == "hopeless": raise Permanent("no use")
 context.events.send("com.test.done", {"how": how, "attempt": context.attempt})
 `})
 	sink := newRecorder(t, nil)
-	s.apply(scriptsManifest("work", dir, "python", "work.py", "com.test.work", ", workers: 3") + functionManifest("sink", sink.URL, "com.test.done"))
+	s.apply(strings.Replace(scriptsManifest("work", dir, "python", "work.py", "com.test.work", ", workers: 3"), "timeout: 20s", "timeout: 2s", 1) +
+		functionManifest("sink", sink.URL, "com.test.done"))
 	for i, how := range []string{"dies", "hangs", "hopeless", "fine", "fine", "fine"} {
 		if err := s.Emit(t.Context(), &event.Event{ID: fmt.Sprint(i), Source: "/e2e", Type: "com.test.work", DataContentType: "application/json", Data: fmt.Appendf(nil, `{"how":%q}`, how)}); err != nil {
 			t.Fatal(err)

@@ -460,7 +460,7 @@ func TestLinksComeLateAndGoAndComeBack(t *testing.T) {
 		s.emitSpread("live", "com.example.late", 20)
 		fn.awaitIDs(t, slices.Concat(ids("early", 60), ids("live", 20)))
 
-		gone := time.Now()
+		gone := nextMilli(t)
 		s.cli("unlink", "sink", "com.example.late")
 		s.emitSpread("away", "com.example.late", 30)
 		s.cli("link", "sink", "com.example.late", "--name", "late", "--start-from", gone.UTC().Format(time.RFC3339Nano))

@@ -19,9 +19,11 @@ import (
 
 // order is what an event's data may ask for.
 type order struct {
-	// SleepMS is how long the answer takes, Eat the MiB of memory that are taken before it.
-	SleepMS int `json:"sleepMS"`
-	Eat     int `json:"eat"`
+	// SleepMS is how long the answer takes, SleepOnceMS how much longer that of the first attempt;
+	// Eat the MiB of memory that are taken before it.
+	SleepMS     int `json:"sleepMS"`
+	SleepOnceMS int `json:"sleepOnceMS"`
+	Eat         int `json:"eat"`
 	// Read is a file whose content the answer has, Write one that is tried to be written.
 	Read  string `json:"read"`
 	Write string `json:"write"`
@@ -82,6 +84,9 @@ func serve(w http.ResponseWriter, r *http.Request) {
 			b[i] = 1
 		}
 		kept = append(kept, b)
+	}
+	if r.Header.Get("Signalbox-Attempt") == "1" {
+		o.SleepMS += o.SleepOnceMS
 	}
 	time.Sleep(time.Duration(o.SleepMS) * time.Millisecond)
 	a := answer{Of: r.Header.Get("Ce-Id"), UID: os.Getuid(), Path: r.URL.RequestURI()}
