@@ -61,7 +61,7 @@ func (w *Watch) target(method string, t []byte) *Fault {
 		end = len(rest)
 	}
 	w.authority = rest[:end]
-	if w.authority == "" || strings.ContainsAny(w.authority, `@\`) {
+	if w.authority == "" || !hostAndPort([]byte(w.authority)) {
 		return fault("a request target that is neither a path nor a URL")
 	}
 	return path([]byte(rest[end:]))
@@ -127,10 +127,8 @@ func (w *Watch) field(line []byte) *Fault {
 
 func (w *Watch) host(value []byte) *Fault {
 	w.seen.host++
-	for _, c := range value {
-		if !hostChar[c] {
-			return fault("a Host that is none")
-		}
+	if !hostAndPort(value) {
+		return fault("a Host that is none")
 	}
 	if w.authority != "" && !strings.EqualFold(w.authority, string(value)) {
 		return fault("a Host that is not that of the request target")

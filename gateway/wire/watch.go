@@ -82,18 +82,19 @@ func (w *Watch) See(b []byte) (n int, f *Fault) {
 		rest := b[n:]
 		end := bytes.IndexByte(rest, '\n')
 		if end < 0 {
+			first := w.Idle()
 			if f := w.part(rest); f != nil {
-				return n, f
+				return n + passed(first, 0), f
 			}
 			return len(b), nil
 		}
-		line := rest[:end]
+		line, first := rest[:end], w.Idle()
 		if len(w.carry) > 0 {
 			w.carry = append(w.carry, line...)
 			line = w.carry
 		}
 		if f := w.line(line); f != nil {
-			return n + end, f
+			return n + passed(first, end), f
 		}
 		w.carry = w.carry[:0]
 		n += end + 1
@@ -102,6 +103,15 @@ func (w *Watch) See(b []byte) (n int, f *Fault) {
 		w.carry = nil
 	}
 	return n, nil
+}
+
+// passed is how much of a refused line is passed on. Of what begins no request it is a
+// byte, which makes none by itself: a server that has read nothing answers nothing.
+func passed(first bool, end int) int {
+	if first {
+		return max(end, 1)
+	}
+	return end
 }
 
 // body takes of a body what is there of it.
@@ -123,6 +133,12 @@ func (w *Watch) body(available int) int {
 func (w *Watch) part(b []byte) *Fault {
 	total := len(w.carry) + len(b)
 	switch w.phase {
+	case requestLine:
+		if c := b[0]; len(w.carry) == 0 && c != '\r' && !tokenChar[c] { // such as a TLS handshake
+			return fault("a request line without a method")
+		}
+		w.keep(b, total)
+		return nil
 	case chunkEnd, lastLine:
 		if total > 1 || b[0] != '\r' {
 			return w.line(append(w.carry, b...))
@@ -131,17 +147,20 @@ func (w *Watch) part(b []byte) *Fault {
 		if total > maxChunkLine+1 { // with its carriage return
 			return fault("a chunk size that is too long")
 		}
-	default:
-		limit := w.maxCarry
-		if limit == 0 {
-			limit = 1 << 20
-		}
-		if total > limit {
-			return nil
-		}
 	}
-	w.carry = append(w.carry, b...)
+	w.keep(b, total)
 	return nil
+}
+
+// keep adds to the beginning of a line, unless that makes it too long.
+func (w *Watch) keep(b []byte, total int) {
+	limit := w.maxCarry
+	if limit == 0 {
+		limit = 1 << 20
+	}
+	if total <= limit {
+		w.carry = append(w.carry, b...)
+	}
 }
 
 // line judges a whole line, which comes without its line feed.

@@ -23,6 +23,9 @@ var good = map[string]string{
 	"a length of nothing":       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000\r\n\r\n",
 	"tabs and blanks of values": "GET / HTTP/1.1\r\nHost:\t a \t\r\nx:\r\ny: \xc3\xbc\r\n\r\n",
 	"an IPv6 Host":              "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
+	"an empty Host":             "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+	"a Host with a zone":        "GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n",
+	"a Host with an empty port": "GET / HTTP/1.1\r\nHost: a_b.example:\r\n\r\n",
 	"encoded octets":            "GET /a%2Fb%C3%BC?q=%zz HTTP/1.1\r\nHost: a\r\n\r\n",
 }
 
@@ -31,6 +34,14 @@ var bad = map[string]struct{ stream, says string }{
 	"no Host":                          {"GET / HTTP/1.1\r\n\r\n", "no Host"},
 	"two Hosts":                        {"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", "several Host"},
 	"a Host with a path":               {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "Host that is none"},
+	"a Host with half an address":      {"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "Host that is none"},
+	"a Host with more after it":        {"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", "Host that is none"},
+	"a Host with a bracket in it":      {"GET / HTTP/1.1\r\nHost: a[\r\n\r\n", "Host that is none"},
+	"a Host with a port that is none":  {"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", "Host that is none"},
+	"a Host with a zone not encoded":   {"GET / HTTP/1.1\r\nHost: [fe80::1%eth0]\r\n\r\n", "Host that is none"},
+	"a Host with two ports":            {"GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", "Host that is none"},
+	"a Host with an encoded octet":     {"GET / HTTP/1.1\r\nHost: a%41\r\n\r\n", "Host that is none"},
+	"a target with a port of letters":  {"GET http://a:b/ HTTP/1.0\r\n\r\n", "neither a path nor a URL"},
 	"a Host with a user":               {"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", "Host that is none"},
 	"another Host than the target":     {"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", "not that of the request target"},
 	"a target with a user":             {"GET http://x@a/ HTTP/1.1\r\nHost: a\r\n\r\n", "neither a path nor a URL"},
@@ -165,6 +176,27 @@ func TestItDoesNotMatterInWhichPiecesAStreamComes(t *testing.T) {
 				t.Errorf("%q, %d bytes at a time: %v, at once: %v", s, size, f, want)
 			}
 		}
+	}
+}
+
+// A server that has read nothing of a request closes the connection without a word.
+func TestWhatBeginsNoRequestIsRefusedAtOnceAndPassedOnByAByte(t *testing.T) {
+	for name, stream := range map[string]string{
+		"a TLS handshake": "\x16\x03\x01\x02\x00", "a line feed": "\nGET / HTTP/1.1\r\n", "a blank": " GE", "a line feed after an empty line": "\r\n\n",
+	} {
+		var w Watch
+		empty := len(stream) - len(strings.TrimPrefix(stream, "\r\n"))
+		if n, f := w.See([]byte(stream)); f == nil || n != empty+1 {
+			t.Errorf("%s: %d bytes, %v: want %d and a fault", name, n, f, empty+1)
+		}
+	}
+	var w Watch
+	head := "POST / HTTP/1.1\r\nHost: a\r\n"
+	if n, f := w.See([]byte(head)); f != nil || n != len(head) {
+		t.Fatalf("%d, %v", n, f)
+	}
+	if n, f := w.See([]byte("\n")); f == nil || n != 0 {
+		t.Errorf("%d bytes, %v: a line feed would end the fields", n, f)
 	}
 }
 
