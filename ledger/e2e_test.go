@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/signalbox-dev/signalbox/catalogue"
+	"github.com/signalbox-dev/signalbox/e2e/freeport"
 	"github.com/signalbox-dev/signalbox/e2e/parts"
 	"github.com/signalbox-dev/signalbox/event"
 	"github.com/signalbox-dev/signalbox/ledger"
@@ -217,12 +218,11 @@ type process struct {
 }
 
 func newProcess(t *testing.T) *process {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Addr() // none that a client may get while the server is away
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer free.Close()
-	_, port, _ := net.SplitHostPort(free.Addr().String())
+	_, port, _ := net.SplitHostPort(addr)
 	p := &process{port: port, dir: t.TempDir()}
 	t.Cleanup(func() { p.kill() })
 	return p
@@ -241,7 +241,7 @@ func (p *process) Start(t testing.TB) {
 	}
 	c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + p.port})
 	defer c.Close()
-	late, again := time.After(10*time.Second), time.NewTicker(10*time.Millisecond)
+	late, again := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
 	defer again.Stop()
 	for c.Ping(context.Background()).Err() != nil {
 		select {
