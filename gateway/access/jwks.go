@@ -63,10 +63,10 @@ func (s *keySet) find(ctx context.Context, kid string, a algorithm) (jwk.Key, *p
 	if k := set.find(kid, a); k != nil {
 		return k, set, nil
 	}
-	if err := s.refetch(ctx); err != nil && s.current() == nil {
+	_ = s.refetch(ctx) // then the keys are those known
+	if set = s.current(); set == nil {
 		return nil, nil, errKeysMissing
 	}
-	set = s.current()
 	if k := set.find(kid, a); k != nil {
 		return k, set, nil
 	}

@@ -281,8 +281,10 @@ func TestAnIssuerThatIsAwayIsNoRefusal(t *testing.T) {
 		}
 		i.keys.Store(&b)
 		tokens := tokensOf(t, func(j *JWTConfig) { j.Issuer, j.KeysURL = i.URL, c.url })
-		if _, err := tokens.of(token); !errors.Is(err, errKeysMissing) {
-			t.Errorf("%s: %v", name, err)
+		for _, when := range []string{"at first", "a moment later, when the keys are not asked for again"} {
+			if _, err := tokens.of(token); !errors.Is(err, errKeysMissing) {
+				t.Errorf("%s, %s: %v", name, when, err)
+			}
 		}
 	}
 }
