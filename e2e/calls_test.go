@@ -389,9 +389,10 @@ func TestTokensOfAnotherProviderLetIn(t *testing.T) {
 	s := start(t, append(withAuth(embeddedArgs(t)), "--oidc-issuer", proxy.URL+"/"+name, "--oidc-audience", "signalbox", "--oidc-roles-claim", "sub", "--oidc-role-map", "staff=viewer")...)
 	links := kindOf(t, "links")
 	old := fetch(name)
-	if _, err := s.as(old).List(t.Context(), links, ""); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "the keys of the provider, which makes them when they are asked for", func() error {
+		_, err := s.as(old).List(t.Context(), links, "")
+		return err
+	})
 	_, err := s.as(fetch("another")).List(t.Context(), links, "")
 	refused(t, err, 401, "does not publish")
 	use(after)

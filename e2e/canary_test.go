@@ -233,6 +233,12 @@ func (n *nest) traffic(t *testing.T) {
 		h["Authorization"] = bearer["Authorization"]
 		return h
 	}
+	await(t, "the provider's keys", func() error {
+		if status, answer := n.send("GET", "/api/v1/links", map[string]string{"Authorization": "Bearer " + jwt}, ""); status != 403 {
+			return fmt.Errorf("%d %s", status, answer)
+		}
+		return nil
+	})
 	look(202, "POST", "/events?access_token="+c.plant("a token in a query"), event("works", "com.example.works"), "{}")
 	look(202, "POST", "/events", event("fails", "com.example.fails"), "{}")
 	for name, credentials := range map[string]string{
