@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/signalbox-dev/signalbox/resource"
 )
 
 func TestErrorsOfScriptsTellTheAuthorWhereAndWhat(t *testing.T) {
@@ -85,4 +87,52 @@ print(repr(context), repr(context.params), "done")
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	r.awaitLine("Context(function='f', event=Event(type='t', source='/s', id='1'), attempt=2) Params({'a': 1}) done")
+}
+
+func TestAWorkerThatEndsTellsNothingOfOtherRuns(t *testing.T) {
+	r := newRig(t)
+	fn := r.function("python", func(s *resource.Scripts) { s.Workers = 1 }, `import os
+from signalbox import context
+if context.params["fail"]:
+    raise RuntimeError("the secret of another event")
+os.write(2, b"this one\n")
+os._exit(7)
+`)
+	if got := r.run(fn, "1", `{"fail":true}`); got.status != 500 || !strings.Contains(got.body, "another event") {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	got := r.run(fn, "2", `{"fail":false}`)
+	if got.status != 500 || !strings.Contains(got.body, "exit status 7: this one") || strings.Contains(got.body, "another event") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestWhateverAScriptRaisesOrLeavesTheNextRunIsMadeByTheSameWorker(t *testing.T) {
+	for name, c := range map[string]struct{ runtime, script string }{
+		"Python, cancelled":      {"python", "import asyncio, os\nprint('pid', os.getpid())\nraise asyncio.CancelledError('gone')\n"},
+		"Python, generator exit": {"python", "import os\nprint('pid', os.getpid())\nraise GeneratorExit('gone')\n"},
+		"Python, elsewhere":      {"python", "import os, sys\nprint('pid', os.getpid())\nopen('s0.py').close()\nos.chdir('/')\nsys.path.clear()\nraise OSError('gone')\n"},
+		"Node, elsewhere":        {"node", "console.log('pid', process.pid)\nrequire('fs').readFileSync('s0.cjs')\nprocess.chdir('/')\nthrow new Error('gone')\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			fn := r.function(c.runtime, func(s *resource.Scripts) { s.Workers = 1 }, c.script)
+			pids := map[string]bool{}
+			for _, id := range []string{"1", "2"} {
+				if got := r.run(fn, id, "{}"); got.status != 500 || !strings.Contains(got.body, "gone") || strings.Contains(got.body, "/sdk-") {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, l := range r.lines {
+				if strings.Contains(l, "pid") {
+					pids[l] = true
+				}
+			}
+			if len(pids) != 1 {
+				t.Errorf("%v of %q", pids, r.lines)
+			}
+		})
+	}
 }

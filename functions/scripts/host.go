@@ -31,10 +31,11 @@ type Host struct {
 	life context.Context
 	end  context.CancelFunc
 	work sync.WaitGroup
-	// preparing is held while something is prepared; sdk is where the SDKs are,
-	// once they are unpacked.
-	preparing sync.Mutex
+	// unpacking is held while the SDKs are unpacked; sdk is where they are then.
+	unpacking sync.Mutex
 	sdk       atomic.Pointer[string]
+	// environments are the turns of those who make a virtual environment, by its directory.
+	environments sync.Map
 
 	mu    sync.RWMutex
 	pools map[string]*pool
@@ -276,6 +277,11 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	if err := p.awaitEnvironment(r.Context(), h.patienceFor(r)); err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	ev, err := readEvent(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -298,6 +304,15 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(end.status)
 	_, _ = io.WriteString(w, end.body)
+}
+
+// patienceFor is how long a call can wait for what it needs: half the time that it has.
+func (h *Host) patienceFor(r *http.Request) time.Duration {
+	ms, err := strconv.Atoi(r.Header.Get("Signalbox-Timeout"))
+	if err != nil || ms <= 0 {
+		return h.c.PrepareTimeout
+	}
+	return time.Duration(ms) * time.Millisecond / 2
 }
 
 // readEvent reads the event in any mode.

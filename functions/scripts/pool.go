@@ -34,6 +34,8 @@ type pool struct {
 	lacks string
 	// worked is set once there was a worker.
 	worked atomic.Bool
+	// failure is why the worker that was started last did not get ready; nil: it did.
+	failure atomic.Pointer[error]
 	// kept: one worker stays although there is nothing to run.
 	kept atomic.Bool
 	// settling is closed once the files that are being saved are; nil: none are.
@@ -51,6 +53,8 @@ type pool struct {
 	generation uint64
 	// prepared is set once there is an interpreter with everything the function needs.
 	prepared *prepared
+	// preparing is under way; nil: nothing is.
+	preparing *preparing
 }
 
 // prepared is the outcome of preparing: the start of a command line, or why there is none.
@@ -126,9 +130,11 @@ func (p *pool) idleOrNew(ctx context.Context) (*worker, error) {
 				return nil, err
 			}
 			if w, err = p.startWorker(ctx, program); err != nil {
+				p.noteFailure(ctx, err)
 				return nil, err
 			}
 			w.generation = generation
+			p.failure.Store(nil)
 			p.worked.Store(true)
 			return w, nil
 		}
@@ -142,6 +148,24 @@ func (p *pool) idleOrNew(ctx context.Context) (*worker, error) {
 		}
 		w.kill()
 	}
+}
+
+// noteFailure keeps why a worker did not get ready, unless nobody waited for it any more.
+func (p *pool) noteFailure(ctx context.Context, err error) {
+	if ctx.Err() == nil && !errors.Is(err, errStopped) {
+		p.failure.Store(&err)
+	}
+}
+
+// cannotRun says why there are no workers, as far as that is known; mu is held.
+func (p *pool) cannotRun() error {
+	if p.prepared != nil && p.prepared.err != nil {
+		return p.prepared.err
+	}
+	if failure := p.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }
 
 func (p *pool) popIdle() (*worker, uint64) {
@@ -293,12 +317,16 @@ func name(fn *resource.Function) string {
 	return fn.Metadata.Name + "@" + fn.Spec.Version
 }
 
+// startPython imports the worker and all that it needs before the function's directory
+// is looked into: a script may be called json.py, or signalbox.py.
+const startPython = "import sys; sys.path[:] = [p for p in sys.path if p]; import signalbox._worker as worker; worker.main()"
+
 // command is what a worker's program is called with.
 func (p *pool) command(interpreter, dir string) []string {
 	var program []string
 	switch p.spec.Runtime {
 	case resource.RuntimePython:
-		program = []string{interpreter, "-m", "signalbox._worker"}
+		program = []string{interpreter, "-c", startPython}
 	default:
 		program = []string{interpreter, fmt.Sprintf("--max-old-space-size=%d", p.spec.MemoryMB), filepath.Join(*p.host.sdk.Load(), "node", "worker.cjs")}
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/functions/sdk"
@@ -23,37 +24,103 @@ const retryPrepare = 5 * time.Second
 // maxRetryPrepare is the longest pause between two attempts that nobody asked for.
 const maxRetryPrepare = 5 * time.Minute
 
-// prepare finds the interpreter and makes the virtual environment, once.
+var errPreparing = errors.New("the virtual environment of the function is being made")
+
+// preparing is what is being prepared, for the files of a generation; the outcome is
+// there once done is closed.
+type preparing struct {
+	generation uint64
+	done       chan struct{}
+	outcome    prepared
+}
+
+// prepare finds the interpreter and makes the virtual environment, once; it waits for
+// that as long as ctx lives.
 func (p *pool) prepare(ctx context.Context) ([]string, error) {
 	if p.missing != nil {
 		return nil, p.missing
 	}
-	p.host.preparing.Lock() // pip is not to be run twice for one environment
-	defer p.host.preparing.Unlock()
+	for {
+		ready, under := p.preparation()
+		if under == nil {
+			return ready.program, ready.err
+		}
+		select {
+		case <-under.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.life.Done():
+			return nil, errStopped
+		}
+		if p.isCurrent(under.generation) {
+			return under.outcome.program, under.outcome.err
+		}
+	}
+}
+
+// preparation is its outcome, or what is under way; it begins what nobody has begun.
+func (p *pool) preparation() (*prepared, *preparing) {
 	p.mu.Lock()
-	done, generation := p.prepared, p.generation
-	p.mu.Unlock()
-	if done != nil && (done.err == nil || time.Now().Before(done.until)) {
-		return done.program, done.err
+	defer p.mu.Unlock()
+	if done := p.prepared; done != nil && (done.err == nil || time.Now().Before(done.until)) {
+		return done, nil
 	}
+	if p.preparing == nil {
+		under := &preparing{generation: p.generation, done: make(chan struct{})}
+		p.preparing = under
+		p.host.work.Go(func() { p.bring(under) })
+	}
+	return nil, p.preparing
+}
+
+func (p *pool) isCurrent(generation uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.generation == generation
+}
+
+// bring prepares what nobody prepares yet.
+func (p *pool) bring(under *preparing) {
 	dir, err := p.dir()
-	if err != nil {
-		return nil, err // it is being fetched
+	fetched := err == nil
+	var program []string
+	if fetched {
+		program, err = p.program(dir)
 	}
-	interpreter, err := p.interpreter(ctx, dir)
+	under.outcome = prepared{program: program, err: err, until: time.Now().Add(retryPrepare)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.generation == under.generation && fetched {
+		p.prepared = &under.outcome
+	}
+	p.preparing = nil
+	close(under.done)
+}
+
+// program is the start of a worker's command line, once all is there that it needs.
+func (p *pool) program(dir string) ([]string, error) {
+	interpreter, err := p.interpreter(dir)
 	if err == nil {
 		err = errors.Join(p.filesExist(dir), p.host.unpackOnce())
 	}
-	done = &prepared{err: err, until: time.Now().Add(retryPrepare)}
-	if err == nil {
-		done.program = p.command(interpreter, dir)
+	if err != nil {
+		return nil, err
 	}
-	p.mu.Lock()
-	if p.generation == generation {
-		p.prepared = done
+	return p.command(interpreter, dir), nil
+}
+
+// awaitEnvironment waits for the function's virtual environment, at most so long. Then a
+// call is answered 503, so that no attempt is spent on waiting.
+func (p *pool) awaitEnvironment(ctx context.Context, patience time.Duration) error {
+	if p.spec.Requirements == "" {
+		return nil
 	}
-	p.mu.Unlock()
-	return done.program, err
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := p.prepare(patient); errors.Is(err, context.DeadlineExceeded) {
+		return errPreparing
+	}
+	return nil // whatever it is, it is told where a worker is wanted
 }
 
 func (p *pool) filesExist(dir string) error {
@@ -66,7 +133,7 @@ func (p *pool) filesExist(dir string) error {
 }
 
 // interpreter is the program that runs the scripts.
-func (p *pool) interpreter(ctx context.Context, dir string) (string, error) {
+func (p *pool) interpreter(dir string) (string, error) {
 	program := p.host.c.Node
 	if p.spec.Runtime == resource.RuntimePython {
 		program = p.host.c.Python
@@ -78,12 +145,14 @@ func (p *pool) interpreter(ctx context.Context, dir string) (string, error) {
 	if p.spec.Requirements == "" {
 		return found, nil
 	}
-	return p.environment(ctx, found, dir)
+	return p.environment(found, dir)
 }
 
 // environment makes a virtual environment with the function's requirements; one
 // that was made from the same ones before is used again.
-func (p *pool) environment(ctx context.Context, python, dir string) (string, error) {
+func (p *pool) environment(python, dir string) (string, error) {
+	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout) // not a request's: the next one wants it too
+	defer cancel()
 	file := filepath.Join(dir, p.spec.Requirements)
 	wants, err := os.ReadFile(file)
 	if err != nil {
@@ -96,11 +165,12 @@ func (p *pool) environment(ctx context.Context, python, dir string) (string, err
 	sum := sha256.Sum256(append(append([]byte(python+"\x00"), version...), wants...))
 	venv := filepath.Join(p.host.c.Dir, "python-"+hex.EncodeToString(sum[:12]))
 	interpreter := filepath.Join(venv, "bin", "python")
+	turn := p.host.turnOf(venv) // pip is not to be run twice for one environment
+	turn.Lock()
+	defer turn.Unlock()
 	if _, err := os.Stat(filepath.Join(venv, "complete")); err == nil {
 		return interpreter, nil
 	}
-	ctx, cancel := context.WithTimeout(p.life, p.host.c.PrepareTimeout) // not the request's: the next one wants it too
-	defer cancel()
 	p.host.c.Log.Info("making a virtual environment", "function", p.name(), "requirements", p.spec.Requirements)
 	// #nosec G301 -- programs, not data; below --data, which is the owner's alone
 	if err := errors.Join(os.MkdirAll(p.host.c.Dir, 0o755), os.RemoveAll(venv)); err != nil {
@@ -127,8 +197,17 @@ func lastLines(s string) string {
 	return s
 }
 
-// unpackOnce unpacks the SDKs when they are first needed; preparing is held.
+// turnOf is held while a virtual environment is made, which functions with the same
+// requirements share.
+func (h *Host) turnOf(venv string) *sync.Mutex {
+	turn, _ := h.environments.LoadOrStore(venv, &sync.Mutex{})
+	return turn.(*sync.Mutex)
+}
+
+// unpackOnce unpacks the SDKs when they are first needed.
 func (h *Host) unpackOnce() error {
+	h.unpacking.Lock()
+	defer h.unpacking.Unlock()
 	if h.sdk.Load() != nil {
 		return nil
 	}

@@ -21,14 +21,15 @@ func (h *Host) Status(fn *resource.Function) (status resource.FunctionStatus, ok
 
 func (p *pool) status() resource.FunctionStatus {
 	p.mu.Lock()
-	idle, prepared := len(p.idle), p.prepared
+	idle, cannot := len(p.idle), p.cannotRun()
 	p.mu.Unlock()
 	n := idle + len(p.places) // those at work hold a place
 	s := resource.FunctionStatus{State: resource.StateReady, URL: p.host.url + p.name(), Replicas: n, Ready: n}
 	switch {
 	case n > 0 && p.worked.Load(): // the first one holds a place while it starts
-	case prepared != nil && prepared.err != nil:
-		s.State, s.Reason = resource.StateFailing, prepared.err.Error()
+	case cannot != nil:
+		s.Replicas, s.Ready = 0, 0
+		s.State, s.Reason = resource.StateFailing, cannot.Error()
 	case n > 0 || p.kept.Load() && !p.worked.Load():
 		s.Replicas, s.Ready = n, 0
 		s.State, s.Reason = resource.StateStarting, "the first worker starts"
@@ -46,11 +47,11 @@ func (p *pool) statusBefore() resource.FunctionStatus {
 		return s
 	}
 	p.mu.Lock()
-	prepared := p.prepared
+	cannot := p.cannotRun()
 	p.mu.Unlock()
 	err := p.cannotFetch()
-	if err == nil && prepared != nil {
-		err = prepared.err
+	if err == nil {
+		err = cannot
 	}
 	if err != nil {
 		s.State, s.Reason = resource.StateFailing, err.Error()+"; the function as it was before goes on"

@@ -57,8 +57,12 @@ func (w *worker) log(stream, line string) event.Log {
 	return l
 }
 
-// begin says which run the worker makes from now on.
-func (w *worker) begin(at *place) { w.at.Store(at) }
+// begin says which run the worker makes from now on. What those before it have printed
+// does not tell how it ends.
+func (w *worker) begin(at *place) {
+	w.at.Store(at)
+	w.tail.clear()
+}
 
 // catchUp takes in what was printed before, so that it comes first.
 func (w *worker) catchUp() {
@@ -86,6 +90,12 @@ func (t *tail) add(line string) {
 	if t.lines = append(t.lines, line); len(t.lines) > 10 {
 		t.lines = t.lines[1:]
 	}
+}
+
+func (t *tail) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = nil
 }
 
 func (t *tail) text() string {

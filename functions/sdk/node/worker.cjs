@@ -81,12 +81,16 @@ const compile = (file) => {
 };
 
 const files = process.argv.slice(2);
+const home = process.cwd(); // where each script begins, wherever the one before went
 
 const run = async (message) => {
   let told = { is: "done" };
   try {
     sdk.use(new sdk.Context(message, ask, line));
-    for (const file of files) await compile(file)();
+    for (const file of files) {
+      if (process.cwd() !== home) process.chdir(home);
+      await compile(file)();
+    }
   } catch (error) {
     told = failure(error);
     process.stderr.write(told.trace + "\n");

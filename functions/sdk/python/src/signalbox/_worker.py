@@ -1,6 +1,6 @@
 """Runs the scripts of one function, event after event.
 
-python -m signalbox._worker FILE...   speaks with Signalbox over the descriptors 3 (in) and 4 (out): frames of four bytes
+main() takes FILE... as arguments and speaks with Signalbox over the descriptors 3 (in) and 4 (out): frames of four bytes
 length, big-endian, and that much JSON. Standard output and error are the function's own.
 """
 
@@ -77,6 +77,7 @@ class Scripts:
     def __init__(self, files: list[str]) -> None:
         self._files = files
         self._code: dict[str, CodeType] = {}
+        self._home = os.open(".", os.O_RDONLY)  # where each script begins, wherever the one before went
 
     def run(self) -> None:
         for file in self._files:
@@ -85,7 +86,8 @@ class Scripts:
                 with open(file, "rb") as source:
                     code = self._code[file] = compile(source.read(), file, "exec")
             sys.argv = [file]
-            sys.path[0] = os.path.dirname(os.path.abspath(file))
+            os.fchdir(self._home)
+            sys.path[:1] = [os.path.dirname(os.path.abspath(file))]
             try:
                 exec(code, {"__name__": "__main__", "__file__": file, "__builtins__": __builtins__})
             except SystemExit as end:
@@ -127,7 +129,7 @@ def one(wire: Wire, scripts: Scripts, run: Mapping[str, Any]) -> dict[str, Any]:
         use(Context(run, wire.ask, wire.log))
         scripts.run()
         return {"is": "done"}
-    except (Exception, KeyboardInterrupt) as error:  # a script may raise anything; SystemExit is dealt with above
+    except BaseException as error:  # a script may raise anything; SystemExit is dealt with above
         told = outcome_of(error)
         sys.stderr.write(told["trace"])
         return told
@@ -143,6 +145,7 @@ def main() -> None:
     _memory = int(os.environ.pop("SIGNALBOX_MEMORY_MB", "0"))
     bound_memory(_memory)
     scripts = Scripts(sys.argv[1:])
+    sys.path.insert(0, "")  # what the worker needs is imported: a module of the function may have its name
     wire.tell({"is": "ready", "runtime": "python " + sys.version.split()[0]})
     gc.freeze()
     while (run := wire.read()) is not None:
