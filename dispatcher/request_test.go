@@ -46,7 +46,7 @@ func TestACallIsMadeAtItsPath(t *testing.T) {
 	ev := newEvent("a")
 	ev.SetExtension(event.ExtCallTarget, "fn")
 	ev.SetExtension(event.ExtCallPath, "/pre%2Fview?size=2")
-	if got := receive(t, ev, resource.FormatBinary, nil); !strings.HasPrefix(got, "POST /in/here/%2e/pre%2Fview?q=1&size=2 HTTP/1.1\n") {
+	if got := receive(t, ev, resource.FormatBinary, nil); !strings.HasPrefix(got, "POST /in//here/%2e/pre%2Fview?q=1&size=2 HTTP/1.1\n") {
 		t.Errorf("got %s", got)
 	}
 }

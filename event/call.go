@@ -51,13 +51,19 @@ func CallURL(function, path string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Path == "" {
-		u.Path = "/" // JoinPath would make a relative one
-	}
 	path, query, _ := strings.Cut(path, "?")
+	// As it came, and not by JoinPath, which takes doubled slashes for one.
+	whole := u.EscapedPath()
 	if path != "" {
-		u = u.JoinPath(path)
+		whole = strings.TrimSuffix(whole, "/") + path
 	}
+	if whole == "" {
+		whole = "/"
+	}
+	if u.Path, err = url.PathUnescape(whole); err != nil {
+		return nil, err
+	}
+	u.RawPath = whole
 	if u.RawQuery != "" && query != "" {
 		query = "&" + query
 	}

@@ -29,6 +29,11 @@ func TestACallIsMadeBelowItsFunction(t *testing.T) {
 	for _, c := range []struct{ function, path, want string }{
 		{"http://f:80", "", "http://f:80/"},
 		{"http://f/base", "/a%2Fb/c", "http://f/base/a%2Fb/c"},
+		{"http://f/base", "", "http://f/base"},
+		{"http://f/a%2Fb/", "", "http://f/a%2Fb/"},
+		{"http://f", "/a/", "http://f/a/"},
+		{"http://f/base/", "/https://x//y/", "http://f/base/https://x//y/"},
+		{"http://f/base/", "/\xc3\xbc", "http://f/base/%C3%BC"},
 		{"http://f/base/?k=1", "?x=%20", "http://f/base/?k=1&x=%20"},
 		{"http://f/?", "/a/?x=1?y", "http://f/a/?x=1?y"},
 	} {
@@ -39,6 +44,9 @@ func TestACallIsMadeBelowItsFunction(t *testing.T) {
 	}
 	if _, err := CallURL("http://[", "/a"); err == nil {
 		t.Error("no URL is taken for one")
+	}
+	if _, err := CallURL("http://f", "/%zz"); err == nil {
+		t.Error("no path is taken for one")
 	}
 }
 

@@ -40,7 +40,7 @@ func TestACallForLaterIsAnEventForOneFunction(t *testing.T) {
 
 func TestACallForLaterKeepsItsPath(t *testing.T) {
 	r := laterRig(t)
-	for path, want := range map[string]string{"": "", "/": "", "?size=2&q=%20": "?size=2&q=%20", "/a%20b//c?x=1": "/a%20b//c?x=1"} {
+	for path, want := range map[string]string{"": "", "/": "", "?size=2&q=%20": "?size=2&q=%20", "/a%20b//c?x=1": "/a%20b//c?x=1", "/a/": "/a/", "/a/?x": "/a/?x", "//": "//"} {
 		a := r.do("POST", "/async-function/f@v2"+path, "")
 		all := r.log.Records()
 		if got := event.CallPath(all[len(all)-1].Event); a.StatusCode != 202 || got != want {

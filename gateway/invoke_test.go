@@ -82,7 +82,7 @@ func TestAFunctionAtTheRootOfItsServer(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { got = req.URL.Path }))
 	t.Cleanup(s.Close)
 	r := start(t, func(_ *Config, d *Deps) { d.Functions = callees{"f": {URL: s.URL}} })
-	for path, want := range map[string]string{"/function/f": "/", "/function/f/": "/", "/function/f/a/b": "/a/b"} {
+	for path, want := range map[string]string{"/function/f": "/", "/function/f/": "/", "/function/f/a/b": "/a/b", "/function/f/a/": "/a/", "/function/f/https://x//y": "/https://x//y"} {
 		if a := r.do("GET", path, ""); a.StatusCode != 200 || got != want {
 			t.Errorf("%s: %d at %s, want %s", path, a.StatusCode, got, want)
 		}

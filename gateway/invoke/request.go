@@ -66,9 +66,14 @@ func madeEvent(c *fiber.Ctx, name string) (*event.Event, error) {
 	}, nil
 }
 
-// below is what follows the function's name in the request, as event.ExtCallPath has it.
+// below is what follows the function's name in the request, as event.ExtCallPath has it. The route's
+// parameter has lost a slash at the end, which functions may want.
 func below(c *fiber.Ctx) (string, error) {
-	rest := strings.Clone(c.Params("*"))
+	parts := strings.SplitN(string(c.Context().URI().PathOriginal()), "/", 4) // "", the prefix, the name, the rest
+	rest := parts[len(parts)-1]
+	if len(parts) < 4 {
+		rest = ""
+	}
 	if climbs(rest) {
 		return "", problem.New(problem.MalformedRequest, "the path leads out of the function's: want none of its parts to be . or ..")
 	}
