@@ -40,13 +40,31 @@ func LoadManifests(paths ...string) (*Manifests, error) {
 			return nil, err
 		}
 		if len(all.Objects) == before && len(faults) == 0 {
-			return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s, or .rego files", path, APIVersion)
+			return nil, fmt.Errorf("%s: holds no resources: want .yaml, .yml or .json files with apiVersion: %s, or .rego files%s", path, APIVersion, below(path))
 		}
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return all, nil
+}
+
+// below says which directory below path holds manifests, since those are not read.
+func below(path string) string {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		dir := filepath.Join(path, e.Name())
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if files, err := manifestFiles(dir); err == nil && len(files) > 0 {
+			return fmt.Sprintf("; directories below it are not read, such as %s: name one of them", dir)
+		}
+	}
+	return ""
 }
 
 // load reads a file or a directory.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -323,5 +324,16 @@ func TestLoadManifestsReadsADirectory(t *testing.T) {
 	write("c.yaml", link(""))
 	if _, err := LoadManifests(dir); err == nil || !strings.Contains(err.Error(), "c.yaml:3: metadata.name: Link/l stands twice: in "+dir+"/b.json too") {
 		t.Errorf("one resource in two files: %v", err)
+	}
+}
+
+func TestADirectoryWithoutManifestsNamesTheOneBelowItThatHasSome(t *testing.T) {
+	dir := writeTree(t, map[string]string{"data/notes.txt": "", "greet/l.yaml": aLink})
+	_, err := LoadManifests(dir)
+	if want := "holds no resources"; err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), "such as "+filepath.Join(dir, "greet")+": name one of them") {
+		t.Errorf("%v", err)
+	}
+	if _, err := LoadManifests(filepath.Join(dir, "data")); err == nil || strings.Contains(err.Error(), "below") {
+		t.Errorf("%v", err)
 	}
 }

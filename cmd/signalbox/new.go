@@ -17,7 +17,7 @@ import (
 )
 
 // skeletons are the files of new functions by language. NAME is the function's
-// name, MODULE the same without characters that file names of modules must not have.
+// name, MODULE that of its script, see moduleOf.
 //
 //go:embed skeletons
 var skeletons embed.FS
@@ -46,6 +46,7 @@ func newNew() *cobra.Command {
 		if dir == "" {
 			dir = name
 		}
+		where := shellWord(dir)
 		written, err := writeSkeleton(language, name, dir)
 		if err != nil {
 			return err
@@ -53,7 +54,7 @@ func newNew() *cobra.Command {
 		for _, f := range written {
 			fmt.Fprintln(cmd.OutOrStdout(), "wrote", f)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "run it:  signalbox dev %s\nthen:    signalbox emit com.example.%s.asked --data '{\"who\":\"Ada\"}' --wait\nlater:   signalbox deploy %s\n", dir, name, dir)
+		fmt.Fprintf(cmd.OutOrStdout(), "run it:  signalbox dev %s\nthen:    signalbox emit com.example.%s.asked --data '{\"who\":\"Ada\"}' --wait\nlater:   signalbox deploy %s\n", where, name, where)
 		return nil
 	}
 	return cmd
@@ -69,7 +70,7 @@ func checkFunctionName(name string) error {
 
 // writeSkeleton writes the files of a language, or none of them.
 func writeSkeleton(language, name, dir string) (written []string, err error) {
-	files := map[string][]byte{}
+	files, module := map[string][]byte{}, moduleOf(language, name)
 	root := path.Join("skeletons", language)
 	err = fs.WalkDir(skeletons, root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -77,8 +78,8 @@ func writeSkeleton(language, name, dir string) (written []string, err error) {
 		}
 		content, err := skeletons.ReadFile(p)
 		// Files that a build or a linter would take for its own end in .txt here.
-		target := filepath.Join(dir, fill(strings.TrimSuffix(path.Base(p), ".txt"), name))
-		files[target] = []byte(fill(string(content), name))
+		target := filepath.Join(dir, fill(strings.TrimSuffix(path.Base(p), ".txt"), name, module))
+		files[target] = []byte(fill(string(content), name, module))
 		written = append(written, target)
 		return err
 	})
@@ -103,12 +104,45 @@ func writeSkeleton(language, name, dir string) (written []string, err error) {
 	return written, nil
 }
 
-func fill(text, name string) string {
+func fill(text, name, module string) string {
+	return strings.NewReplacer("MODULE", module, "NAME", name).Replace(text)
+}
+
+// moduleOf is the function's name without characters that file names of modules must not
+// have, and another one than those of modules that a program or a library may import: they
+// would get the function instead.
+func moduleOf(language, name string) string {
 	module := strings.Map(func(r rune) rune {
 		if r == '-' || r == '.' {
 			return '_'
 		}
 		return r
 	}, name)
-	return strings.NewReplacer("MODULE", module, "NAME", name).Replace(text)
+	if language == "python" && slices.Contains(strings.Fields(pythonModules), module) {
+		module += "_function"
+	}
+	return module
+}
+
+// pythonModules are the SDK and, of Python's library (3.9 to 3.14), what a function may be called.
+const pythonModules = `signalbox fx_ef
+abc annotationlib argparse array ast asynchat asyncio asyncore atexit base64 bdb bisect builtins bz2 calendar cgi chunk cmath cmd code
+codecs collections compression concurrent contextlib contextvars copy copyreg crypt csv ctypes curses dataclasses datetime dbm decimal
+difflib dis doctest email encodings enum errno fcntl fractions functools gc getopt getpass gettext glob graphlib gzip hashlib heapq hmac
+html http imaplib imp importlib inspect io ipaddress itertools json keyword linecache locale logging lzma mailbox marshal math mimetypes
+mmap multiprocessing netrc numbers opcode operator os pathlib pdb pickle pipes pkgutil platform plistlib posix posixpath pprint profile
+pstats pty pwd queue quopri random re readline reprlib resource runpy sched secrets select selectors shelve shlex shutil signal site
+smtplib socket socketserver sqlite3 ssl stat statistics string stringprep struct subprocess symtable sys sysconfig syslog tarfile
+tempfile termios test textwrap this threading time timeit token tokenize tomllib trace traceback tracemalloc tty turtle types typing
+unicodedata unittest urllib uuid venv warnings wave weakref webbrowser xml xmlrpc zipapp zipfile zipimport zlib zoneinfo`
+
+// shellWord is text as a shell takes it for one word.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r > 127 || strings.ContainsRune("-_./+:@%,=", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
