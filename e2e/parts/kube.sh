@@ -87,7 +87,7 @@ KUBE_HELM=$kube_home/helm
 KUBE_KNATIVE_CHECK=$kube_home/knative-check
 CONF
   # They end when they find no API server at their start.
-  within 60 kube_answers || true
+  within 180 kube_answers || true
   kube_apply /apis/apiextensions.k8s.io/v1/customresourcedefinitions/logs.kwok.x-k8s.io "$here/kube/logs.yaml" >/dev/null || true
   spawn controllers "$kube_home/kube-controller-manager" "${with[@]}" --secure-port "$controllers" --cert-dir "$dir/controllers" \
     --service-account-private-key-file "$dir/accounts.key" --root-ca-file "$dir/certs/ca.pem" \

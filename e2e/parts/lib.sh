@@ -161,7 +161,7 @@ stop_processes() {
       read -r pid start <"$f"
       say "$(basename "$f" .pid) did not stop, killing it"
       kill -s KILL "$pid" 2>/dev/null || true
-      within 10 gone "$f" || die "process $pid cannot be killed"
+      within 60 gone "$f" || die "process $pid cannot be killed"
     fi
     rm -f "$f"
   done
@@ -208,7 +208,7 @@ ready_or_dead() {
 
 # healthy: what runs already serves. Patient, since a loaded machine is not an unhealthy part.
 healthy() {
-  [[ -f $dir/env ]] && all_alive && within 10 "ready_$fn" >/dev/null 2>&1
+  [[ -f $dir/env ]] && all_alive && within 30 "ready_$fn" >/dev/null 2>&1
 }
 
 # value KEY: from the env file of the part.

@@ -16,7 +16,7 @@ start_redis_cluster() {
   # By hand rather than by redis-cli --cluster create, which waits whole seconds and cannot be told that all is well.
   for i in 0 1 2; do
     port=${ports[i]}
-    within 30 redis_says "$port" PONG ping || true
+    within 90 redis_says "$port" PONG ping || true
     redis_says "$port" OK cluster set-config-epoch $((i + 1)) || say "redis-cluster: no epoch for node $port"
     redis_says "$port" OK cluster addslotsrange "${first[i]}" "${last[i]}" || say "redis-cluster: no slots for node $port"
     ((i == 0)) || redis_says "${ports[0]}" OK cluster meet 127.0.0.1 "$port" "${buses[i]}" || say "redis-cluster: $port was not met"

@@ -12,7 +12,7 @@ start_redis_sentinel() {
   redis_node master "$master" --repl-diskless-sync-delay 0
   redis_node replica "$replica" --replicaof 127.0.0.1 "$master"
   # A Sentinel that comes up before its master is there calls it down.
-  within 30 redis_says "$replica" master_link_status:up info replication || true
+  within 90 redis_says "$replica" master_link_status:up info replication || true
   for port in "$one" "$two" "$three"; do
     mkdir -p "$dir/sentinel-$port"
     # Sentinel writes into its own configuration.
