@@ -26,7 +26,7 @@ func ofCertificate(cert *x509.Certificate) *credential {
 	c := &credential{kind: Certificate, until: cert.NotAfter, roles: texts(cert.Subject.Organization)}
 	for _, names := range [][]string{uris, cert.DNSNames, cert.EmailAddresses, {cert.Subject.CommonName}} {
 		if len(names) > 0 {
-			c.name = text(names[0])
+			c.name = ownName(names[0])
 			break
 		}
 	}
@@ -57,6 +57,18 @@ func text(s string) string {
 		return ""
 	}
 	return s
+}
+
+// webhookNames are what the names begin with by which events name verified webhooks (authid).
+const webhookNames = "webhook:"
+
+// ownName is s if it is fit to name somebody by a token or a certificate: fit for a text, and not what
+// events call a webhook, for which policies would take him.
+func ownName(s string) string {
+	if strings.HasPrefix(s, webhookNames) {
+		return ""
+	}
+	return text(s)
 }
 
 // unfit are control characters and noncharacters, which attributes of events

@@ -34,6 +34,7 @@ func TestWhoACertificateNames(t *testing.T) {
 		"a name without end":  {x509.Certificate{Subject: pkix.Name{CommonName: strings.Repeat("a", 257)}}, ""},
 		"no valid UTF-8":      {x509.Certificate{Subject: pkix.Name{CommonName: "a\xff"}}, ""},
 		"a noncharacter":      {x509.Certificate{Subject: pkix.Name{CommonName: "a\uffff"}}, ""},
+		"a webhook's name":    {x509.Certificate{URIs: uri("webhook:github"), Subject: pkix.Name{CommonName: "a"}}, ""},
 		"C1 control, as UTF8": {x509.Certificate{Subject: pkix.Name{CommonName: "a\u009b"}}, ""},
 	} {
 		if got := ofCertificate(&c.cert); got.name != c.want || got.kind != Certificate {

@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
@@ -246,10 +248,19 @@ func parsePublicKey(b []byte) (publicKey, bool) {
 		return k, false
 	}
 	public, err := parsed.PublicKey()
-	if err != nil {
+	if err != nil || weak(public) {
 		return k, false
 	}
 	return publicKey{kid: head.Kid, kty: head.Kty, crv: head.Crv, alg: head.Alg, key: public}, true
+}
+
+// minRSA is how many bits an RSA key has at least (RFC 7518, sections 3.3 and 3.5).
+const minRSA = 2048
+
+// weak reports whether a key is an RSA key that is too short.
+func weak(k jwk.Key) bool {
+	var public rsa.PublicKey
+	return k.KeyType() == jwa.RSA() && (jwk.Export(k, &public) != nil || public.N.BitLen() < minRSA)
 }
 
 // run keeps the keys fresh until ctx ends. Each failure is logged when it begins.

@@ -149,7 +149,7 @@ func (t *tokens) credential(payload []byte) (*credential, error) {
 		return nil, err
 	}
 	sub, _ := c["sub"].(string)
-	if text(sub) == "" {
+	if ownName(sub) == "" {
 		return nil, errSubject
 	}
 	return &credential{

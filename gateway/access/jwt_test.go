@@ -5,7 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +84,31 @@ func TestTokensOfOtherImplementations(t *testing.T) {
 			case c.name != "ada" || c.kind != JWT || !slices.Equal(c.roles, []string{"emitter", "staff"}):
 				t.Errorf("%s, %s, %s: %+v", x.By, x.Name, time, c)
 			}
+		}
+	}
+}
+
+// Policies take events whose authid is webhook:<name> for verified ones.
+func TestNoTokenIsNamedLikeAWebhook(t *testing.T) {
+	tokens := tokensOf(t, func(*JWTConfig) {})
+	claims := `{"iss":"https://id.example","aud":"signalbox","exp":1900000000,"sub":"%s"}`
+	if c, err := tokens.credential([]byte(fmt.Sprintf(claims, "github"))); err != nil || c.name != "github" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if _, err := tokens.credential([]byte(fmt.Sprintf(claims, "webhook:github"))); !errors.Is(err, errSubject) {
+		t.Errorf("%v, want %v", err, errSubject)
+	}
+}
+
+func TestShortKeysOfRSAArePassedOver(t *testing.T) {
+	for bits, want := range map[int]bool{1024: false, 2048: true} {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := fmt.Sprintf(`{"kty":"RSA","e":"AQAB","n":"%s"}`, base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
+		if _, taken := parsePublicKey([]byte(b)); taken != want {
+			t.Errorf("%d bits: %v", bits, taken)
 		}
 	}
 }
