@@ -27,6 +27,8 @@ type found[T any] struct {
 	item T
 	pos  event.Position
 	time time.Time
+	// turn is the latest time of what matched in its partition up to it.
+	turn time.Time
 }
 
 // match turns a record into an item; ok says whether the query asks for it. A
@@ -103,7 +105,7 @@ func newest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic,
 		err := log.Read(ctx, topic, eventlog.Last(n), eventlog.ReadOptions{Partition: q.Partition}, func(rec event.Record) error {
 			scanned++
 			if item, ok := m(rec); ok {
-				all = append(all, found[T]{item, rec.Position, rec.Timestamp})
+				all = append(all, found[T]{item: item, pos: rec.Position, time: rec.Timestamp})
 			}
 			return nil
 		})
@@ -118,7 +120,9 @@ func newest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic,
 	}
 }
 
-// oldest reads every partition until it has given enough matches, and merges them by time.
+// oldest reads every partition until it has given enough matches, and merges them by time. A page has
+// the beginning of what each partition gave: the times of a partition are not in order, since
+// several processes write them, and by these alone one record could hold up its partition for ever.
 func oldest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, q gateway.Query, m match[T]) (gateway.Page[T], error) {
 	var out gateway.Page[T]
 	starts, err := parseCursor(q.Cursor)
@@ -149,7 +153,7 @@ func oldest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic,
 		next[part] = resume
 		all = append(all, matches...)
 	}
-	sortFound(all)
+	slices.SortFunc(all, func(a, b found[T]) int { return cmp.Or(a.turn.Compare(b.turn), comparePositions(a.pos, b.pos)) })
 	if len(all) > q.Limit {
 		for _, f := range all[q.Limit:] { // these come again on the next page
 			if n := &next[f.pos.Partition]; *n < 0 || f.pos.Offset < *n {
@@ -158,13 +162,14 @@ func oldest[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic,
 		}
 		all = all[:q.Limit]
 	}
+	sortFound(all)
 	out.Items, out.Next = items(all), formatCursor(next)
 	return out, nil
 }
 
 // readPartition returns up to Limit matches and where to go on: -1 at the end.
 func readPartition[T any](ctx context.Context, log *eventlog.Log, topic eventlog.Topic, part int32, from eventlog.From, q gateway.Query, m match[T]) (matches []found[T], resume int64, err error) {
-	scanned := 0
+	scanned, turn := 0, time.Time{}
 	resume = -1
 	err = log.Read(ctx, topic, from, eventlog.ReadOptions{Partition: &part}, func(rec event.Record) error {
 		scanned++
@@ -173,7 +178,10 @@ func readPartition[T any](ctx context.Context, log *eventlog.Log, topic eventlog
 			return eventlog.ErrStop
 		}
 		if item, ok := m(rec); ok {
-			matches = append(matches, found[T]{item, rec.Position, rec.Timestamp})
+			if rec.Timestamp.After(turn) {
+				turn = rec.Timestamp
+			}
+			matches = append(matches, found[T]{item, rec.Position, rec.Timestamp, turn})
 		}
 		return nil
 	})
@@ -182,8 +190,12 @@ func readPartition[T any](ctx context.Context, log *eventlog.Log, topic eventlog
 
 func sortFound[T any](all []found[T]) {
 	slices.SortStableFunc(all, func(a, b found[T]) int {
-		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.pos.Partition, b.pos.Partition), cmp.Compare(a.pos.Offset, b.pos.Offset))
+		return cmp.Or(a.time.Compare(b.time), comparePositions(a.pos, b.pos))
 	})
+}
+
+func comparePositions(a, b event.Position) int {
+	return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
 func items[T any](all []found[T]) []T {
