@@ -1,11 +1,14 @@
 package eventlog
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/signalbox-dev/signalbox/eventlog/embedded"
 )
 
 // A topic may be deleted and made anew between two looks. Where its offsets are taken for those
@@ -43,5 +46,54 @@ func TestATopicIsReadOnceItIsKnownWhichItIs(t *testing.T) {
 	made.id.Store(&topicID{2})
 	if err := look(0); err != nil || s.tail.at.Load() != 0 {
 		t.Errorf("%v, and another topic is read from %d", err, s.tail.at.Load())
+	}
+}
+
+// A look may list one topic and be told the end of the next one by that name: what is read
+// is of the topic that is meant, or nothing.
+func TestATopicThatWasMadeAnewIsNotReadForTheOneBefore(t *testing.T) {
+	b, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	cfg := DefaultConfig()
+	cfg.Brokers, cfg.Embedded, cfg.Partitions = []string{b.Addr()}, true, 1
+	l, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(context.Background()) })
+	topic := Parked("f")
+	create := func() topicID {
+		t.Helper()
+		if _, err := l.adm.CreateTopic(t.Context(), 1, 1, nil, l.topicName(topic)); err != nil {
+			t.Fatal(err)
+		}
+		id, err := l.idOf(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	read := func(of topicID) error {
+		_, _, err := l.fetchOf(t.Context(), topic, of, 0, 0, 1<<10)
+		return err
+	}
+	first := create()
+	if err := read(first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.adm.DeleteTopic(t.Context(), l.topicName(topic)); err != nil {
+		t.Fatal(err)
+	}
+	second := create()
+	if err := read(first); !errors.Is(err, errMadeAnew) {
+		t.Errorf("the first one: %v, want errMadeAnew", err)
+	}
+	for name, id := range map[string]topicID{"the second one": second, "whichever there is": {}} {
+		if err := read(id); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -234,6 +234,11 @@ func (t *parkTopic) flush(partitions int32, err error) {
 // topicID is the broker's; zero where it gives none.
 type topicID [16]byte
 
+// isAnother reports whether two ids are known to be of different topics.
+func (id topicID) isAnother(other topicID) bool {
+	return id != other && id != topicID{} && other != topicID{}
+}
+
 // known notes that the topic was on the broker at a time.
 func (t *parkTopic) known(partitions int32, id topicID, when time.Time) {
 	t.mu.Lock()

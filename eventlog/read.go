@@ -230,15 +230,27 @@ func (l *Log) startOf(ctx context.Context, topic Topic, id int32) (int64, error)
 // one round trip, no session. next is where to go on; it is offset when there
 // is nothing more.
 func (l *Log) fetch(ctx context.Context, topic Topic, id int32, offset int64, maxBytes int32) (recs []*kgo.Record, next int64, err error) {
+	return l.fetchOf(ctx, topic, topicID{}, id, offset, maxBytes)
+}
+
+// errMadeAnew: another topic has the name by now.
+var errMadeAnew = errors.New("the topic was made anew")
+
+// fetchOf is fetch of the topic with an id, zero is whichever has the name; it fails
+// with errMadeAnew when that is another one.
+func (l *Log) fetchOf(ctx context.Context, topic Topic, of topicID, id int32, offset int64, maxBytes int32) (recs []*kgo.Record, next int64, err error) {
 	for fresh := time.Minute; ; fresh = 0 {
 		leader, tid, err := l.leader(ctx, topic, id, fresh)
+		if err == nil && of.isAnother(tid) {
+			err = errMadeAnew
+		}
 		if err == nil {
 			recs, next, err = l.fetchFrom(ctx, leader, tid, topic, id, offset, maxBytes)
 		}
-		if fresh > 0 && kerr.IsRetriable(err) {
-			continue // the leader moved: look again, once
+		if fresh > 0 && (kerr.IsRetriable(err) || errors.Is(err, errMadeAnew)) {
+			continue // the leader moved, or what is known is old: look again, once
 		}
-		if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) {
+		if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) && !errors.Is(err, errMadeAnew) {
 			err = fmt.Errorf("%w: read %s %d:%d: %w", ErrUnavailable, l.topicName(topic), id, offset, err)
 		}
 		return recs, next, err
@@ -273,14 +285,14 @@ func (l *Log) fetchFrom(ctx context.Context, leader int32, tid [16]byte, topic T
 }
 
 // leader is asked of metadata at most fresh old.
-func (l *Log) leader(ctx context.Context, topic Topic, id int32, fresh time.Duration) (int32, [16]byte, error) {
+func (l *Log) leader(ctx context.Context, topic Topic, id int32, fresh time.Duration) (int32, topicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	rt := kmsg.NewMetadataRequestTopic()
 	rt.Topic = kmsg.StringPtr(l.topicName(topic))
 	req.Topics = append(req.Topics, rt)
 	resp, err := l.cl.RequestCachedMetadata(ctx, req, fresh)
 	if err != nil {
-		return 0, [16]byte{}, err
+		return 0, topicID{}, err
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
@@ -289,7 +301,22 @@ func (l *Log) leader(ctx context.Context, topic Topic, id int32, fresh time.Dura
 			}
 		}
 	}
-	return 0, [16]byte{}, kerr.UnknownTopicOrPartition
+	return 0, topicID{}, kerr.UnknownTopicOrPartition
+}
+
+// idOf asks the broker which topic has a name.
+func (l *Log) idOf(ctx context.Context, topic Topic) (topicID, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = kmsg.StringPtr(l.topicName(topic))
+	req.Topics = append(req.Topics, rt)
+	resp, err := req.RequestWith(ctx, l.cl)
+	if err == nil && len(resp.Topics) == 1 {
+		if err = kerr.ErrorForCode(resp.Topics[0].ErrorCode); err == nil {
+			return resp.Topics[0].TopicID, nil
+		}
+	}
+	return topicID{}, fmt.Errorf("%w: metadata of %s: %w", ErrUnavailable, l.topicName(topic), errors.Join(err))
 }
 
 // follow reads from the starts of ranges on, for ever, with a client of its own.

@@ -19,7 +19,7 @@ type stream struct {
 	topic    Topic
 	tail     *tail
 	account  *account
-	// id is that of the topic which is read. The looker's own.
+	// id is that of the topic which is read; the goroutine's own while it runs, else the looker's.
 	id *topicID
 
 	running bool // guarded by p.smu
@@ -84,19 +84,13 @@ func (s *stream) update(id *topicID, end int64) {
 	s.p.smu.Lock()
 	defer s.p.smu.Unlock()
 	if !s.running && !s.p.halted {
-		if end < s.seen || s.isAnother(id) {
+		if end < s.seen || s.id.isAnother(*id) { // offsets of another one say nothing, however far they go
 			s.beginAnew(0, end)
 		}
 		s.id = id
 	}
 	s.tail.grow(end)
 	s.wakeLocked()
-}
-
-// isAnother reports whether the topic was made anew since the last look: its
-// offsets say nothing then, however far they go.
-func (s *stream) isAnother(id *topicID) bool {
-	return *s.id != *id && *id != topicID{} && *s.id != topicID{}
 }
 
 // beginAnew forgets the progress, which is about records that are no more.
@@ -106,6 +100,7 @@ func (s *stream) beginAnew(start, end int64) {
 	s.account = s.newAccount(s.account.topic)
 	s.account.begin(start, "")
 	s.account.touch(time.Now())
+	s.fetched = nil
 	s.tail.end.Store(end)
 	s.tail.at.Store(start)
 }
@@ -176,12 +171,13 @@ func (s *stream) recheck() {
 func (s *stream) some() (recs []*kgo.Record, next int64, err error) {
 	if len(s.fetched) == 0 {
 		at := s.tail.at.Load()
-		s.fetched, s.after, err = s.p.c.log.fetch(s.p.reads, s.topic, s.p.id, at, parkedFetchBytes)
-		if errors.Is(err, kerr.OffsetOutOfRange) {
-			err = s.relocate(s.p.reads, at)
-			return nil, 0, err
-		}
-		if err != nil {
+		s.fetched, s.after, err = s.p.c.log.fetchOf(s.p.reads, s.topic, *s.id, s.p.id, at, parkedFetchBytes)
+		switch {
+		case errors.Is(err, errMadeAnew):
+			return nil, 0, s.renew(s.p.reads)
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			return nil, 0, s.relocate(s.p.reads, at)
+		case err != nil:
 			return nil, 0, err
 		}
 	}
@@ -216,6 +212,26 @@ func (s *stream) relocate(ctx context.Context, at int64) error {
 		if !s.p.halted {
 			s.beginAnew(b.start, b.end)
 		}
+	}
+	return nil
+}
+
+// renew goes over to the topic that has the name by now: the end that a look has told
+// may be that of another one than it has listed.
+func (s *stream) renew(ctx context.Context) error {
+	id, err := s.p.c.log.idOf(ctx, s.topic)
+	if err != nil {
+		return err
+	}
+	bounds, err := s.p.c.log.bounds(ctx, s.topic)
+	if err != nil {
+		return err
+	}
+	s.p.smu.Lock()
+	defer s.p.smu.Unlock()
+	if b := bounds[s.p.id]; !s.p.halted && s.id.isAnother(id) {
+		s.beginAnew(b.start, b.end)
+		s.id = &id
 	}
 	return nil
 }
