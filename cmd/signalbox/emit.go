@@ -105,7 +105,7 @@ func follow(ctx context.Context, cmd *cobra.Command, c *client.Client, e *event.
 // what the function answered, which is kept once no attempt is left.
 func whyOf(ctx context.Context, c *client.Client, r *event.Run) []string {
 	const most = 3
-	if lines := linesOf(ctx, c, r.Function, r.ID, 0); len(lines) > 0 {
+	if lines := linesOf(ctx, c, client.Query{Function: r.Function, Run: r.ID, Since: time.Now().Add(-time.Hour)}, 0); len(lines) > 0 {
 		return lines[max(0, len(lines)-most):]
 	}
 	if r.Outcome != event.Dead {

@@ -103,7 +103,7 @@ func (f *invokeFlags) invoke(cmd *cobra.Command, function string) error {
 	answered := time.Now()
 	if run := runOf(ctx, c, name, e, began); run != nil {
 		out.Run, out.Sent = run.ID, run.Replies
-		out.Lines = linesOf(ctx, c, name, run.ID, time.Since(answered))
+		out.Lines = linesOf(ctx, c, client.Query{Function: name, Run: run.ID, Since: began.Add(-time.Minute)}, time.Since(answered))
 	}
 	if err := f.print(cmd, function, &out); err != nil {
 		return err
@@ -178,20 +178,27 @@ func runOf(ctx context.Context, c *client.Client, function string, e *event.Even
 }
 
 // linesOf waits a moment for what the run has printed: longer where its record took
-// long, too. Not every function says which run a line belongs to.
-func linesOf(ctx context.Context, c *client.Client, function, run string, record time.Duration) (lines []string) {
-	ctx, cancel := context.WithTimeout(ctx, max(300*time.Millisecond, min(2*record, 2*time.Second)))
+// long, too, and for the answer to a question that it has asked in that time. Not every
+// function says which run a line belongs to.
+func linesOf(ctx context.Context, c *client.Client, of client.Query, record time.Duration) (lines []string) {
+	enough := time.Now().Add(max(300*time.Millisecond, min(2*record, 2*time.Second)))
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	look := time.NewTicker(30 * time.Millisecond)
 	defer look.Stop()
 	for {
-		got, err := c.Lines(ctx, client.Query{Function: function, Run: run, Since: time.Now().Add(-time.Hour)})
+		got, err := c.Lines(ctx, of)
 		if err == nil && len(got) > 0 && len(got) == len(lines) { // no more are coming
 			return lines
 		}
-		lines = lines[:0]
-		for i := range got {
-			lines = append(lines, got[i].Line)
+		if err == nil {
+			lines = lines[:0]
+			for i := range got {
+				lines = append(lines, got[i].Line)
+			}
+		}
+		if !time.Now().Before(enough) {
+			return lines
 		}
 		select {
 		case <-ctx.Done():

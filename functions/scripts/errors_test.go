@@ -29,6 +29,8 @@ func TestErrorsOfScriptsTellTheAuthorWhereAndWhat(t *testing.T) {
 		"Node, a value of state that is no": {"node", "const { context } = require('signalbox')\nawait context.state.set('a', undefined)\n", []string{"state.set: undefined is no JSON value"}},
 		"Node, import in a script":          {"node", "import { context } from 'signalbox'\n", []string{"s0.cjs:1", "what uses import is named .mjs"}},
 		"Node, on the first line":           {"node", "null.x\n", []string{"s0.cjs:1:6"}},
+		"Node, out of memory":               {"node", "const a = []\nfor (;;) a.push(new Array(1e6).fill(1))\n", []string{"JavaScript heap out of memory: a worker may have 256 MB, see spec.scripts.memoryMB"}},
+		"Node, exit too early":              {"node", "const { context } = require('signalbox')\ncontext.events.send('x', 1)\nprocess.exit(0)\n", []string{"await events.send"}},
 		"Node, a syntax error":              {"node", "const a = 1\nconst b = (\n", []string{"s0.cjs:", "SyntaxError"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,5 +136,26 @@ func TestWhateverAScriptRaisesOrLeavesTheNextRunIsMadeByTheSameWorker(t *testing
 				t.Errorf("%v of %q", pids, r.lines)
 			}
 		})
+	}
+}
+
+func TestAScriptOfNodeMayExit(t *testing.T) {
+	r := newRig(t)
+	fn := r.function("node", func(s *resource.Scripts) { s.Workers = 1 }, `const { context } = require("signalbox");
+const fs = await import("node:fs");
+console.log("run", await context.events.send("x", 1), typeof fs.readFileSync);
+process.exit(context.params.get("code"));
+`)
+	for id, want := range map[string]struct {
+		code   string
+		status int
+	}{"a": {"0", 204}, "b": {"3", 500}, "c": {"0", 204}} {
+		if got := r.run(fn, id, `{"code":`+want.code+`}`); got.status != want.status || want.status == 500 && !strings.Contains(got.body, "exit status 3") {
+			t.Errorf("%s: %d %s", id, got.status, got.body)
+		}
+		r.awaitLine("stdout: run " + id + "-0 function")
+	}
+	if r.printed("ExperimentalWarning") > 0 {
+		t.Errorf("%q", r.lines)
 	}
 }

@@ -98,11 +98,11 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 		}
 		switch m.Is {
 		case "done":
-			return outcome{status: http.StatusNoContent}, true
+			return outcome{status: http.StatusNoContent}, !m.Ended
 		case "failed":
 			end := failed(&m)
 			end.body = w.mask.String(end.body)
-			return end, !strings.HasPrefix(m.Error, "MemoryError")
+			return end, !m.Ended && !strings.HasPrefix(m.Error, "MemoryError")
 		case "log":
 			w.catchUp()
 			line := w.log(event.StreamLog, m.Message)
@@ -115,7 +115,7 @@ func (r *run) in(ctx context.Context, w *worker) (end outcome, fit bool) {
 	if ctx.Err() != nil {
 		return outcome{status: http.StatusGatewayTimeout, body: "the caller gave up; the worker was ended"}, false
 	}
-	return outcome{status: http.StatusInternalServerError, body: w.why(err).Error()}, false
+	return outcome{status: http.StatusInternalServerError, body: w.whyAt(r.pool.spec.MemoryMB, err).Error()}, false
 }
 
 // failed is the answer for a run that raised something.

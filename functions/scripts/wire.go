@@ -47,6 +47,8 @@ type fromWorker struct {
 	Trace     string   `json:"trace"`
 	Permanent bool     `json:"permanent"`
 	After     *float64 `json:"after"`
+	// Ended: the worker ends with this run (done or failed).
+	Ended bool `json:"ended"`
 }
 
 func writeFrame(w io.Writer, m *toWorker) error {

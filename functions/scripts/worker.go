@@ -82,11 +82,14 @@ func (w *worker) finish() {
 type tail struct {
 	mu    sync.Mutex
 	lines []string
+	// memory: Node has said that its heap is full. What it prints after that helps nobody.
+	memory bool
 }
 
 func (t *tail) add(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.memory = t.memory || strings.Contains(line, "JavaScript heap out of memory")
 	if t.lines = append(t.lines, line); len(t.lines) > 10 {
 		t.lines = t.lines[1:]
 	}
@@ -95,7 +98,13 @@ func (t *tail) add(line string) {
 func (t *tail) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lines = nil
+	t.lines, t.memory = nil, false
+}
+
+func (t *tail) ranOut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.memory
 }
 
 func (t *tail) text() string {
@@ -231,6 +240,15 @@ func (w *worker) read(ctx context.Context) (fromWorker, error) {
 		return m, ctx.Err()
 	}
 	return m, err
+}
+
+// whyAt is why, and says how much memory a worker may have when that was the cause.
+func (w *worker) whyAt(memoryMB int, err error) error {
+	cause := w.why(err)
+	if w.tail.ranOut() {
+		return fmt.Errorf("the worker ended: JavaScript heap out of memory: a worker may have %d MB, see spec.scripts.memoryMB", memoryMB)
+	}
+	return cause
 }
 
 // why says what ended a worker that was to say something.

@@ -35,7 +35,7 @@ input.on("data", (chunk) => {
     else waiting.shift()(message);
   }
 });
-input.on("end", () => process.exit(0));
+input.on("end", () => process.exit(1)); // Signalbox is gone
 
 const ask = (message) => new Promise((resolve, reject) => {
   tell(message); // first: what is no JSON is thrown, and has no answer to wait for
@@ -47,6 +47,12 @@ const shown = (v) => (v !== null && typeof v === "object" && !(v instanceof Erro
 
 const line = (level, message, fields) => {
   tell({ is: "log", level, message: message + Object.entries(fields).map(([k, v]) => ` ${k}=${shown(v)}`).join("") });
+};
+
+// That import() in a script is new in Node is no matter of the script's.
+const warn = process.emitWarning;
+process.emitWarning = (warning, ...rest) => {
+  if (!String(warning).includes("USE_MAIN_CONTEXT_DEFAULT_LOADER")) warn.call(process, warning, ...rest);
 };
 
 // `require("signalbox")` is this package, wherever the script lies.
@@ -83,8 +89,11 @@ const compile = (file) => {
 const files = process.argv.slice(2);
 const home = process.cwd(); // where each script begins, wherever the one before went
 
+let running = false;
+
 const run = async (message) => {
   let told = { is: "done" };
+  running = true;
   try {
     sdk.use(new sdk.Context(message, ask, line));
     for (const file of files) {
@@ -97,8 +106,16 @@ const run = async (message) => {
   }
   sdk.use(null);
   await new Promise((resolve) => process.stdout.write("", resolve)); // what was printed goes first
+  running = false;
   tell(told);
 };
+
+// A script that says process.exit(0) is done, and the worker with it. Any other code is a failed run: the worker is gone.
+process.on("exit", (code) => {
+  if (!running || code !== 0) return;
+  const error = "the script has called process.exit before an answer was there: await events.send and state";
+  tell(waiting.length === 0 ? { is: "done", ended: true } : { is: "failed", ended: true, error, trace: error });
+});
 
 // traceOf leaves out where this package, and Node itself, have called the script.
 const traceOf = (stack) => {
