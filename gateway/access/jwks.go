@@ -257,7 +257,8 @@ func parsePublicKey(b []byte) (publicKey, bool) {
 // minRSA is how many bits an RSA key has at least (RFC 7518, sections 3.3 and 3.5).
 const minRSA = 2048
 
-// weak reports whether a key is an RSA key that is too short.
+// weak reports whether a key is an RSA key that is too short. The library knows the same bound, but
+// OPA, in the same process, takes it away for everybody.
 func weak(k jwk.Key) bool {
 	var public rsa.PublicKey
 	return k.KeyType() == jwa.RSA() && (jwk.Export(k, &public) != nil || public.N.BitLen() < minRSA)
