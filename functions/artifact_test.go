@@ -75,7 +75,11 @@ func TestProgramsRunFromTheirArtifact(t *testing.T) {
 	runsIn := func(digest string) {
 		t.Helper()
 		f.until("f", func(url string, err error) bool {
-			return err == nil && strings.Contains(f.get(url+"env"), s.dirs[digest])
+			if err != nil {
+				return false
+			}
+			env, err := ask(url + "env")
+			return err == nil && strings.Contains(env, s.dirs[digest]) // else it has just been replaced
 		})
 	}
 	f.reconcile(ofArtifact("one"))

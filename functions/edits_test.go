@@ -3,6 +3,7 @@
 package functions
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,9 +40,11 @@ func newAuthor(t *testing.T, change func(*resource.Function)) *author {
 	return a
 }
 
+// save writes the file in one step, as editors do: half of it would be a change of its own.
 func (a *author) save(text string) {
 	a.t.Helper()
-	if err := os.WriteFile(a.file, []byte(text), 0o600); err != nil {
+	half := filepath.Join(filepath.Dir(a.file), "."+filepath.Base(a.file))
+	if err := errors.Join(os.WriteFile(half, []byte(text), 0o600), os.Rename(half, a.file)); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -100,9 +103,11 @@ func TestAnArtifactIsNotWatched(t *testing.T) {
 }
 
 func TestAProgramThatDoesNotListenIsToldWhere(t *testing.T) {
-	f := run(t, func(c *Config) { c.ReadyTimeout = 300 * time.Millisecond })
-	f.reconcile(command("deaf", as("deaf")...))
-	for _, want := range []string{"starting: nothing accepts connections on 127.0.0.1:", "does it listen on 127.0.0.1:$PORT?"} {
+	for want, ready := range map[string]time.Duration{
+		"starting: nothing accepts connections on 127.0.0.1:": time.Minute, "does it listen on 127.0.0.1:$PORT?": 300 * time.Millisecond,
+	} {
+		f := run(t, func(c *Config) { c.ReadyTimeout, c.StopGrace = ready, time.Second })
+		f.reconcile(command("deaf", as("deaf")...))
 		f.until("deaf", func(_ string, err error) bool { return err != nil && strings.Contains(err.Error(), want) })
 	}
 }

@@ -75,9 +75,10 @@ func (f *fleet) start(fn *resource.Function) *supervisor {
 	return s
 }
 
+// stop ends a program; from before that on there is no URL of it.
 func (f *fleet) stop(s *supervisor) {
-	s.cancel()
 	f.r.remove(s.id)
+	s.cancel()
 }
 
 // wish starts a version that gets no events by the set, but was asked for.

@@ -95,16 +95,22 @@ func (f *fixture) ready(name string) string {
 
 func (f *fixture) get(url string) string {
 	f.t.Helper()
-	resp, err := http.Get(url)
+	text, err := ask(url)
 	if err != nil {
 		f.t.Fatal(err)
+	}
+	return text
+}
+
+// ask returns what a program answers.
+func ask(url string) (string, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return "", err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return string(b)
+	return string(b), err
 }
 
 // line waits for a line that begins with prefix and returns the rest.
@@ -184,22 +190,24 @@ func TestProgramThatEndsIsStartedAgain(t *testing.T) {
 }
 
 func TestWhyAProgramDoesNotRunIsSaid(t *testing.T) {
+	patient := DefaultConfig().ReadyTimeout // where the program must get as far as to end
 	tests := []struct {
-		name string
-		fn   *resource.Function
-		want string
+		name  string
+		fn    *resource.Function
+		ready time.Duration
+		want  string
 	}{
-		{"it ends at once", command("f", as("crash")...), "exit status 3"},
-		{"it does not listen", command("f", as("deaf")...), "accepted no connection in time"},
-		{"there is no such program", command("f", "no-such-program-here"), `"no-such-program-here": executable file not found`},
+		{"it ends at once", command("f", as("crash")...), patient, "exit status 3"},
+		{"it does not listen", command("f", as("deaf")...), 300 * time.Millisecond, "accepted no connection in time"},
+		{"there is no such program", command("f", "no-such-program-here"), patient, `"no-such-program-here": executable file not found`},
 		{"there is no such directory", &resource.Function{
 			Metadata: resource.Metadata{Name: "f"},
 			Spec:     resource.FunctionSpec{Command: as("serve"), Dir: "/no/such/directory"},
-		}, "no such file or directory"},
+		}, patient, "no such file or directory"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := run(t, func(c *Config) { c.ReadyTimeout = 300 * time.Millisecond })
+			f := run(t, func(c *Config) { c.ReadyTimeout = test.ready })
 			f.reconcile(test.fn)
 			_, err := f.until("f", func(_ string, err error) bool {
 				return err != nil && strings.Contains(err.Error(), test.want)

@@ -270,8 +270,12 @@ func (p *replica) await(ctx context.Context) error {
 			return errGone
 		case <-pause.C:
 		}
-		if last = p.probe(ctx); last == nil {
+		err := p.probe(ctx)
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // else it was cut short, which says less than the one before
+			last = err
 		}
 		pause.Reset(wait)
 	}

@@ -70,7 +70,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, changed: make(chan struct{}), c: DefaultConfig()}
 	r.c.Dir, r.c.Reporter, r.c.Events, r.c.Log = t.TempDir(), r, r, slog.New(slog.DiscardHandler)
-	r.c.StopGrace = 300 * time.Millisecond
+	r.c.StopGrace = 2 * time.Second
 	r.c.Output = func(l event.Log) { r.heard(func() { r.lines = append(r.lines, l) }) }
 	if change != nil {
 		change(&r.c)
@@ -493,7 +493,7 @@ func TestAStopGivesTheDeliveryBack(t *testing.T) {
 }
 
 func TestRunsOfAKilledProcessHaveFailed(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(c *Config) { c.StopGrace = 300 * time.Millisecond }) // which is waited for
 	r.mu.Lock()
 	r.refuse = errors.New("the log is down")
 	r.mu.Unlock()
@@ -559,7 +559,7 @@ func TestACallWaitsForTheEnd(t *testing.T) {
 }
 
 func TestARunWhoseCallerGivesUpIsEnded(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(c *Config) { c.StopGrace = time.Minute }) // the shell must get as far as to say it
 	fn := shell("trap 'echo ended; exit 9' TERM; echo up; while :; do sleep 0.02; done")
 	r.use(fn)
 	ctx, giveUp := context.WithCancel(t.Context())

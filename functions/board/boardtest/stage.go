@@ -98,7 +98,7 @@ func (s *Stage) Until(what string, is func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	end := time.After(10 * time.Second)
+	end := time.After(30 * time.Second)
 	for !is() {
 		select {
 		case <-tick.C:
