@@ -19,7 +19,7 @@ func embeddedConfig(t testing.TB) eventlog.Config {
 	cfg := eventlog.DefaultConfig()
 	cfg.Brokers = []string{b.Addr()}
 	cfg.Embedded = true
-	cfg.SessionTimeout = time.Second
+	cfg.SessionTimeout = 6 * time.Second
 	return cfg
 }
 

@@ -53,5 +53,20 @@ func (r *restartable) Config() ledger.Config {
 	cfg.Timeout = 2 * time.Second
 	return cfg
 }
-func (r *restartable) Stop(testing.TB)    { r.server.Close() }
-func (r *restartable) Start(t testing.TB) { r.server = startEmbedded(t, r.addr) }
+func (r *restartable) Stop(testing.TB) { r.server.Close() }
+
+// Start waits for the port: it was free for a while, and another program may have it for a moment.
+func (r *restartable) Start(t testing.TB) {
+	for late := time.After(30 * time.Second); ; {
+		s, err := embedded.Start(embedded.Config{Listen: r.addr})
+		if err == nil {
+			r.server = s
+			return
+		}
+		select {
+		case <-late:
+			t.Fatal(err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

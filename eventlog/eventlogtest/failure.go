@@ -42,7 +42,7 @@ func (s suite) awayAppend(t *testing.T) {
 	if !errors.Is(err, eventlog.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second { // the rest is for a busy machine
 		t.Errorf("took %v", took)
 	}
 	cable.mend()
@@ -136,6 +136,9 @@ func (s suite) halfSettled(t *testing.T, send func(*eventlog.Log, []event.Messag
 	committed := make(chan error, 100)
 	cfg.Hooks.Commit = func(_ int, _ time.Duration, err error) { committed <- err }
 	dying := cfg
+	if cfg.Embedded {
+		dying.SessionTimeout = time.Second // which is waited for; others must not lose their partitions on a busy machine
+	}
 	cable := plug(&dying)
 	l := open(t, dying)
 	in := newInbox()

@@ -60,7 +60,7 @@ func park(t testing.TB, l *eventlog.Log, function string, partition int32, msgs 
 
 func (b *inbox) waitParked(t testing.TB, n int) []delivery {
 	t.Helper()
-	return b.untilParked(t, func(got []delivery) bool { return len(got) >= n })
+	return b.untilOf(t, &b.parked, n, func([]delivery) bool { return true })
 }
 
 // againParked consumes once more and returns what comes of a stream before a

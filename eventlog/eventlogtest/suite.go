@@ -248,23 +248,28 @@ func (b *inbox) Release(ctx context.Context, partition int32) {
 // until waits until enough says so of all that came.
 func (b *inbox) until(t testing.TB, enough func([]delivery) bool) []delivery {
 	t.Helper()
-	return b.untilOf(t, &b.got, enough)
+	return b.untilOf(t, &b.got, 0, enough)
 }
 
 // untilParked is the same for what was parked.
 func (b *inbox) untilParked(t testing.TB, enough func([]delivery) bool) []delivery {
 	t.Helper()
-	return b.untilOf(t, &b.parked, enough)
+	return b.untilOf(t, &b.parked, 0, enough)
 }
 
-func (b *inbox) untilOf(t testing.TB, of *[]delivery, enough func([]delivery) bool) []delivery {
+// untilOf asks once there are at least so many.
+func (b *inbox) untilOf(t testing.TB, of *[]delivery, least int, enough func([]delivery) bool) []delivery {
 	t.Helper()
 	ctx := within(t)
 	for {
 		b.mu.Lock()
-		got, changed := slices.Clone(*of), b.changed
+		var got []delivery
+		there, changed := len(*of) >= least, b.changed
+		if there {
+			got = slices.Clone(*of)
+		}
 		b.mu.Unlock()
-		if enough(got) {
+		if there && enough(got) {
 			return got
 		}
 		select {
@@ -277,7 +282,7 @@ func (b *inbox) untilOf(t testing.TB, of *[]delivery, enough func([]delivery) bo
 
 func (b *inbox) wait(t testing.TB, n int) []delivery {
 	t.Helper()
-	return b.until(t, func(got []delivery) bool { return len(got) >= n })
+	return b.untilOf(t, &b.got, n, func([]delivery) bool { return true })
 }
 
 func valuesOf(ds []delivery) []string {
