@@ -148,4 +148,4 @@ func (l *dispatcherLog) DeadLetter(ctx context.Context, d *event.DeadLetter) err
 }
 
 // Run implements dispatcher.Log: telemetry, dropped and counted when there is no room.
-func (l *dispatcherLog) Run(r *event.Run) { l.log.AppendAsync(eventlog.Runs, r.Message(), nil) }
+func (l *dispatcherLog) Run(r *event.Run) { l.log.AppendTelemetry(eventlog.Runs, r.AppendMessage) }

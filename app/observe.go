@@ -62,7 +62,7 @@ func (a *App) observer() dispatcher.Observer {
 		Choosing: a.decisions.choosing,
 		Duplicate: func(rec *event.Record) {
 			duplicates.Inc()
-			a.events.AppendAsync(eventlog.Runs, duplicateRun(rec, time.Now()).Message(), nil)
+			a.events.AppendTelemetry(eventlog.Runs, duplicateRun(rec, time.Now()).AppendMessage)
 			a.traces.Drop(rec, consumerGroup, "duplicate")
 		},
 		Redriven: func(run *event.Run) { a.metrics.Redriven(string(run.Outcome)) },

@@ -33,7 +33,7 @@ var sink any
 func hotPaths() map[string]func() {
 	e := usual()
 	web, m, run := usualHTTP(e), e.Message(), fullRun()
-	buf := make([]byte, 0, 4096)
+	buf, used := make([]byte, 0, 4096), Message{}
 	text := string(e.AppendJSON(nil))
 	return map[string]func(){
 		"ParseHTTP": func() {
@@ -52,7 +52,11 @@ func hotPaths() map[string]func() {
 		"ParseJSON":        func() { _, _ = parseJSON(text) },
 		"VisitHTTPHeaders": func() { e.VisitHTTPHeaders(func(string, string) {}) },
 		"Run.Message":      func() { sink = len(run.Message().Headers) == 0 },
-		"Derive":           func() { sink = Derive(e, e, Hop{Link: "link", Version: "v1", Began: now, Now: now}) == nil },
+		"AppendMessage": func() {
+			used.Headers = used.Headers[:0]
+			buf = run.AppendMessage(&used, buf[:0])
+		},
+		"Derive": func() { sink = Derive(e, e, Hop{Link: "link", Version: "v1", Began: now, Now: now}) == nil },
 	}
 }
 
@@ -72,4 +76,5 @@ func BenchmarkAppendJSON(b *testing.B)       { benchmark(b, "AppendJSON") }
 func BenchmarkParseJSON(b *testing.B)        { benchmark(b, "ParseJSON") }
 func BenchmarkVisitHTTPHeaders(b *testing.B) { benchmark(b, "VisitHTTPHeaders") }
 func BenchmarkRunMessage(b *testing.B)       { benchmark(b, "Run.Message") }
+func BenchmarkAppendMessage(b *testing.B)    { benchmark(b, "AppendMessage") }
 func BenchmarkDerive(b *testing.B)           { benchmark(b, "Derive") }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -43,6 +44,22 @@ func TestRunMessage(t *testing.T) {
 				t.Errorf("JSON %s, want that of encoding/json: %s", m.Value, want)
 			}
 		})
+	}
+}
+
+func TestRunAppendsItsMessage(t *testing.T) {
+	m, buf := Message{Key: []byte("old"), Headers: append(make([]Header, 0, 20), Header{"first", []byte("kept")}), Value: []byte("old")}, []byte("used ")
+	for _, r := range []*Run{fullRun(), {ID: "x"}} {
+		want := r.Message()
+		buf = r.AppendMessage(&m, buf)
+		if !bytes.HasPrefix(buf, []byte("used ")) || string(m.Headers[0].Value) != "kept" {
+			t.Errorf("what was there is gone: %q, %v", buf, m.Headers[0])
+		}
+		if m.Headers = m.Headers[1:]; !reflect.DeepEqual(m, want) {
+			t.Errorf("got %v, want %v", m, want)
+		}
+		m.Headers, buf = m.Headers[:0], buf[:len("used ")]
+		m.Headers = append(m.Headers, Header{"first", []byte("kept")})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -18,10 +19,22 @@ const (
 // Message is the run as a record of the topic signalbox.runs: key source NUL id
 // of the event, value a CloudEvent in binary mode of type signalbox.run, source
 // /signalbox/runs, the run's id, its function as subject and the run as JSON
-// data. All of it is written by hand into one buffer, since there is one for
-// every delivery.
+// data.
 func (r *Run) Message() Message {
-	buf := make([]byte, 0, 512+len(r.EventSource)*2+len(r.EventID)*2+len(r.Reason)+len(r.Replies)*128)
+	m := Message{Headers: make([]Header, 0, runHeaders)}
+	r.AppendMessage(&m, nil)
+	return m
+}
+
+// runHeaders is how many headers a run has at most.
+const runHeaders = 7
+
+// AppendMessage makes m what Message gives, with headers appended to those of m
+// and all else to buf, which it returns. It is written by hand into one buffer,
+// since there is one for every delivery.
+func (r *Run) AppendMessage(m *Message, buf []byte) []byte {
+	buf = slices.Grow(buf, 512+len(r.EventSource)*2+len(r.EventID)*2+len(r.Reason)+len(r.Replies)*128)
+	start := len(buf)
 	buf = append(buf, r.EventSource...)
 	buf = append(buf, 0)
 	buf = append(buf, r.EventID...)
@@ -29,8 +42,7 @@ func (r *Run) Message() Message {
 	buf = r.Time.UTC().AppendFormat(buf, time.RFC3339Nano)
 	at := len(buf)
 	buf = r.appendJSON(buf, buf[key:at])
-	headers := make([]Header, 0, 9)
-	headers = append(headers,
+	m.Headers = append(slices.Grow(m.Headers, runHeaders),
 		Header{"ce_specversion", view(SpecVersion)},
 		Header{"ce_id", view(r.ID)},
 		Header{"ce_source", view(RunSource)},
@@ -38,9 +50,10 @@ func (r *Run) Message() Message {
 		Header{"ce_time", buf[key:at:at]},
 		Header{"content-type", view("application/json")})
 	if r.Function != "" {
-		headers = append(headers, Header{"ce_subject", view(r.Function)})
+		m.Headers = append(m.Headers, Header{"ce_subject", view(r.Function)})
 	}
-	return Message{Key: buf[:key:key], Headers: headers, Value: buf[at:len(buf):len(buf)]}
+	m.Key, m.Value = buf[start:key:key], buf[at:len(buf):len(buf)]
+	return buf
 }
 
 // appendJSON writes what encoding/json would; at is the time in RFC 3339.

@@ -191,7 +191,7 @@ func (l *Log) appended(topic Topic, records int, size int64, took time.Duration,
 // is full or the broker refuses.
 func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Position, error)) {
 	if done == nil {
-		l.appendTelemetry(topic, msg)
+		l.telemetries.Get().(*telemetry).append(topic, &msg)
 		return
 	}
 	if topic == Events && l.full.Load() {
@@ -220,41 +220,6 @@ func (l *Log) AppendAsync(topic Topic, msg event.Message, done func(event.Positi
 		}
 		done(event.Position{Partition: r.Partition, Offset: r.Offset}, nil)
 	})
-}
-
-func (l *Log) appendTelemetry(topic Topic, msg event.Message) {
-	size, room := messageSize(&msg), l.roomOf(topic)
-	if size > int64(l.cfg.maxBytesOf(topic)) || !room.take(1, size) {
-		l.dropped(topic, msg.Key)
-		return
-	}
-	r := &kgo.Record{}
-	fillRecord(r, l.topicName(topic), &msg, time.Now())
-	l.cl.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
-		room.give(1, size)
-		if err != nil {
-			l.dropped(topic, msg.Key)
-			return
-		}
-		l.stats.produced.Add(1)
-		l.grown(size)
-	})
-}
-
-// roomOf is the budget of a topic of telemetry. What functions print has one of
-// its own: a function that floods takes no room from the records of runs.
-func (l *Log) roomOf(topic Topic) *budget {
-	if topic == Logs {
-		return &l.lines
-	}
-	return &l.telemetry
-}
-
-func (l *Log) dropped(topic Topic, key []byte) {
-	l.stats.dropped.Add(1)
-	if l.cfg.Hooks.Dropped != nil {
-		l.cfg.Hooks.Dropped(topic, key)
-	}
 }
 
 // budget bounds what is in the buffer of the client; batches take all or nothing.

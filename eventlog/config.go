@@ -111,7 +111,7 @@ type Hooks struct {
 	// Polled: records were fetched for the consumer.
 	Polled func(records int)
 	// Dropped: telemetry was dropped, because its buffer is full or the broker
-	// refused it. key is the record's.
+	// refused it. key is the record's, and not to be kept.
 	Dropped func(topic Topic, key []byte)
 }
 

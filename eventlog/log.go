@@ -32,9 +32,11 @@ type Log struct {
 	events    budget // records appended for which somebody waits
 	telemetry budget
 	lines     budget // of Logs
-	parked    parkTopics
-	cursors   sync.Mutex // one writer of cursors at a time
-	tails     tails
+	// telemetries are the records of telemetry that are not on their way.
+	telemetries sync.Pool // of *telemetry
+	parked      parkTopics
+	cursors     sync.Mutex // one writer of cursors at a time
+	tails       tails
 	// stalled is set while appends run out of time, and cleared by the next
 	// acknowledgement: a full buffer then means away, not busy.
 	stalled  atomic.Bool
@@ -74,6 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	l.events.set(cfg.MaxBufferedRecords, cfg.MaxBufferedBytes)
 	l.telemetry.set(max(1, cfg.MaxBufferedRecords/4), max(1, cfg.MaxBufferedBytes/4))
 	l.lines.set(max(1, cfg.MaxBufferedRecords/8), max(1, cfg.MaxBufferedBytes/8))
+	l.telemetries.New = l.newTelemetry
 	l.parked.budget.set(cfg.MaxBufferedRecords, max(cfg.MaxBufferedBytes, int(cfg.maxBytesOf(Dead))))
 	l.parked.of = make(map[string]*parkTopic)
 	l.tails.init()

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,6 +75,7 @@ func (s suite) testAppend(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("telemetry comes whole, in whatever memory it is written", func(t *testing.T) { telemetry(t, l) })
 	for name, msgs := range map[string][]event.Message{
 		"a record that is too large":           {message("", "small"), {Value: make([]byte, 65<<10)}},
 		"a batch that never fits the buffer":   make([]event.Message, 501),
@@ -115,4 +119,46 @@ func (s suite) testAppend(t *testing.T) {
 			t.Errorf("%d partitions", again.Partitions(eventlog.Events))
 		}
 	})
+}
+
+// telemetry appends in waves, each in memory of the one before, from several
+// goroutines at a time.
+func telemetry(t *testing.T, l *eventlog.Log) {
+	const waves, writers, each = 10, 4, 15
+	run := func(i int) *event.Run {
+		return &event.Run{ID: fmt.Sprint("run-", i), Function: fmt.Sprint("f", i), EventSource: "/telemetry", EventID: strings.Repeat("x", i%40), Reason: strings.Repeat("y", i%200)}
+	}
+	for wave := range waves {
+		var wg sync.WaitGroup
+		for w := range writers {
+			wg.Go(func() {
+				for i := range each {
+					l.AppendTelemetry(eventlog.Runs, run((wave*writers+w)*each+i).AppendMessage)
+				}
+			})
+		}
+		wg.Wait()
+		for l.Stats().BufferedRecords > 0 {
+			<-time.After(time.Millisecond)
+		}
+	}
+	got := map[string]event.Message{}
+	err := l.Read(within(t), eventlog.Runs, eventlog.Earliest(), eventlog.ReadOptions{}, func(r event.Record) error {
+		if id, _ := r.Message.Header("ce_id"); strings.HasPrefix(string(id), "run-") {
+			got[string(id)] = r.Message
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != waves*writers*each {
+		t.Errorf("%d records, want %d", len(got), waves*writers*each)
+	}
+	for i := range waves * writers * each {
+		r := run(i)
+		if m := got[r.ID]; !reflect.DeepEqual(m, r.Message()) {
+			t.Errorf("record %s is %v, want %v", r.ID, m, r.Message())
+		}
+	}
 }
