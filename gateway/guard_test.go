@@ -395,7 +395,8 @@ func TestAdmissionKnowsWhoAsks(t *testing.T) {
 }
 
 func TestAnIdentityIsBoundToItsRate(t *testing.T) {
-	g := startGuarded(t, nil)
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) // for ever: the wait is told in whole seconds
+	g := startGuarded(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return noon } })
 	g.key("slow", resource.KeySpec{Roles: []string{"emitter"}, Rate: 0.1})
 	g.key("free", resource.KeySpec{Roles: []string{"emitter"}})
 	h := []string{"Content-Type", event.ContentTypeJSON}
@@ -416,7 +417,7 @@ func TestAnIdentityIsBoundToItsRate(t *testing.T) {
 
 func TestAStreamEndsWithTheKeyItWasOpenedBy(t *testing.T) {
 	g := startGuarded(t, func(c *Config, _ *Deps) { c.Subscribe.Heartbeat = 100 * time.Millisecond })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a stream that goes on fails the test, and does not hang it
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a stream that goes on fails the test, and does not hang it
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", g.url+"/subscribe", nil)
 	if err != nil {

@@ -27,7 +27,7 @@ type sseClient struct {
 
 func (r *rig) subscribe(query string, headers ...string) *sseClient {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	r.t.Cleanup(cancel)
 	req, _ := http.NewRequestWithContext(ctx, "GET", r.url+"/subscribe"+query, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -104,7 +104,7 @@ func (r *rig) emit(id, typ, body string) {
 
 func (r *rig) followers(n int) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := r.log.WaitFollowers(ctx, n); err != nil {
 		r.t.Fatalf("waiting for %d followers: %v", n, err)
@@ -336,7 +336,7 @@ func (r *rig) socket(query string) *websocket.Conn {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	r.t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -72,13 +72,20 @@ func (a *authority) write(name, kind string, der []byte) {
 // serve writes a certificate of a server of that name and its key.
 func (a *authority) serve(name string) {
 	a.t.Helper()
+	cert, key := a.issue(name)
+	a.write("tls.pem", "CERTIFICATE", cert)
+	a.write("tls.key", "EC PRIVATE KEY", key)
+}
+
+// issue makes a certificate of a server of that name, and its key.
+func (a *authority) issue(name string) (certificate, private []byte) {
+	a.t.Helper()
 	cert, key, _ := a.make(x509.Certificate{Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.write("tls.pem", "CERTIFICATE", cert.Raw)
-	a.write("tls.key", "EC PRIVATE KEY", der)
+	return cert.Raw, der
 }
 
 // client trusts the authority and presents a certificate, if one is given.
@@ -178,25 +185,13 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	if changed, err := reload(); changed || err != nil {
 		t.Errorf("nothing changed: %t, %v", changed, err)
 	}
-	key, err := os.ReadFile(a.path("tls.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.serve("two")
-	next, err := os.ReadFile(a.path("tls.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(a.path("tls.key"), key, 0o600); err != nil { // the certificate is replaced, its key not yet
-		t.Fatal(err)
-	}
+	cert, key := a.issue("two")
+	a.write("tls.pem", "CERTIFICATE", cert) // its key not yet; the server looks at both all the time
 	if _, err := reload(); err == nil || name() != "one" {
 		t.Errorf("%v: want the one before in force", err)
 	}
-	if err := os.WriteFile(a.path("tls.key"), next, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tick, late := time.NewTicker(20*time.Millisecond), time.After(10*time.Second)
+	a.write("tls.key", "EC PRIVATE KEY", key)
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
 	defer tick.Stop()
 	for name() != "two" { // by itself
 		select {

@@ -199,7 +199,7 @@ func TestWhatStaysUnknownIsNotExpected(t *testing.T) {
 	}}
 	g.Door = d.open
 	cfg := short(start(t, g))
-	cfg.Drain = 2 * time.Second
+	cfg.Drain = 5 * time.Second                 // which is waited for
 	cfg.Keys, cfg.Order = 0, resource.OrderNone // else the later events of their keys wait
 	rep := run(t, cfg)
 	if e := rep.Events; rep.Err() != nil || e.Accepted != 54 || e.Unknown != 6 || e.UnknownDelivered != 6 || rep.Deliveries.Expected != 3*54 {
