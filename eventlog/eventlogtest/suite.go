@@ -257,10 +257,11 @@ func (b *inbox) untilParked(t testing.TB, enough func([]delivery) bool) []delive
 	return b.untilOf(t, &b.parked, 0, enough)
 }
 
-// untilOf asks once there are at least so many.
+// untilOf asks once there are at least so many. While more of them come it is patient.
 func (b *inbox) untilOf(t testing.TB, of *[]delivery, least int, enough func([]delivery) bool) []delivery {
 	t.Helper()
-	ctx := within(t)
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	for {
 		b.mu.Lock()
 		var got []delivery
@@ -274,7 +275,10 @@ func (b *inbox) untilOf(t testing.TB, of *[]delivery, least int, enough func([]d
 		}
 		select {
 		case <-changed:
-		case <-ctx.Done():
+			if !there {
+				late.Reset(patience)
+			}
+		case <-late.C:
 			t.Fatalf("waited in vain; got %d: %v", len(got), valuesOf(got))
 		}
 	}
