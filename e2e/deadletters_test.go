@@ -93,7 +93,7 @@ func TestDeadLettersAreRedrivenOnceAlsoAfterARestart(t *testing.T) {
 func TestTwoReplicasRedriveEachDeadLetterOnce(t *testing.T) {
 	a, b := startReplicas(t, realArgs(t))
 	fn := newFragile(t)
-	a.apply(functionManifest("fragile", fn.URL, "com.example.a"))
+	a.applyTo(functionManifest("fragile", fn.URL, "com.example.a"), b)
 	const n = 200
 	a.emitSpread("order", "com.example.a", n)
 	a.awaitStates("fragile", fmt.Sprintf("map[open:%d]", n))

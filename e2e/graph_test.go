@@ -39,8 +39,8 @@ func TestTheCatalogueSeesWhatReplicasDeliver(t *testing.T) {
 	args := realArgs(t)
 	a, b := startReplicas(t, args)
 	fn := replying(t, "com.example.thumb")
-	a.apply(functionManifest("thumbs", fn.URL, "com.example.up") + "\n---\n" +
-		"apiVersion: signalbox.dev/v1\nkind: Schema\nmetadata: {name: up}\nspec: {types: [com.example.up], schema: {type: object}}\n")
+	a.applyTo(functionManifest("thumbs", fn.URL, "com.example.up")+"\n---\n"+
+		"apiVersion: signalbox.dev/v1\nkind: Schema\nmetadata: {name: up}\nspec: {types: [com.example.up], schema: {type: object}}\n", b)
 	a.emitSpread("x", "com.example.up", 60)
 	for _, s := range []*server{a, b} { // either has what both delivered
 		up := s.awaitType("com.example.up", func(t catalogue.Type) bool { return t.Count >= 60 })

@@ -183,7 +183,7 @@ func TestManyLeasesAreReportedToAnyReplica(t *testing.T) {
 		})
 	})
 	sink := newRecorder(t, nil)
-	a.apply(functionManifest("worker", fn.URL, "com.example.long") + functionManifest("sink", sink.URL, "com.example.made"))
+	a.applyTo(functionManifest("worker", fn.URL, "com.example.long")+functionManifest("sink", sink.URL, "com.example.made"), b)
 	a.emitSpread("long", "com.example.long", n)
 	sink.awaitSubjects(t, n-5)
 	work.Wait()

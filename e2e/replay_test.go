@@ -37,10 +37,10 @@ func TestAPauseOutlivesTheReplicasThatKeptIt(t *testing.T) {
 	args := realArgs(t)
 	a, b := startReplicas(t, args)
 	fn := newRecorder(t, nil)
-	a.apply(functionManifest("sink", fn.URL, "com.example.none") + linkManifest("kept", "sink", "com.example.kept", ""))
+	a.applyTo(functionManifest("sink", fn.URL, "com.example.none")+linkManifest("kept", "sink", "com.example.kept", ""), b)
 	a.emitSpread("before", "com.example.kept", 50)
 	fn.awaitIDs(t, ids("before", 50))
-	a.apply(linkManifest("kept", "sink", "com.example.kept", ", paused: true"))
+	a.applyTo(linkManifest("kept", "sink", "com.example.kept", ", paused: true"), b)
 	await(t, "both replicas to have partitions", func() error {
 		if x, y := a.partitions(), b.partitions(); x == 0 || y == 0 {
 			return fmt.Errorf("they have %d and %d", x, y)
@@ -164,7 +164,7 @@ func TestPausesAmongCrashesAndHandOversLoseNothingAndKeepOrder(t *testing.T) {
 	link := func(more string) string {
 		return linkManifest("ordered", "sink", "com.example.step", ", order: key"+more)
 	}
-	gateway.apply(functionManifest("sink", fn.URL, "com.example.none") + link(""))
+	gateway.applyTo(functionManifest("sink", fn.URL, "com.example.none")+link(""), dispatchers...)
 	const keys = 5
 	stop := gateway.inSteps(keys, "com.example.step")
 	for round := range 6 {
@@ -243,7 +243,7 @@ func TestANewLinkStartsWhereItIsTold(t *testing.T) {
 func TestAReplayIsSharedByReplicasAndHoldsItsRate(t *testing.T) {
 	a, b := startReplicas(t, realArgs(t))
 	fn := newRecorder(t, nil)
-	a.apply(functionManifest("sink", fn.URL, "com.example.again"))
+	a.applyTo(functionManifest("sink", fn.URL, "com.example.again"), b)
 	a.emitSpread("again", "com.example.again", 300)
 	fn.awaitIDs(t, ids("again", 300))
 	kind, err := resource.LookupKind(resource.KindReplay)

@@ -119,7 +119,7 @@ func TestGatewayAndDispatcherCanBeProcessesOfTheirOwn(t *testing.T) {
 		}
 		w.Header().Set("Ce-Type", "com.example.two")
 	})
-	gateway.apply(functionManifest("first", first.URL, "com.example.one") + functionManifest("second", second.URL, "com.example.two"))
+	gateway.applyTo(functionManifest("first", first.URL, "com.example.one")+functionManifest("second", second.URL, "com.example.two"), dispatcher)
 	gateway.emitSpread("split", "com.example.one", 20)
 	second.awaitCalls(t, 20)
 	var steps []client.Step
@@ -141,7 +141,7 @@ func TestGatewayAndDispatcherCanBeProcessesOfTheirOwn(t *testing.T) {
 func TestTheReplicaThatIsLeftDeliversEverything(t *testing.T) {
 	a, b := startReplicas(t, realArgs(t))
 	fn := newRecorder(t, nil)
-	a.apply(functionManifest("sink", fn.URL, "com.example.crash"))
+	a.applyTo(functionManifest("sink", fn.URL, "com.example.crash"), b)
 	await(t, "both replicas to have partitions", func() error {
 		if x, y := a.partitions(), b.partitions(); x == 0 || y == 0 {
 			return fmt.Errorf("they have %d and %d", x, y)

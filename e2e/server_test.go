@@ -148,19 +148,32 @@ func (s *server) kill() {
 
 // apply writes manifests and fails the test when they are refused. On a machine that
 // has far too much to do, Redis may not answer in time: it comes again, as it is told to.
-func (s *server) apply(manifests string) {
+func (s *server) apply(manifests string) { s.t.Helper(); s.applyTo(manifests) }
+
+// applyTo is apply, and waits until others of the same system work by it too: they are told,
+// and events that are sent at once may come to them before.
+func (s *server) applyTo(manifests string, others ...*server) {
 	s.t.Helper()
 	objects, err := resource.Decode("test", []byte(manifests))
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, manifests)
 	}
+	revision := uint64(0)
 	await(s.t, "manifests to be taken", func() error {
-		_, err := s.Apply(s.t.Context(), objects, false)
+		stored, err := s.Apply(s.t.Context(), objects, false)
+		for _, o := range stored {
+			revision = max(revision, o.Metadata.Revision)
+		}
 		if p, ok := errors.AsType[*client.Problem](err); err != nil && (!ok || p.Status != http.StatusServiceUnavailable) {
 			s.t.Fatalf("apply: %v\n%s", err, manifests)
 		}
 		return err
 	})
+	for _, other := range others {
+		await(s.t, "another process to work by the manifests", func() error {
+			return other.metricAtLeast("signalbox_resources_revision", float64(revision))
+		})
+	}
 }
 
 // post sends a request to the server and returns the status and the body.

@@ -138,7 +138,7 @@ func startStorm(t *testing.T, c *crowd) *storm {
 			}
 		}
 	})
-	s.gateway.apply(c.manifests())
+	s.gateway.applyTo(c.manifests(), s.dispatchers...)
 	return s
 }
 

@@ -180,13 +180,13 @@ func (s *server) accepts(c *http.Client, header map[string]string) bool {
 }
 
 // moves takes the traffic from v1 to v2 and back while events come. between is
-// called after each change.
-func moves(t *testing.T, s *server, between func(step int)) (got *switches, accepted map[string]int, weights []int) {
+// called after each change; others deliver beside s.
+func moves(t *testing.T, s *server, between func(step int), others ...*server) (got *switches, accepted map[string]int, weights []int) {
 	got = newSwitches()
 	v1, v2 := newRecorder(t, got.answer("v1")), newRecorder(t, got.answer("v2"))
 	at := func(r *recorder) string { return fmt.Sprintf("url: %q", r.URL) }
-	s.apply(versionManifest("f", "v1", at(v1)) + versionManifest("f", "v2", at(v2)+splitTraffic(100, 0)) +
-		linkManifest("ordered", "f", "com.example.step", ", order: key, delivery: {attempts: 20, backoff: {initial: 50ms, max: 500ms}}"))
+	s.applyTo(versionManifest("f", "v1", at(v1))+versionManifest("f", "v2", at(v2)+splitTraffic(100, 0))+
+		linkManifest("ordered", "f", "com.example.step", ", order: key, delivery: {attempts: 20, backoff: {initial: 50ms, max: 500ms}}"), others...)
 	stop := s.publishKeys("com.example.step", 200, 4, 2*time.Millisecond)
 	weights = []int{0, 50, 100, 0}
 	for i, w := range weights {
@@ -245,7 +245,7 @@ func TestAKeyNeverSeesTwoVersionsOutOfOrderWhenPartitionsAreTakenOver(t *testing
 		}
 		d.launch()
 		d.awaitReady()
-	})
+	}, dispatchers[:]...)
 	got.check(t, accepted, weights)
 }
 
