@@ -77,6 +77,9 @@ func TestWhatBecomesOfAWebhook(t *testing.T) {
 	if got := len(r.log.Records()); got != 2 {
 		t.Errorf("%d events in the log, want those of event and quiet", got)
 	}
+	if !strings.Contains(r.logs.String(), "a webhook delivery was refused") || !strings.Contains(r.logs.String(), "the signature is wrong") {
+		t.Errorf("the log does not say why one was refused: %s", r.logs.String())
+	}
 	if !strings.Contains(r.logs.String(), "where it was looked for") {
 		t.Error("the log does not say why")
 	}

@@ -58,6 +58,23 @@ func headersOf(s *resource.WebhookSpec) []string {
 	return nil
 }
 
+// naming is an attribute that a provider always says, by one of these headers.
+type naming struct {
+	attribute string
+	headers   []string
+}
+
+// namesOf are those of the providers whose bodies do not say what they are.
+func namesOf(provider string) []naming {
+	switch provider {
+	case resource.ProviderGitHub:
+		return []naming{{"type", []string{"X-GitHub-Event"}}, {"id", []string{"X-GitHub-Delivery"}}}
+	case resource.ProviderShopify:
+		return []naming{{"type", []string{"X-Shopify-Topic"}}, {"id", []string{"X-Shopify-Webhook-Id", "X-Shopify-Event-Id"}}}
+	}
+	return nil
+}
+
 // stripeAttributes: the body is Stripe's Event object.
 func stripeAttributes(p *payload) attributesFound {
 	a := attributesFound{id: p.text("id"), subject: p.text("data.object.id"), time: p.text("created"), source: "https://api.stripe.com"}

@@ -87,6 +87,9 @@ func (h *Hook) Take(r *Request) (Result, error) {
 	if answer, ok := h.handshake(p); ok {
 		return answer, nil
 	}
+	if err := h.named(r); err != nil {
+		return Result{}, err
+	}
 	e, err := h.event(p)
 	return Result{Event: e, Quiet: h.spec.Provider == resource.ProviderTwilio}, err
 }
@@ -117,6 +120,18 @@ func (h *Hook) check(r *Request) error {
 		return &Refusal{Reason: NoSecret, Detail: "the webhook's secret is not set up; come again later", Cause: missing}
 	}
 	return h.verify(r, found)
+}
+
+// named wants the headers by which a provider says what a delivery is and which one: without its id
+// a delivery that is sent again would be another event. Templates that say so themselves need none.
+func (h *Hook) named(r *Request) error {
+	for _, n := range namesOf(h.spec.Provider) {
+		there := func(name string) bool { return strings.Join(r.Values(name), "") != "" }
+		if h.set[n.attribute] == nil && !slices.ContainsFunc(n.headers, there) {
+			return refuse(Malformed, "header %s is missing", n.headers[0])
+		}
+	}
+	return nil
 }
 
 // event makes the event: what the templates say goes before the provider's rules.

@@ -293,6 +293,28 @@ func TestAnEmptySignatureEqualsNoKey(t *testing.T) {
 	}
 }
 
+func TestADeliveryThatDoesNotSayWhatItIsIsRefused(t *testing.T) {
+	for header, c := range map[string]struct{ scheme, own string }{
+		"X-Github-Event":       {"github", `"type":"t"`},
+		"X-Github-Delivery":    {"github", `"id":"{body.action}"`},
+		"X-Shopify-Topic":      {"shopify", `"type":"t"`},
+		"X-Shopify-Webhook-Id": {"shopify", `"id":"{body.id}"`},
+	} {
+		s := schemes[c.scheme]
+		for _, value := range [][]string{nil, {""}} {
+			h := s.headers(s.body, now)
+			h[header] = value
+			if _, err := compileSpec(t, s.spec, secretsOf).Take(request(h, s.query, s.body)); err == nil || refusal(t, err) != Malformed {
+				t.Errorf("%s as %q: %v", header, value, err)
+			}
+			own := strings.TrimSuffix(s.spec, "}") + `,"event":{` + c.own + `}}`
+			if _, err := compileSpec(t, own, secretsOf).Take(request(h, s.query, s.body)); err != nil {
+				t.Errorf("%s as %q, which %s makes needless: %v", header, value, c.own, err)
+			}
+		}
+	}
+}
+
 func TestWhatNamesADeliveryStandsOnce(t *testing.T) {
 	for name, header := range map[string]string{"github": "X-Github-Delivery", "shopify": "X-Shopify-Webhook-Id"} {
 		s := schemes[name]

@@ -23,7 +23,10 @@ const (
 )
 
 // Handler serves the routes. It is safe for concurrent use.
-type Handler struct{ deps Deps }
+type Handler struct {
+	deps Deps
+	told told
+}
 
 // New makes a handler.
 func New(d Deps) *Handler { return &Handler{deps: d} }
@@ -151,6 +154,8 @@ func (h *Handler) refuse(name string, err error, span tracing.Span, took time.Du
 	if errors.As(err, &refused) {
 		if refused.Err != nil {
 			h.deps.Logger.Error("a webhook cannot be verified", "webhook", name, "error", refused.Err)
+		} else if silent, tell := h.told.again(name, h.deps.Now()); tell {
+			h.deps.Logger.Warn("a webhook delivery was refused", "webhook", name, "reason", clip(refused.Detail), "not_logged", silent)
 		}
 		err = asProblem(refused)
 	}
