@@ -33,6 +33,9 @@ func (c *callees) Find(name, version, key string) (gateway.Callee, error) {
 		fn = route.Pick(key, "", "")
 	}
 	if fn == nil {
+		if version != "" {
+			name += "@" + version
+		}
 		return gateway.Callee{}, fmt.Errorf("function %s: %w", name, gateway.ErrNotFound)
 	}
 	url, err := c.urls.URL(fn)

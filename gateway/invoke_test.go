@@ -77,6 +77,23 @@ func TestACallPassesTheRequestOnAndTheAnswerBack(t *testing.T) {
 	}
 }
 
+func TestTheVersionOfAFunctionMayBeEncoded(t *testing.T) {
+	r, runs := callable(t, func(http.ResponseWriter, *http.Request) {}, nil)
+	if a := r.do("POST", "/function/f%40v2/a", ""); a.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	if all := runs(); len(all) != 1 || all[0].Function != "f" || all[0].Version != "v2" {
+		t.Errorf("%+v", all)
+	}
+	later := laterRig(t)
+	if a := later.do("POST", "/async-function/f%40v2", ""); a.StatusCode != http.StatusAccepted {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	if _, fn := event.Direct(later.log.Records()[0].Event); fn != "f@v2" {
+		t.Errorf("for %s", fn)
+	}
+}
+
 func TestAFunctionAtTheRootOfItsServer(t *testing.T) {
 	var got string
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { got = req.URL.Path }))

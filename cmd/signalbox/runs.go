@@ -15,11 +15,11 @@ import (
 )
 
 // selecting adds the flags that select from the past.
-func selecting(cmd *cobra.Command, q *client.Query, since *time.Duration, back time.Duration) *cobra.Command {
+func selecting(cmd *cobra.Command, q *client.Query, since *time.Duration) *cobra.Command {
 	cmd.Flags().StringVar(&q.Function, "function", "", "only of this function")
 	cmd.Flags().StringVar(&q.Source, "source", "", "only of events with this source")
 	cmd.Flags().StringVar(&q.ID, "id", "", "only of events with this id")
-	cmd.Flags().DurationVar(since, "since", back, "how far back")
+	cmd.Flags().DurationVar(since, "since", 0, "begin so far back (default: the newest there are; 1h with --id, --run or --trace)")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many at most")
 	return cmd
 }
@@ -39,7 +39,12 @@ func newRuns() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		q.Since = time.Now().Add(-since)
+		if since == 0 && q.ID+q.Run+q.Trace != "" { // a few of many, which are not looked for at the end alone
+			since = time.Hour
+		}
+		if since > 0 {
+			q.Since = time.Now().Add(-since)
+		}
 		runs, err := c.Runs(cmd.Context(), q)
 		if err != nil {
 			return err
@@ -56,7 +61,7 @@ func newRuns() *cobra.Command {
 	f.StringVar(&q.Version, "version", "", "only of this version of a function")
 	f.StringVar(&q.Run, "run", "", "only of the run with this id")
 	f.StringVar(&q.Trace, "trace", "", "only of the trace with this id")
-	return selecting(printer(remote(cmd)), &q, &since, time.Hour)
+	return selecting(printer(remote(cmd)), &q, &since)
 }
 
 func runTable(w io.Writer, runs []event.Run) {

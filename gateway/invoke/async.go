@@ -48,7 +48,7 @@ func (h *Handler) Queue(c *fiber.Ctx) error {
 
 // queue makes the event of the call and appends it.
 func (h *Handler) queue(c *fiber.Ctx, a ingest.Arrival) (*event.Event, error) {
-	reference := strings.Clone(c.Params("name"))
+	reference := called(c)
 	name, version, _ := strings.Cut(reference, "@")
 	if t, err := h.deps.Functions.Find(name, version, ""); err != nil && t.Function == "" {
 		return nil, err // one that is there and not ready gets the call when it is

@@ -51,7 +51,7 @@ func New(c Config, d Deps) *Handler {
 
 // Call passes a request on. The parameters of the route are name and *.
 func (h *Handler) Call(c *fiber.Ctx) error {
-	name, version, _ := strings.Cut(strings.Clone(c.Params("name")), "@")
+	name, version, _ := strings.Cut(called(c), "@")
 	path, err := below(c)
 	if err != nil {
 		return err

@@ -66,6 +66,16 @@ func madeEvent(c *fiber.Ctx, name string) (*event.Event, error) {
 	}, nil
 }
 
+// called is the function that the path names, perhaps with @version: clients may write
+// the @ as %40.
+func called(c *fiber.Ctx) string {
+	reference, err := url.PathUnescape(c.Params("name"))
+	if err != nil {
+		return strings.Clone(c.Params("name"))
+	}
+	return strings.Clone(reference)
+}
+
 // below is what follows the function's name in the request, as event.ExtCallPath has it. The route's
 // parameter has lost a slash at the end, which functions may want.
 func below(c *fiber.Ctx) (string, error) {
