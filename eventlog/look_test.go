@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -94,6 +95,23 @@ func TestATopicThatWasMadeAnewIsNotReadForTheOneBefore(t *testing.T) {
 	for name, id := range map[string]topicID{"the second one": second, "whichever there is": {}} {
 		if err := read(id); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAListingFromBeforeATopicWasFoundToBeAnotherSaysNothing(t *testing.T) {
+	one, two, three := topicID{1}, topicID{2}, topicID{3}
+	at := func(s int64) time.Time { return time.Unix(1_800_000_000+s, 0) }
+	p := &parkTopic{}
+	p.known(1, one, at(0))
+	p.renewed(two, at(2))
+	for _, step := range []struct {
+		listed topicID
+		when   time.Time
+		want   topicID
+	}{{one, at(1), two}, {three, at(3), three}} {
+		if p.known(1, step.listed, step.when); *p.id.Load() != step.want {
+			t.Errorf("listed at %s: %v, want %v", step.when, *p.id.Load(), step.want)
 		}
 	}
 }

@@ -116,7 +116,7 @@ type parkTopic struct {
 	mu      sync.Mutex
 	waiting []*parking // for the topic to be made, in their order
 	making  bool
-	made    time.Time // when it was made by this process
+	made    time.Time // when it was made by this process, or found to be another one
 	stale   bool      // the client speaks of a topic that was deleted
 }
 
@@ -249,6 +249,17 @@ func (t *parkTopic) known(partitions int32, id topicID, when time.Time) {
 	t.id.Store(&id)
 	if !t.making && !t.stale && partitions > t.partitions.Load() {
 		t.partitions.Store(partitions)
+	}
+}
+
+// renewed notes that another topic has the name, by an answer to a request of a time:
+// listings that began before may be of the one before.
+func (t *parkTopic) renewed(id topicID, when time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if when.After(t.made) {
+		t.id.Store(&id)
+		t.made = when
 	}
 }
 

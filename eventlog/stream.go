@@ -219,17 +219,19 @@ func (s *stream) relocate(ctx context.Context, at int64) error {
 // renew goes over to the topic that has the name by now: the end that a look has told
 // may be that of another one than it has listed.
 func (s *stream) renew(ctx context.Context) error {
+	began := time.Now()
 	id, err := s.p.c.log.idOf(ctx, s.topic)
-	if err != nil {
+	if err != nil || !s.id.isAnother(id) {
 		return err
 	}
+	s.p.c.log.parkTopic(s.function).renewed(id, began)
 	bounds, err := s.p.c.log.bounds(ctx, s.topic)
 	if err != nil {
 		return err
 	}
 	s.p.smu.Lock()
 	defer s.p.smu.Unlock()
-	if b := bounds[s.p.id]; !s.p.halted && s.id.isAnother(id) {
+	if b := bounds[s.p.id]; !s.p.halted {
 		s.beginAnew(b.start, b.end)
 		s.id = &id
 	}
