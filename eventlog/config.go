@@ -32,7 +32,8 @@ type Config struct {
 	// TLS and SASL protect the connection; zero values are off.
 	TLS  TLS
 	SASL SASL
-	// ConnectTimeout bounds Open.
+	// ConnectTimeout bounds how long Open waits for a broker's first answer; for
+	// the topics to be made it waits six times as long.
 	ConnectTimeout time.Duration
 	// Dial replaces the dialer of the client; nil is TCP, with TLS on top when enabled.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -89,8 +89,6 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("event log: %w", err)
 	}
 	l.adm = kadm.NewClient(l.cl)
-	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
-	defer cancel()
 	if err := l.connect(ctx); err != nil {
 		l.cl.Close()
 		return nil, err
@@ -113,10 +111,18 @@ func (l *Log) spawn(f func(context.Context)) bool {
 	return !l.closed
 }
 
+// topicPatience times ConnectTimeout is how long a broker that has answered may take to make the topics: it
+// is slow, not away.
+const topicPatience = 6
+
 func (l *Log) connect(ctx context.Context) error {
-	if err := l.Ping(ctx); err != nil {
+	reached, cancel := context.WithTimeout(ctx, l.cfg.ConnectTimeout)
+	defer cancel()
+	if err := l.Ping(reached); err != nil {
 		return err
 	}
+	ctx, cancel = context.WithTimeout(ctx, topicPatience*l.cfg.ConnectTimeout)
+	defer cancel()
 	if err := l.createTopics(ctx); err != nil {
 		return fmt.Errorf("event log at %s: %w", l.addresses(), err)
 	}
