@@ -92,7 +92,6 @@ func startProgram(t testing.TB, environ, program, args []string) *server {
 		t.Fatal(err)
 	}
 	s.launch()
-	s.awaitReady()
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			s.stop()
@@ -101,6 +100,7 @@ func startProgram(t testing.TB, environ, program, args []string) *server {
 			t.Logf("what %s said at last:\n%s", s.addr, s.out.tail(8_000))
 		}
 	})
+	s.awaitReady()
 	return s
 }
 
