@@ -100,7 +100,7 @@ if how == "hopeless": raise Permanent("no use")
 context.events.send("com.test.done", {"how": how, "attempt": context.attempt})
 `})
 	sink := newRecorder(t, nil)
-	s.apply(strings.Replace(scriptsManifest("work", dir, "python", "work.py", "com.test.work", ", workers: 3"), "timeout: 20s", "timeout: 2s", 1) +
+	s.apply(strings.Replace(scriptsManifest("work", dir, "python", "work.py", "com.test.work", ", workers: 3"), "timeout: 20s", "timeout: 8s", 1) + // a worker may take seconds to start
 		functionManifest("sink", sink.URL, "com.test.done"))
 	for i, how := range []string{"dies", "hangs", "hopeless", "fine", "fine", "fine"} {
 		if err := s.Emit(t.Context(), &event.Event{ID: fmt.Sprint(i), Source: "/e2e", Type: "com.test.work", DataContentType: "application/json", Data: fmt.Appendf(nil, `{"how":%q}`, how)}); err != nil {
