@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 
@@ -54,7 +55,7 @@ func (d *webhookDesk) find(name string) (*webhook.Hook, error) {
 			return c.hook, nil
 		}
 	}
-	return nil, gateway.ErrNotFound
+	return nil, fmt.Errorf("webhook %s: %w", name, gateway.ErrNotFound)
 }
 
 // Take implements gateway.Webhooks.

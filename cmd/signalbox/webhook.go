@@ -35,8 +35,10 @@ func newWebhookTest() *cobra.Command {
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with the body; - is standard input")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the request as Name=value, or 'Name: value'; may be repeated")
 	cmd.Flags().StringVar(&query, "query", "", "query of the URL, such as a=1&b=2")
-	_ = cmd.MarkFlagRequired("file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" {
+			return usagef("--file is missing: want a file with the body of a delivery, or -")
+		}
 		header, err := parseHeaders(headers)
 		if err != nil {
 			return err
