@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ func newEmit() *cobra.Command {
 	flags.StringVar(&f.subject, "subject", "", "subject of the event")
 	flags.StringVar(&f.id, "id", "", "id of the event (default: a new one)")
 	flags.StringVar(&f.data, "data", "", "data: JSON or text, @FILE for a file's content, @- for standard input")
-	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, else text/plain)")
+	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, text/plain when it is text, else application/octet-stream)")
 	flags.StringArrayVar(&f.extensions, "ext", nil, "extension attribute as name=value; may be repeated")
 	flags.BoolVar(&f.wait, "wait", false, "follow the chain of functions to its end; exit 1 when a delivery in it fails for good")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits")
@@ -214,6 +215,9 @@ func noteNoJSON(w io.Writer, data []byte) {
 func guessContentType(data []byte) string {
 	if json.Valid(data) {
 		return "application/json"
+	}
+	if !utf8.Valid(data) {
+		return "application/octet-stream"
 	}
 	return "text/plain; charset=utf-8"
 }

@@ -43,7 +43,7 @@ func newInvoke() *cobra.Command {
 	flags.BoolVar(&f.sample, "sample", false, "with the last event of a type the function listens to, else with one made by the type's schema")
 	flags.StringVar(&f.eventFile, "event", "", "with this CloudEvent: JSON, @FILE for a file's content, @- for standard input")
 	flags.StringVar(&f.data, "data", "", "data: JSON or text, @FILE for a file's content, @- for standard input")
-	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, else text/plain)")
+	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, text/plain when it is text, else application/octet-stream)")
 	flags.StringVar(&f.typ, "type", "", "type of the event (default: the first that the function listens to)")
 	flags.StringVar(&f.source, "source", f.source, "source of the event")
 	flags.StringVar(&f.subject, "subject", "", "subject of the event")

@@ -28,3 +28,11 @@ func TestLinesThatWereSeenAreShownThoughTheNextLookFails(t *testing.T) {
 		t.Errorf("%q after %d looks", lines, looks)
 	}
 }
+
+func TestDataThatAreNoTextAreNotSentAsText(t *testing.T) {
+	for data, want := range map[string]string{`{"a":1}`: "application/json", "1": "application/json", "hällo": "text/plain; charset=utf-8", "\x00\xff": "application/octet-stream"} {
+		if got := guessContentType([]byte(data)); got != want {
+			t.Errorf("%q: %s, want %s", data, got, want)
+		}
+	}
+}

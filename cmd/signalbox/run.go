@@ -23,7 +23,7 @@ func newRun() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "", "data: JSON or text, @FILE for a file's content, @- for standard input")
 	flags.StringVar(&f.id, "id", "", "id of the event (default: a new one); the same id runs once")
-	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, else text/plain)")
+	flags.StringVar(&f.contentType, "content-type", "", "content type of the data (default: application/json when it is JSON, text/plain when it is text, else application/octet-stream)")
 	flags.BoolVarP(&detach, "detach", "d", false, "do not wait for the end")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait for the end")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
