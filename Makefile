@@ -79,15 +79,15 @@ LONG := ^Test(CrashAtEachStep|Storm|ASchedule|LimitsOfABroker|WithoutKafka|TheAP
 e2e-system: tools build
 	mkdir -p $(REPORTS)
 	e2e/parts/up kube >/dev/null # its first build takes longer than tests may
-	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -timeout 20m -skip '$(LONG)' ./e2e
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/e2e.json -- -tags e2e -timeout 40m -skip '$(LONG)' ./e2e
 	@e2e/no-skips $(REPORTS)/e2e.json
 
 .PHONY: e2e-stores
 e2e-stores: export SIGNALBOX_PARTS_DIR := $(PARTS)-beside
 e2e-stores: tools build
 	mkdir -p $(REPORTS)
-	$(TESTSUM) --jsonfile $(REPORTS)/stores.json -- -tags e2e -p 1 -timeout 20m ./eventlog/... ./ledger/... ./e2e/parts ./e2e/history
-	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/long.json -- -tags e2e -timeout 20m -run '$(LONG)' ./e2e
+	$(TESTSUM) --jsonfile $(REPORTS)/stores.json -- -tags e2e -p 1 -timeout 40m ./eventlog/... ./ledger/... ./e2e/parts ./e2e/history
+	SIGNALBOX_BIN=$(BIN)/signalbox $(TESTSUM) --jsonfile $(REPORTS)/long.json -- -tags e2e -timeout 40m -run '$(LONG)' ./e2e
 	e2e/parts/down >/dev/null
 	@e2e/no-skips $(REPORTS)/stores.json
 	@e2e/no-skips $(REPORTS)/long.json
