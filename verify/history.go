@@ -28,8 +28,8 @@ type history struct {
 	// settled is when the last delivery that was owed came to its end, moved when
 	// that or a 202 was the last time.
 	settled, moved time.Time
-	// took are the times from the sending to the first success, in microseconds.
-	took []uint32
+	// took are the times from the sending to the first success, admitted those to the 202; in microseconds.
+	took, admitted []uint32
 
 	counts counts
 	// doubledEvents and doubledReplies came again after a success.
@@ -63,7 +63,7 @@ const (
 
 // sent is one event.
 type sent struct {
-	at   time.Duration // since the run began
+	at   time.Duration // when it was to be sent, since the run began
 	key  int32
 	fate fate
 	// doubtful: one of its requests may have got in without a 202.
@@ -91,7 +91,7 @@ func newHistory(p *plan) *history {
 	return &history{plan: p, seed: maphash.MakeSeed(), replies: map[int]*delivery{}, faultsMet: map[Fault]int{}, findings: findings{plan: p}}
 }
 
-// sending notes that event n, the next one, is about to be sent.
+// sending notes that event n, the next one, is to be sent at that time since the run began.
 func (h *history) sending(n int, at time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,12 +116,13 @@ func (h *history) again(n int, doubtful, throttled bool) {
 	h.events[n].doubtful = h.events[n].doubtful || doubtful
 }
 
-// accept notes a 202: from here on the deliveries of n are owed.
-func (h *history) accept(n int) {
+// accept notes a 202, which came since after the run began: from here on the deliveries of n are owed.
+func (h *history) accept(n int, since time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.accepted++
 	h.moved = time.Now()
+	h.admitted = append(h.admitted, h.micros(n, since))
 	h.events[n].fate = accepted
 	for k := range h.plan.fanout {
 		d := h.at(n, k)
@@ -284,9 +285,13 @@ func (h *history) succeed(c *call, now time.Time, since time.Duration) {
 	h.counts.delivered++
 	h.acquit(d, now)
 	if c.link != h.plan.replyLink() {
-		took := max(0, min(since-h.events[c.n].at, time.Hour))
-		h.took = append(h.took, uint32(took.Microseconds()))
+		h.took = append(h.took, h.micros(c.n, since))
 	}
+}
+
+// micros is the time since event n was to be sent, an hour at most.
+func (h *history) micros(n int, since time.Duration) uint32 {
+	return uint32(max(0, min(since-h.events[n].at, time.Hour)).Microseconds())
 }
 
 // bury notes that a delivery is among the dead letters; a second time has no effect.

@@ -31,7 +31,7 @@ func (x *tale) answering() *tale { x.h.plan.replies = 1; return x }
 func (x *tale) accepted(numbers ...int) {
 	for _, n := range numbers {
 		x.h.sending(n, 0)
-		x.h.accept(n)
+		x.h.accept(n, 0)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestTheCheckerJudgesHistories(t *testing.T) {
 			},
 			want: Tally{Expected: 2, Delivered: 2}},
 		{name: "a delivery before its 202 counts",
-			tale: func(x *tale) { x.h.sending(0, 0); x.delivered(0, 0, 1); x.h.accept(0) },
+			tale: func(x *tale) { x.h.sending(0, 0); x.delivered(0, 0, 1); x.h.accept(0, 0) },
 			want: Tally{Expected: 2, Delivered: 2}},
 		{name: "replies that came once are fine",
 			tale: func(x *tale) {
@@ -250,9 +250,9 @@ func TestEventsAtTheDoorAreCountedByWhatIsKnownOfThem(t *testing.T) {
 		x.h.sending(n, 0)
 	}
 	x.h.again(0, true, false) // a 503, then a 202
-	x.h.accept(0)
+	x.h.accept(0, 0)
 	x.h.again(1, false, true) // a 429, then a 202
-	x.h.accept(1)
+	x.h.accept(1, 0)
 	x.h.again(2, true, false) // a 503, then refused connections until the end
 	x.h.giveUp(2, false)
 	x.h.giveUp(3, true)
@@ -261,6 +261,19 @@ func TestEventsAtTheDoorAreCountedByWhatIsKnownOfThem(t *testing.T) {
 	got := x.judged().Events
 	want := EventCounts{Sent: 5, Accepted: 2, Unknown: 2, UnknownDelivered: 1, Unsent: 1, Resent: 3, Throttled: 1}
 	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestTimesCountFromWhenAnEventWasDue(t *testing.T) {
+	x := newTale(t)
+	for n := range 100 {
+		due := time.Duration(n) * time.Hour / 1000
+		x.h.sending(n, due)
+		x.h.accept(n, due+time.Duration(n+1)*time.Millisecond)
+	}
+	ms := func(n int) Millis { return Millis(time.Duration(n) * time.Millisecond) }
+	if got, want := x.judged().Admission, (Latency{P50: ms(51), P90: ms(91), P99: ms(100), P999: ms(100), Max: ms(100)}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -47,7 +47,7 @@ func (h *history) judge(rep *Report) {
 	rep.Replies.Redelivered, rep.Replies.Copied = h.doubledReplies.redelivered, h.doubledReplies.copied
 	rep.Calls, rep.Unexpected, rep.Foreign, rep.Changed, rep.DeadPlanned = c.calls, c.unexpected, c.foreign, c.changed, c.deadPlanned
 	rep.Faults = maps.Clone(h.faultsMet)
-	rep.Latency = percentiles(slices.Clone(h.took))
+	rep.Latency, rep.Admission = percentiles(slices.Clone(h.took)), percentiles(slices.Clone(h.admitted))
 	rep.Findings = found.list
 }
 
@@ -144,5 +144,5 @@ func percentiles(took []uint32) Latency {
 		i := min(int(share*float64(len(took))), len(took)-1)
 		return Millis(time.Duration(took[i]) * time.Microsecond)
 	}
-	return Latency{P50: at(0.5), P99: at(0.99), Max: at(1)}
+	return Latency{P50: at(0.5), P90: at(0.9), P99: at(0.99), P999: at(0.999), Max: at(1)}
 }

@@ -27,9 +27,11 @@ type Report struct {
 
 	Events EventCounts `json:"events"`
 	// Deliveries are those of accepted events, Replies those of what the functions answered.
-	Deliveries Tally   `json:"deliveries"`
-	Replies    Tally   `json:"replies"`
-	Latency    Latency `json:"latency"`
+	Deliveries Tally `json:"deliveries"`
+	Replies    Tally `json:"replies"`
+	// Latency ends with a function's first success, Admission with the 202.
+	Latency   Latency `json:"latency"`
+	Admission Latency `json:"admission"`
 
 	// Calls is how often a function was called; Faults are those the calls met.
 	Calls  int           `json:"calls"`
@@ -84,12 +86,15 @@ type Tally struct {
 // Duplicated is how often something came again after a success.
 func (t Tally) Duplicated() int { return t.Redelivered + t.Copied }
 
-// Latency is the time from sending an event to a function's first success,
-// faults and repeated calls included.
+// Latency is how long something took from the time at which an event was to be
+// sent by the rate, whether it could be sent then or not; faults and repeated
+// calls included.
 type Latency struct {
-	P50 Millis `json:"p50Ms"`
-	P99 Millis `json:"p99Ms"`
-	Max Millis `json:"maxMs"`
+	P50  Millis `json:"p50Ms"`
+	P90  Millis `json:"p90Ms"`
+	P99  Millis `json:"p99Ms"`
+	P999 Millis `json:"p999Ms"`
+	Max  Millis `json:"maxMs"`
 }
 
 // Millis is a time that JSON has in milliseconds.

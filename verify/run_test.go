@@ -87,7 +87,7 @@ func TestARunAgainstAGatewayThatDoesItsWork(t *testing.T) {
 			t.Errorf("no call met %s: %v", f, rep.Faults)
 		}
 	}
-	if rep.Latency.P50 <= 0 || rep.Latency.Max < rep.Latency.P99 || len(rep.Findings)+len(rep.Notes) != 0 || rep.Interrupted {
+	if rep.Latency.P50 <= 0 || rep.Latency.Max < rep.Latency.P99 || rep.Admission.P50 <= 0 || len(rep.Findings)+len(rep.Notes) != 0 || rep.Interrupted {
 		t.Errorf("latency %+v, findings %v, notes %v, interrupted %v", rep.Latency, rep.Findings, rep.Notes, rep.Interrupted)
 	}
 }

@@ -79,11 +79,11 @@ func (s *source) pace(sending, give context.Context, queues []chan int) {
 		} else if wait < -time.Second {
 			due = time.Now()
 		}
-		due = due.Add(interval)
 		if sending.Err() != nil {
 			return
 		}
-		s.history.sending(n, time.Since(s.started))
+		s.history.sending(n, due.Sub(s.started))
+		due = due.Add(interval)
 		select {
 		case queues[s.queue(n)] <- n:
 		case <-give.Done():
@@ -114,7 +114,7 @@ func (s *source) deliver(ctx context.Context, n int) error {
 		res := s.door.post(ctx, e)
 		switch {
 		case res.accepted:
-			s.history.accept(n)
+			s.history.accept(n, time.Since(s.started))
 			return nil
 		case res.refused != nil:
 			s.history.giveUp(n, false)

@@ -80,11 +80,12 @@ func newRoot() *cobra.Command {
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a server:"},
+		&cobra.Group{ID: "try", Title: "Put one to the test:"},
 		&cobra.Group{ID: "resources", Title: "Manage resources:"},
 		&cobra.Group{ID: "events", Title: "Send and watch events:"},
 	)
 	root.AddCommand(
-		newDev(), newServe(), newVerify(), newSink(),
+		newDev(), newServe(), newSink(), newVerify(), newBench(),
 		newApply(), newDeploy(), newNew(), newGet(), newDescribe(), newDelete(), newRollback(), newLink(), newUnlink(), newKeys(), newPolicy(),
 		newEmit(), newRun(), newInvoke(), newTail(), newRuns(), newLogs(), newTrace(), newTypes(), newExplain(), newDecisions(), newDeadLetters(), newReplay(), newWebhook(),
 		newVersion(),

@@ -36,7 +36,7 @@ func newVerify() *cobra.Command {
 			"order. Exit code 0 only if nothing was lost (and, with --order key, nothing\nreordered). The functions and links it makes are removed at the end.",
 		Example: "  signalbox verify --events 10000 --rate 500 --order key --seed 7\n" +
 			"  signalbox verify --for 10m --kill-command 'systemctl restart signalbox' --kill-every 30s",
-		GroupID: "run",
+		GroupID: "try",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runVerify(cmd, &f) },
 	}
@@ -91,11 +91,8 @@ func runVerify(cmd *cobra.Command, f *verifyFlags) error {
 	if f.cleanup {
 		return cleanUp(cmd, c)
 	}
-	if f.cfg.Token, err = tokenOf(cmd); err != nil {
-		return &usageError{err}
-	}
-	if f.cfg.TLS, err = tlsOf(cmd); err != nil {
-		return &usageError{err}
+	if err := f.credentials(cmd); err != nil {
+		return err
 	}
 	rep, err := f.run(cmd)
 	if err != nil {
@@ -109,6 +106,17 @@ func runVerify(cmd *cobra.Command, f *verifyFlags) error {
 	}
 	if n := rep.Deliveries.Duplicated() + rep.Replies.Duplicated(); f.maxDuplicates >= 0 && n > f.maxDuplicates {
 		return fmt.Errorf("%d deliveries came again after a success: --max-duplicates allows %d", n, f.maxDuplicates)
+	}
+	return nil
+}
+
+// credentials are those that the run presents, and what it trusts.
+func (f *verifyFlags) credentials(cmd *cobra.Command) (err error) {
+	if f.cfg.Token, err = tokenOf(cmd); err != nil {
+		return &usageError{err}
+	}
+	if f.cfg.TLS, err = tlsOf(cmd); err != nil {
+		return &usageError{err}
 	}
 	return nil
 }
