@@ -77,6 +77,26 @@ func TestACallPassesTheRequestOnAndTheAnswerBack(t *testing.T) {
 	}
 }
 
+func TestAFunctionIsCalledByAnyMethod(t *testing.T) {
+	r, _ := callable(t, func(w http.ResponseWriter, req *http.Request) { w.Header().Set("X-Method", req.Method) }, func(c *Config, _ *Deps) {
+		c.CORSOrigins = []string{"https://app.example"}
+	})
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		for _, path := range []string{"/function/f", "/function/f/below"} {
+			if a := r.do(method, path, ""); a.StatusCode != 200 || a.Header.Get("X-Method") != method {
+				t.Errorf("%s %s: %d, called by %q", method, path, a.StatusCode, a.Header.Get("X-Method"))
+			}
+		}
+	}
+	asked := []string{"Access-Control-Request-Method", "POST", "Origin"}
+	if a := r.do("OPTIONS", "/function/f", "", append(asked, "https://app.example")...); a.StatusCode != 204 || a.Header.Get("X-Method") != "" {
+		t.Errorf("of an allowed origin the gateway answers: %d %v", a.StatusCode, a.Header)
+	}
+	if a := r.do("OPTIONS", "/function/f", "", append(asked, "https://other.example")...); a.Header.Get("X-Method") != "OPTIONS" {
+		t.Errorf("of another origin the function answers: %d %v", a.StatusCode, a.Header)
+	}
+}
+
 func TestTheVersionOfAFunctionMayBeEncoded(t *testing.T) {
 	r, runs := callable(t, func(http.ResponseWriter, *http.Request) {}, nil)
 	if a := r.do("POST", "/function/f%40v2/a", ""); a.StatusCode != http.StatusOK {

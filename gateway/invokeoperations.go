@@ -3,6 +3,8 @@ package gateway
 import (
 	"strings"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/signalbox-dev/signalbox/gateway/problem"
 )
 
@@ -16,7 +18,7 @@ func opInvoke(method string) operation {
 			problem.UnsupportedFormat, problem.UnsupportedEncoding, problem.RateLimited, problem.Busy, problem.BadGateway,
 			problem.Unavailable, problem.GatewayTimeout),
 	}
-	if method != "GET" && method != "DELETE" {
+	if method != fiber.MethodGet && method != fiber.MethodDelete && method != fiber.MethodOptions {
 		op.body, op.bodyOptional = []media{{"*/*", schema{}, nil}}, true
 	}
 	return op

@@ -256,5 +256,5 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // Methods are those by which functions can be called. GET serves HEAD too.
 func Methods() []string {
-	return []string{fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete}
+	return []string{fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete, fiber.MethodOptions}
 }
