@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -25,6 +26,8 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 // Cluster is a Kubernetes API server. All methods are safe for concurrent use.
 type Cluster struct {
 	c Config
+	// short is what a watch lasts at least that was not hung up on.
+	short time.Duration
 
 	mu sync.Mutex
 	// to is nil before a connection was made ready.
@@ -45,7 +48,7 @@ func New(c Config) (*Cluster, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return &Cluster{c: c}, nil
+	return &Cluster{c: c, short: time.Second}, nil
 }
 
 // Configured reports whether somebody said where the cluster is, or this

@@ -105,7 +105,7 @@ func (w *watched) once(ctx context.Context) error {
 			return ctx.Err()
 		case e, open := <-stream.ResultChan():
 			if !open {
-				return ended(time.Since(began))
+				return w.c.ended(time.Since(began))
 			}
 			if err := w.take(e); err != nil {
 				return err
@@ -117,8 +117,8 @@ func (w *watched) once(ctx context.Context) error {
 var errShortWatch = errors.New("the watch ended at once")
 
 // ended tells a watch that came to its end from a server that hangs up.
-func ended(after time.Duration) error {
-	if after < time.Second {
+func (c *Cluster) ended(after time.Duration) error {
+	if after < c.short {
 		return errShortWatch
 	}
 	return nil
