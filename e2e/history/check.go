@@ -112,20 +112,21 @@ func (h *History) Check(r Rules) ([]Violation, map[string]Repeats) {
 	return out, repeats
 }
 
+const clock = "15:04:05.000"
+
 // tell is what happened to one delivery, for whoever reads a violation.
 func (h *History) tell(link, id string) string {
 	var b strings.Builder
-	const layout = "15:04:05.000"
 	if s := h.sent[id]; s != nil {
-		fmt.Fprintf(&b, "sent %s", s.at.Format(layout))
+		fmt.Fprintf(&b, "sent %s", s.at.Format(clock))
 	}
 	if d := h.links[link][id]; d != nil {
 		for _, c := range d.calls {
-			fmt.Fprintf(&b, ", called %s ok=%t", c.began.Format(layout), c.ok)
+			fmt.Fprintf(&b, ", called %s ok=%t", c.began.Format(clock), c.ok)
 		}
 	}
 	for _, f := range h.faults {
-		fmt.Fprintf(&b, "; %s %s", f.Name, f.Began.Format(layout))
+		fmt.Fprintf(&b, "; %s %s", f.Name, f.Began.Format(clock))
 	}
 	return b.String()
 }
@@ -136,17 +137,20 @@ func (h *History) checkRepeats(r Rules, l Link) ([]Violation, Repeats) {
 	var n Repeats
 	for id, s := range h.sent {
 		if s.class == l.Class {
-			n.Bound += h.causes(r, id, s)
+			n.Bound += h.causes(r, id, s, h.now())
 		}
 	}
 	for id, d := range h.links[l.Name] {
-		s, again := h.sent[id], len(d.repeats())
-		n.Count += again
-		if s == nil || again == 0 {
+		s, again := h.sent[id], d.repeats()
+		n.Count += len(again)
+		if s == nil {
 			continue
 		}
-		if causes := h.causes(r, id, s); again > causes {
-			out = append(out, Violation{Repeated, l.Name, id, fmt.Sprintf("%d times, faults explain %d: %s", again, causes, h.tell(l.Name, id))})
+		for i, c := range again {
+			if causes := h.causes(r, id, s, c.began); i >= causes {
+				out = append(out, Violation{Repeated, l.Name, id, fmt.Sprintf("for the %d. time at %s, faults until then explain %d: %s", i+1, c.began.Format(clock), causes, h.tell(l.Name, id))})
+				break
+			}
 		}
 	}
 	if n.Count > n.Bound {
@@ -155,28 +159,45 @@ func (h *History) checkRepeats(r Rules, l Link) ([]Violation, Repeats) {
 	return out, n
 }
 
-// causes is how often faults may have made the deliveries of an event be
-// repeated: those that met it in the system, with a delivery of it open or
-// its settlement not committed. Progress is kept by event, so one open
-// delivery is enough for all to be repeated.
-func (h *History) causes(r Rules, id string, s *sent) int {
+// causes is how often faults that began until a time may have made the
+// deliveries of an event be repeated: those that met it in the system, with a
+// delivery of it open or its settlement not committed. Progress is kept by event,
+// so one open delivery is enough for all to be repeated.
+func (h *History) causes(r Rules, id string, s *sent, until time.Time) int {
 	n := 0
 	for _, f := range h.faults {
-		if !s.at.After(f.end(h.now)) && !h.doneBefore(r, id, s, f.Began.Add(-r.Uncommitted)) {
+		if !f.Began.After(until) && !s.at.After(f.end(h.now)) && !h.keptBefore(r, id, s, f.Began) {
 			n += r.Copies
 		}
 	}
 	return n
 }
 
-// doneBefore says whether every delivery of an event had its outcome before a time.
-func (h *History) doneBefore(r Rules, id string, s *sent, at time.Time) bool {
+// keptBefore says whether every delivery of an event had its outcome before a
+// time, and that this was committed by then.
+func (h *History) keptBefore(r Rules, id string, s *sent, at time.Time) bool {
 	for _, l := range r.Links {
-		if l.Class == s.class && !h.links[l.Name][id].doneBefore(at) {
+		if l.Class != s.class {
+			continue
+		}
+		if last, done := h.links[l.Name][id].doneBefore(at); !done || !h.committed(r, last).Before(at) {
 			return false
 		}
 	}
 	return true
+}
+
+// committed is when the settlement of a call that ended at a time is committed
+// at the latest: while a fault lasts it may not be, so that it is done anew, and
+// committed once the fault is over.
+func (h *History) committed(r Rules, ended time.Time) time.Time {
+	at := ended.Add(r.Uncommitted)
+	for _, f := range h.faults { // in the order in which they began
+		if over := f.end(h.now); f.Began.Before(at) && over.After(ended) {
+			at = over.Add(r.Uncommitted)
+		}
+	}
+	return at
 }
 
 func (f *Fault) end(now func() time.Time) time.Time {
@@ -224,7 +245,7 @@ func (h *History) checkKey(r Rules, l Link, events []string, calls []keyed) []Vi
 		for done < len(events) && h.sent[events[done]].index < c.index {
 			d := h.links[l.Name][events[done]]
 			if first := d.succeeded(); (d == nil || !d.dead) && (first == nil || first.ended.After(c.began)) {
-				out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called %s before %s was done", c.began.Format("15:04:05.000"), events[done])})
+				out = append(out, Violation{Reordered, l.Name, c.id, fmt.Sprintf("called %s before %s was done", c.began.Format(clock), events[done])})
 			}
 			done++
 		}

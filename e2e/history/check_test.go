@@ -132,6 +132,41 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			s.killed()
 			s.done("1")
 		}, []Kind{Repeated, TooMany}},
+		"nothing: what one fault repeats, the next one does again": {func(s *story) {
+			s.accepted("", "1")
+			s.done("1")
+			s.killed()
+			s.pass(2 * time.Second)
+			s.done("1")
+			s.killed()
+			s.done("1")
+		}, nil},
+		"nothing: no progress is committed while a fault lasts": {func(s *story) {
+			s.accepted("", "1")
+			s.done("1")
+			over := s.Fault("cut off")
+			s.pass(2 * time.Second)
+			s.done("1")
+			s.pass(2 * time.Second)
+			over()
+			s.killed()
+			s.done("1")
+		}, nil},
+		"repeated before the fault that would explain it": {func(s *story) {
+			s.accepted("", "1")
+			s.done("1", "1")
+			s.killed()
+		}, []Kind{Repeated}},
+		"repeated, long after the fault that kept it from being committed": {func(s *story) {
+			s.accepted("", "1")
+			s.done("1")
+			over := s.Fault("cut off")
+			s.pass(2 * time.Second)
+			over()
+			s.pass(2 * time.Second)
+			s.killed()
+			s.done("1", "1")
+		}, []Kind{Repeated, TooMany}},
 		"repeated, and another one might have been": {func(s *story) {
 			s.accepted("", "1", "2")
 			s.done("1")

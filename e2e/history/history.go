@@ -156,15 +156,29 @@ func (d *deliveries) repeats() []*call {
 	return nil
 }
 
-// doneBefore says whether there was an outcome before a time. That of a dead
-// letter is taken to be when the last call ended.
-func (d *deliveries) doneBefore(at time.Time) bool {
+// doneBefore says whether there was an outcome before a time, and when the last
+// call until then ended. That of a dead letter is taken to be when the last call ended.
+func (d *deliveries) doneBefore(at time.Time) (last time.Time, ok bool) {
 	if d == nil {
-		return false
+		return last, false
 	}
-	last := d.succeeded()
-	if last == nil && d.dead && len(d.calls) > 0 {
-		last = d.calls[len(d.calls)-1]
+	outcome := d.succeeded()
+	if outcome == nil && d.dead && len(d.calls) > 0 {
+		outcome = d.calls[len(d.calls)-1]
 	}
-	return last != nil && !last.ended.IsZero() && last.ended.Before(at)
+	if outcome == nil || !outcome.endedBefore(at) {
+		return last, false
+	}
+	for _, c := range d.calls {
+		switch {
+		case !c.began.Before(at):
+		case !c.endedBefore(at):
+			return at, true
+		case c.ended.After(last):
+			last = c.ended
+		}
+	}
+	return last, true
 }
+
+func (c *call) endedBefore(at time.Time) bool { return !c.ended.IsZero() && c.ended.Before(at) }
