@@ -55,18 +55,8 @@ func newBench() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBench(cmd, &f) },
 	}
-	flags := cmd.Flags()
-	flags.Float64Var(&c.Rate, "rate", c.Rate, "events per second")
-	flags.DurationVar(&c.For, "for", 10*time.Second, "how long events are sent")
-	flags.IntVar(&c.Size, "size", c.Size, "bytes of an event's data")
-	flags.IntVar(&c.Functions, "functions", c.Functions, "how many functions receive them")
-	flags.IntVar(&c.Fanout, "fanout", c.Fanout, "to how many of the functions each event goes")
-	flags.IntVar(&c.Keys, "keys", c.Keys, "how many different keys the events have; 0: none")
-	flags.StringVar(&c.Order, "order", c.Order, "order of the links: none or key")
-	flags.StringVar(&c.Listen, "listen", c.Listen, "address the functions of this command listen on")
-	flags.StringVar(&c.CallbackURL, "callback-url", "", "URL at which the deployment reaches --listen (default: that address)")
-	flags.DurationVar(&c.Drain, "drain", c.Drain, "when the sending is over: how long nothing may arrive before what is missing counts as lost")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress on stderr")
+	f.shared(cmd)
+	cmd.Flags().DurationVar(&c.For, "for", 10*time.Second, "how long events are sent")
 	return printer(remote(cmd))
 }
 

@@ -40,34 +40,40 @@ func newVerify() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runVerify(cmd, &f) },
 	}
+	f.shared(cmd)
 	f.load(cmd)
 	f.trouble(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.cfg.Listen, "listen", f.cfg.Listen, "address the functions of this command listen on")
-	flags.StringVar(&f.cfg.CallbackURL, "callback-url", "", "URL at which the deployment reaches --listen (default: that address)")
 	flags.StringVar(&f.cfg.Name, "name", "", "name of the run, in the names of its functions and links (default: a random one)")
-	flags.DurationVar(&f.cfg.Drain, "drain", f.cfg.Drain, "when the sending is over: how long nothing may arrive before what is missing counts as lost")
 	flags.DurationVar(&f.cfg.Grace, "grace", f.cfg.Grace, "after an interruption (Ctrl-C): how long to wait for what is outstanding")
 	flags.DurationVar(&f.cfg.Linger, "linger", f.cfg.Linger, "how long to wait for duplicates when all is delivered")
 	flags.DurationVar(&f.cfg.ReadyTimeout, "ready-timeout", f.cfg.ReadyTimeout, "how long to wait until the functions are called at all")
 	flags.IntVar(&f.maxDuplicates, "max-duplicates", -1, "fail when more deliveries than this came again after a success; -1: report them only")
 	flags.StringVar(&f.callLog, "call-log", "", "file that gets a line of JSON for every call of a function")
 	flags.BoolVar(&f.cleanup, "cleanup", false, "remove what dead runs have left behind, and do nothing else")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress on stderr")
 	return printer(remote(cmd))
 }
 
-// load adds the flags that say what is sent.
-func (f *verifyFlags) load(cmd *cobra.Command) {
+// shared adds the flags that every load has: how much of it, and where it is received.
+func (f *verifyFlags) shared(cmd *cobra.Command) {
 	c, flags := &f.cfg, cmd.Flags()
-	flags.IntVar(&c.Events, "events", c.Events, "how many events are sent; 0: as many as fit into --for (the default when only that is given)")
-	flags.DurationVar(&c.For, "for", 0, "how long events are sent at most; 0: until --events are")
 	flags.Float64Var(&c.Rate, "rate", c.Rate, "events per second")
 	flags.IntVar(&c.Size, "size", c.Size, "bytes of an event's data")
 	flags.IntVar(&c.Functions, "functions", c.Functions, "how many functions receive them")
 	flags.IntVar(&c.Fanout, "fanout", c.Fanout, "to how many of the functions each event goes")
 	flags.IntVar(&c.Keys, "keys", c.Keys, "how many different keys the events have; 0: none")
 	flags.StringVar(&c.Order, "order", c.Order, "order of the links: none or key")
+	flags.StringVar(&c.Listen, "listen", c.Listen, "address the functions of this command listen on")
+	flags.StringVar(&c.CallbackURL, "callback-url", "", "URL at which the deployment reaches --listen (default: that address)")
+	flags.DurationVar(&c.Drain, "drain", c.Drain, "when the sending is over: how long nothing may arrive before what is missing counts as lost")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress on stderr")
+}
+
+// load adds the other flags that say what is sent, and answered.
+func (f *verifyFlags) load(cmd *cobra.Command) {
+	c, flags := &f.cfg, cmd.Flags()
+	flags.IntVar(&c.Events, "events", c.Events, "how many events are sent; 0: as many as fit into --for (the default when only that is given)")
+	flags.DurationVar(&c.For, "for", 0, "how long events are sent at most; 0: until --events are")
 	flags.Var((*share)(&c.Replies), "replies", "share of deliveries that are answered with an event, which another function must get once")
 	flags.DurationVar(&c.CallTimeout, "call-timeout", c.CallTimeout, "the links' timeout of one call")
 }
