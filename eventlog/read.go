@@ -306,17 +306,15 @@ func (l *Log) leader(ctx context.Context, topic Topic, id int32, fresh time.Dura
 
 // idOf asks the broker which topic has a name.
 func (l *Log) idOf(ctx context.Context, topic Topic) (topicID, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	rt := kmsg.NewMetadataRequestTopic()
-	rt.Topic = kmsg.StringPtr(l.topicName(topic))
-	req.Topics = append(req.Topics, rt)
-	resp, err := req.RequestWith(ctx, l.cl)
-	if err == nil && len(resp.Topics) == 1 {
-		if err = kerr.ErrorForCode(resp.Topics[0].ErrorCode); err == nil {
-			return resp.Topics[0].TopicID, nil
-		}
+	found, err := l.findTopics(ctx, topic)
+	if err != nil {
+		return topicID{}, err
 	}
-	return topicID{}, fmt.Errorf("%w: metadata of %s: %w", ErrUnavailable, l.topicName(topic), errors.Join(err))
+	t := topicIn(found, l.topicName(topic))
+	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+		return topicID{}, fmt.Errorf("%w: metadata of %s: %w", ErrUnavailable, l.topicName(topic), err)
+	}
+	return t.TopicID, nil
 }
 
 // follow reads from the starts of ranges on, for ever, with a client of its own.
